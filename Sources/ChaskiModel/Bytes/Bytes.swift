@@ -1,0 +1,2 @@
+/// An immutable run of bytes, shared by reference: slicing copies nothing.
+public typealias Bytes = ArraySlice<UInt8>

@@ -1,0 +1,72 @@
+/// Where a new subscription begins.
+public enum StartPosition: Hashable, Sendable {
+    /// The oldest message that the topic still holds.
+    case earliest
+    /// The next message published after the subscription was created.
+    case latest
+    /// A given offset; one below the oldest begins at the oldest, one past the end waits for it.
+    case offset(Offset)
+}
+
+/// How failures are retried: exponential backoff with full jitter
+/// (https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/), then dead.
+public struct RetryPolicy: Hashable, Sendable {
+    /// Upper bound of the first delay, nanoseconds; 1 s unless told.
+    public var minimumBackoffNanos: Int64
+    /// Upper bound of any delay, nanoseconds; 10 min unless told.
+    public var maximumBackoffNanos: Int64
+    /// Failures after which a message is dead, at least 1; 10 unless told.
+    public var maximumFailures: UInt32
+
+    public init(
+        minimumBackoffNanos: Int64 = 1_000_000_000,
+        maximumBackoffNanos: Int64 = 600_000_000_000,
+        maximumFailures: UInt32 = 10
+    ) {
+        self.minimumBackoffNanos = minimumBackoffNanos
+        self.maximumBackoffNanos = maximumBackoffNanos
+        self.maximumFailures = maximumFailures
+    }
+}
+
+/// The settings of a subscription.
+public struct SubscriptionSettings: Hashable, Sendable {
+    public var start: StartPosition
+    public var retry: RetryPolicy
+    /// How long a delivery may stay without verdict, extension or heartbeat, nanoseconds; 30 s.
+    public var leaseNanos: Int64
+    /// Messages tracked at once (handed out, waiting, passed over); at the bound the cursor stops.
+    public var maximumUnsettled: UInt32
+
+    public init(
+        start: StartPosition = .earliest, retry: RetryPolicy = RetryPolicy(),
+        leaseNanos: Int64 = 30_000_000_000, maximumUnsettled: UInt32 = 100_000
+    ) {
+        self.start = start
+        self.retry = retry
+        self.leaseNanos = leaseNanos
+        self.maximumUnsettled = maximumUnsettled
+    }
+}
+
+/// The settings of a topic.
+public struct TopicSettings: Hashable, Sendable {
+    /// Bytes that the topic's messages may take on disk; nil for the broker's default share.
+    public var maximumBytes: UInt64?
+
+    public init(maximumBytes: UInt64? = nil) { self.maximumBytes = maximumBytes }
+}
+
+/// What a consumer does with a delivery.
+public enum Verb: UInt8, Sendable, CaseIterable {
+    /// Done: never deliver it again on this subscription.
+    case ack = 1
+    /// Failed: spends an attempt, comes back after the backoff or the given delay.
+    case retry = 2
+    /// Failed for good: dead at once.
+    case fail = 3
+    /// Gives it back without spending anything.
+    case release = 4
+    /// Keeps it longer.
+    case extend = 5
+}
