@@ -20,7 +20,8 @@ let argumentParser = Target.Dependency.product(
     name: "ArgumentParser", package: "swift-argument-parser")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let metrics = Target.Dependency.product(name: "Metrics", package: "swift-metrics")
-let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let lifecycle = Target.Dependency.product(
+    name: "ServiceLifecycle", package: "swift-service-lifecycle")
 let deque = Target.Dependency.product(name: "DequeModule", package: "swift-collections")
 let ordered = Target.Dependency.product(name: "OrderedCollections", package: "swift-collections")
 let histogram = Target.Dependency.product(name: "Histogram", package: "hdrhistogram-swift")
@@ -112,18 +113,24 @@ let package = Package(
         program("chaski-sim", ["ChaskiSimulation", argumentParser]),
 
         // Tests
+        tests("HouseRulesTests", []),
         tests("ChaskiModelTests", ["ChaskiModel"]),
         tests("ChaskiProtobufTests", ["ChaskiProtobuf", "ChaskiMessages"]),
         tests("ChaskiCodeGenTests", ["ChaskiCodeGen", "ChaskiMessages", "ChaskiProtobuf"]),
         tests("ChaskiRecordsTests", ["ChaskiRecords", "ChaskiModel"]),
         tests("ChaskiWireTests", ["ChaskiWire", "ChaskiRecords", "ChaskiModel", "ChaskiMessages"]),
-        tests("ChaskiStorageTests", ["ChaskiStorage", "ChaskiModel", "ChaskiSimulation", "ChaskiDisk"]),
+        tests(
+            "ChaskiStorageTests",
+            ["ChaskiStorage", "ChaskiModel", "ChaskiSimulation", "ChaskiDisk"]),
         tests("ChaskiBrokerTests", ["ChaskiBroker", "ChaskiRecords", "ChaskiModel"]),
         tests("ChaskiSimulationTests", ["ChaskiSimulation", "ChaskiModel"]),
         tests("ChaskiTransportTests", ["ChaskiTransport", "ChaskiWire", nio, nioEmbedded]),
         tests(
             "ChaskiServerTests",
-            ["ChaskiServer", "ChaskiClient", "ChaskiModel", "ChaskiWire", nio, nioPosix, nioEmbedded, logging]),
+            [
+                "ChaskiServer", "ChaskiClient", "ChaskiModel", "ChaskiWire", nio, nioPosix,
+                nioEmbedded, logging,
+            ]),
         tests("ChaskiCLITests", ["ChaskiCLI", "ChaskiModel"]),
     ]
 )

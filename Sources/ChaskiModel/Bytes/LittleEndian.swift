@@ -9,7 +9,8 @@ extension RawSpan {
     ) -> T? {
         guard position >= 0, position <= byteCount, byteCount - position >= MemoryLayout<T>.size
         else { return nil }
-        return unsafe T(littleEndian: unsafeLoadUnaligned(fromUncheckedByteOffset: position, as: T.self))
+        return unsafe T(
+            littleEndian: unsafeLoadUnaligned(fromUncheckedByteOffset: position, as: T.self))
     }
 }
 
