@@ -1,0 +1,57 @@
+package import ChaskiModel
+import Synchronization
+
+/// The durable log of one namespace: one writer, one write and one sync per group.
+///
+/// `commit` and `maintain` belong to the journal thread, which may block; `index` belongs to the
+/// shard's loop. The state behind either is guarded by a lock that is never contended while each
+/// keeps to its thread, so that the types are `Sendable` without promises to the compiler.
+package final class Journal: Sendable {
+    /// What opening found and did.
+    package let recovery: RecoveryReport
+    /// Where batches are, and what is in memory.
+    package let index: JournalIndex
+    private let writer: Mutex<JournalWriter>
+
+    init(recovery: RecoveryReport, index: JournalIndex, writer: sending JournalWriter) {
+        self.recovery = recovery
+        self.index = index
+        self.writer = Mutex(writer)
+    }
+
+    /// Opens the journal in a directory, beginning a new one where there is none. Blocks; `replay`
+    /// gets the entries that the last checkpoint does not cover, and that checkpoint, in order.
+    ///
+    /// - Parameter newIdentity: 128 random bits, used when a new journal begins.
+    /// - Throws: a `Failure` that names the directory and the way out: in use by another process,
+    ///   written by a newer release, damaged, no space, or a failing disk. Nothing that was in
+    ///   the directory has been changed then.
+    package static func open(
+        fileSystem: any FileSystem, configuration: JournalConfiguration, clock: ClockReading,
+        newIdentity: UInt128, replay: (RecoveredEntry) -> Void
+    ) throws(Failure) -> Journal {
+        if let problem = configuration.problem { throw problem }
+        throw Failure(.unimplemented, .damaged, "not here yet")
+    }
+
+    /// Writes and syncs one group. Blocking; journal thread only.
+    package func commit(_ group: JournalGroup) -> CommitOutcome {
+        writer.withLock { $0.commit(group) }
+    }
+
+    /// Drops files, allocates ahead, writes sidecar indexes, and looks whether a full disk has
+    /// space again: call it when idle, at least once a second. Blocking; journal thread only.
+    ///
+    /// - Parameters:
+    ///   - droppable: what `JournalIndex.takeDroppableFiles` gave; each is passed once.
+    ///   - bootNanos: the host's boot clock; paces the attempts on a full disk.
+    package func maintain(droppable: [UInt64], bootNanos: Int64) -> MaintenanceReport {
+        writer.withLock { $0.maintain(droppable: droppable, bootNanos: bootNanos) }
+    }
+
+    /// Whether publishing is possible, as far as disk space goes.
+    package var spaceState: SpaceState { writer.withLock { $0.space } }
+
+    /// Gives the directory back; everything later fails.
+    package func close() { writer.withLock { $0.close() } }
+}
