@@ -1,0 +1,31 @@
+/// SplitMix64 (https://prng.di.unimi.it/splitmix64.c): one seed, one history.
+package struct DiskRandom: Sendable {
+    private var state: UInt64
+
+    package init(seed: UInt64) { state = seed }
+
+    package mutating func next() -> UInt64 {
+        state &+= 0x9e37_79b9_7f4a_7c15
+        var mixed = state
+        mixed = (mixed ^ (mixed >> 30)) &* 0xbf58_476d_1ce4_e5b9
+        mixed = (mixed ^ (mixed >> 27)) &* 0x94d0_49bb_1331_11eb
+        return mixed ^ (mixed >> 31)
+    }
+
+    /// A number from 0 up to but not including `bound`, which is positive.
+    package mutating func below(_ bound: UInt64) -> UInt64 {
+        precondition(bound > 0, "nothing is below zero")
+        return next() % bound
+    }
+
+    package mutating func chance(_ numerator: UInt64, in denominator: UInt64) -> Bool {
+        below(denominator) < numerator
+    }
+
+    package mutating func noise(_ count: Int) -> [UInt8] {
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(count)
+        while bytes.count < count { bytes.append(UInt8(truncatingIfNeeded: next())) }
+        return bytes
+    }
+}
