@@ -1,0 +1,99 @@
+package import ChaskiModel
+
+/// How a failure is told on standard error: one sentence with code, reason and the way out.
+package enum FailureReport {
+    /// gRPC's upper-case name of a code.
+    package static func name(of code: StatusCode) -> String {
+        switch code {
+        case .cancelled: "CANCELLED"
+        case .unknown: "UNKNOWN"
+        case .invalidArgument: "INVALID_ARGUMENT"
+        case .deadlineExceeded: "DEADLINE_EXCEEDED"
+        case .notFound: "NOT_FOUND"
+        case .alreadyExists: "ALREADY_EXISTS"
+        case .permissionDenied: "PERMISSION_DENIED"
+        case .resourceExhausted: "RESOURCE_EXHAUSTED"
+        case .failedPrecondition: "FAILED_PRECONDITION"
+        case .aborted: "ABORTED"
+        case .outOfRange: "OUT_OF_RANGE"
+        case .unimplemented: "UNIMPLEMENTED"
+        case .internalError: "INTERNAL"
+        case .unavailable: "UNAVAILABLE"
+        case .dataLoss: "DATA_LOSS"
+        case .unauthenticated: "UNAUTHENTICATED"
+        }
+    }
+
+    /// The line for people.
+    package static func text(_ failure: Failure) -> String {
+        var line = "chaski: \(name(of: failure.code)) (\(failure.reason.rawValue)): "
+        line += Text.printable(failure.message)
+        if let hint = wayOut(failure) { line += "; \(hint)" }
+        if let nanos = failure.retryAfterNanos, nanos > 0 {
+            line += " (try again in \(Units.duration(nanos: nanos)))"
+        }
+        return line
+    }
+
+    /// The line for programs.
+    package static func json(_ failure: Failure) -> JSONValue {
+        .object([
+            "error": .object([
+                "code": .string(name(of: failure.code)),
+                "reason": .string(failure.reason.rawValue),
+                "message": .string(failure.message),
+                "retryAfterMillis": failure.retryAfterNanos.map { .integer($0 / 1_000_000) }
+                    ?? .null,
+                "exitStatus": .integer(Int64(ProgramStatus(failure).rawValue)),
+            ])
+        ])
+    }
+
+    /// What the user can type next, where the sentence does not say it already.
+    static func wayOut(_ failure: Failure) -> String? {
+        guard !failure.message.contains("chaski "), !failure.message.contains("--") else {
+            return nil
+        }
+        switch failure.reason {
+        case .unknownTopic: return "see `chaski topic list`, make it with `chaski topic create NAME`"
+        case .unknownSubscription:
+            return "see `chaski subscription list`, make it with `chaski subscription create NAME TOPIC`"
+        case .unknownNamespace:
+            return "choose one that the broker serves with --namespace (`chaski serve --namespace NAME`)"
+        case .diskFull:
+            return "free space or delete topics on the broker's disk; publishing resumes by itself"
+        case .unsupportedVersion: return "install the same version of chaski on both sides"
+        case .protocolError: return "check that --server names a chaski broker"
+        default:
+            return failure.code == .unavailable
+                ? "start a broker with `chaski serve`, or say where it is with --server HOST:PORT"
+                : nil
+        }
+    }
+}
+
+/// Text that comes from elsewhere and goes to a terminal.
+package enum Text {
+    /// `text` with control characters replaced, so that no peer moves our cursor.
+    package static func printable(_ text: String) -> String {
+        guard text.unicodeScalars.contains(where: isControl) else { return text }
+        var out = ""
+        for scalar in text.unicodeScalars {
+            if isControl(scalar) {
+                out += "\\u{" + String(scalar.value, radix: 16) + "}"
+            } else {
+                out.unicodeScalars.append(scalar)
+            }
+        }
+        return out
+    }
+
+    private static func isControl(_ scalar: Unicode.Scalar) -> Bool {
+        scalar.value < 0x20 || (0x7F...0x9F).contains(scalar.value)
+    }
+
+    /// The text of UTF-8 bytes; nil where they are something else.
+    package static func decoded(_ bytes: some Collection<UInt8>) -> String? {
+        String(validating: bytes, as: UTF8.self)
+    }
+}
