@@ -1,0 +1,6 @@
+#include "chaski_v1_admin.pb-c.h"
+#include "chaski_v1_consume.pb-c.h"
+#include "chaski_v1_control.pb-c.h"
+#include "chaski_v1_publish.pb-c.h"
+#include "google_protobuf_compiler_plugin.pb-c.h"
+#include "google_protobuf_descriptor.pb-c.h"

@@ -1,0 +1,121 @@
+#if BOOTSTRAP
+    import SwiftProtobuf
+    import SwiftProtobufPluginLibrary
+#else
+    import ChaskiMessages
+#endif
+
+/// The protoc plugin: bytes of a `CodeGeneratorRequest` in, bytes of the response out.
+package struct Plugin {
+    /// What protoc-gen-c answers to a serialised request.
+    package typealias CGenerator = ([UInt8]) throws(GeneratorError) -> [UInt8]
+
+    /// `FEATURE_PROTO3_OPTIONAL`.
+    private static let features: UInt64 = 1
+
+    private let runC: CGenerator
+
+    /// - Parameter runC: runs protoc-gen-c.
+    package init(runC: @escaping CGenerator) {
+        self.runC = runC
+    }
+
+    /// Answers a request; what is wrong with it is said in the response.
+    package func respond(to request: [UInt8]) throws -> [UInt8] {
+        var response = Google_Protobuf_Compiler_CodeGeneratorResponse()
+        response.supportedFeatures = Self.features
+        do {
+            let request = try Google_Protobuf_Compiler_CodeGeneratorRequest(
+                serializedBytes: request)
+            response.file = try generate(request)
+        } catch let error as GeneratorError {
+            response.error = error.description
+        } catch {
+            response.error = "\(error)"
+        }
+        return try response.serializedBytes()
+    }
+
+    private typealias OutputFile = Google_Protobuf_Compiler_CodeGeneratorResponse.File
+
+    private func generate(
+        _ request: Google_Protobuf_Compiler_CodeGeneratorRequest
+    ) throws(GeneratorError) -> [OutputFile] {
+        let options = try GeneratorOptions(parsing: request.parameter)
+        let files = try ModelBuilder.build(request.protoFile, options: options)
+        let wanted = Set(request.fileToGenerate)
+        let chosen = files.filter { wanted.contains($0.name) }
+        guard chosen.count == wanted.count else {
+            throw GeneratorError("the request does not hold all files to generate")
+        }
+        var output: [OutputFile] = []
+        if options.output != .swift {
+            output += try generateC(chosen, files, options)
+        }
+        if options.output != .c {
+            for file in chosen {
+                let generator = FileGenerator(file: file, options: options, generated: wanted)
+                output.append(
+                    OutputFile.with {
+                        $0.name = generator.path
+                        $0.content = generator.content()
+                    })
+            }
+        }
+        return output
+    }
+
+    // MARK: C
+
+    private func generateC(
+        _ chosen: [FileModel], _ all: [FileModel], _ options: GeneratorOptions
+    ) throws(GeneratorError) -> [OutputFile] {
+        var request = Google_Protobuf_Compiler_CodeGeneratorRequest()
+        request.fileToGenerate = chosen.map(\.loweredName)
+        for file in all {
+            request.protoFile.append(
+                try Lowering.lowered(file, among: all, prefix: options.cPrefix))
+        }
+        let response: Google_Protobuf_Compiler_CodeGeneratorResponse
+        do {
+            let answer = try runC(try request.serializedBytes())
+            response = try Google_Protobuf_Compiler_CodeGeneratorResponse(serializedBytes: answer)
+        } catch let error as GeneratorError {
+            throw error
+        } catch {
+            throw GeneratorError("protoc-gen-c: \(error)")
+        }
+        guard !response.hasError else {
+            throw GeneratorError("protoc-gen-c: \(response.error)")
+        }
+        var output = response.file.map { file in
+            OutputFile.with {
+                let isHeader = file.name.hasSuffix(".h")
+                $0.name = FileGenerator.join(
+                    options.cDirectory, isHeader ? "include/" + file.name : file.name)
+                $0.content = file.content
+            }
+        }
+        let headers = response.file.map(\.name).filter { $0.hasSuffix(".h") }.sorted()
+        output += moduleFiles(headers, options)
+        return output
+    }
+
+    /// The umbrella header and the module map.
+    private func moduleFiles(_ headers: [String], _ options: GeneratorOptions) -> [OutputFile] {
+        let umbrella = headers.map { "#include \"\($0)\"\n" }.joined()
+        let map = """
+            module \(options.cModule) {
+                header "\(options.cModule).h"
+                export *
+            }
+
+            """
+        return [("\(options.cModule).h", umbrella), ("module.modulemap", map)].map { name, text in
+            OutputFile.with {
+                $0.name = FileGenerator.join(options.cDirectory, "include/" + name)
+                $0.content = text
+            }
+        }
+    }
+}

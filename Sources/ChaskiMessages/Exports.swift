@@ -1,0 +1,2 @@
+// Whoever uses the messages uses the runtime's members on them too.
+@_exported public import ChaskiProtobuf

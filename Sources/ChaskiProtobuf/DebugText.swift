@@ -1,0 +1,3 @@
+extension Message {
+    public var debugDescription: String { Self.protoMessageName }
+}

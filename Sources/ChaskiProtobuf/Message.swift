@@ -1,0 +1,121 @@
+/// A protobuf message: a value type that generated code declares.
+public protocol Message: Sendable, Hashable, CustomDebugStringConvertible {
+    /// All fields at their defaults.
+    init()
+
+    /// Fields that came with the bytes and are not in the schema; written back on serialising.
+    var unknownFields: UnknownFields { get set }
+
+    /// The full name in the .proto file, as `package.Message`.
+    static var protoMessageName: String { get }
+
+    /// For the runtime: the type's C descriptor and names.
+    static var _schema: MessageSchema { get }
+
+    /// For the runtime: fills a fresh value from the C message at `pointer`.
+    mutating func _unpack(
+        _ pointer: UnsafeRawPointer, _ reader: inout MessageReader) throws(DecodingError)
+
+    /// For the runtime: fills the zeroed C message at `pointer`.
+    func _pack(
+        _ pointer: UnsafeMutableRawPointer, _ writer: inout MessageWriter) throws(EncodingError)
+}
+
+extension Message {
+    /// Decodes one message from all of `bytes`.
+    @inlinable
+    public init(
+        serializedBytes bytes: [UInt8], options: DecodingOptions = DecodingOptions()
+    ) throws(DecodingError) {
+        try self.init(serializedSpan: bytes.span.bytes, options: options)
+    }
+
+    /// Decodes one message from all of `bytes`.
+    @inlinable
+    public init(
+        serializedBytes bytes: ArraySlice<UInt8>, options: DecodingOptions = DecodingOptions()
+    ) throws(DecodingError) {
+        try self.init(serializedSpan: bytes.span.bytes, options: options)
+    }
+
+    /// Decodes one message from all bytes of `span`, which is only read during the call.
+    @inlinable
+    public init(
+        serializedSpan span: RawSpan, options: DecodingOptions = DecodingOptions()
+    ) throws(DecodingError) {
+        self.init()
+        let tree = try DecodedTree(span, schema: Self._schema, options: options)
+        try tree.fill(&self)
+    }
+
+    /// The message in the wire format.
+    @inlinable
+    public func serializedBytes(
+        options: EncodingOptions = EncodingOptions()
+    ) throws(EncodingError) -> [UInt8] {
+        let tree = EncodedTree(schema: Self._schema)
+        try tree.fill(from: self, options: options)
+        return try tree.serialized(schema: Self._schema)
+    }
+
+    /// A message made by setting fields of an empty one.
+    @inlinable
+    public static func with<E: Error>(
+        _ populate: (inout Self) throws(E) -> Void
+    ) throws(E) -> Self {
+        var message = Self()
+        try populate(&message)
+        return message
+    }
+}
+
+/// A protobuf enum. Enums of proto3 files are open: a number without a name is
+/// `.UNRECOGNIZED(number)`. Enums of proto2 files are closed: `init(rawValue:)` gives nil, and the
+/// decoder keeps the number among the unknown fields.
+public protocol Enum: RawRepresentable, Hashable, Sendable, CaseIterable
+where RawValue == Int32 {
+    /// The default: the value with number 0, or the first one of a closed enum.
+    init()
+}
+
+/// A message behind a reference, copied when written to while shared: for fields of recursive or
+/// large types.
+public struct Boxed<M: Message>: Hashable, Sendable {
+    @usableFromInline
+    final class Storage: @unchecked Sendable {
+        @usableFromInline var value: M
+
+        @inlinable
+        init(_ value: M) {
+            self.value = value
+        }
+    }
+
+    @usableFromInline var storage: Storage
+
+    /// Boxes `value`.
+    @inlinable
+    public init(_ value: M) {
+        storage = Storage(value)
+    }
+
+    /// The message.
+    @inlinable
+    public var value: M {
+        get { storage.value }
+        _modify {
+            if !isKnownUniquelyReferenced(&storage) { storage = Storage(storage.value) }
+            yield &storage.value
+        }
+    }
+
+    @inlinable
+    public static func == (left: Self, right: Self) -> Bool {
+        left.storage === right.storage || left.storage.value == right.storage.value
+    }
+
+    @inlinable
+    public func hash(into hasher: inout Hasher) {
+        storage.value.hash(into: &hasher)
+    }
+}

@@ -1,0 +1,75 @@
+import CProtobufC
+
+/// What the runtime knows of a message type beside its C descriptor: names, for errors and debug
+/// text. Made by generated code, once per type.
+public final class MessageSchema: Sendable {
+    /// One field as the .proto file has it.
+    struct Field {
+        var number: Int32
+        var name: String
+        /// The letter of `DebugText` that says how to print it.
+        var kind: Character
+    }
+
+    nonisolated(unsafe) let descriptor: UnsafePointer<ProtobufCMessageDescriptor>
+    /// The full name, as `package.Message`.
+    public let name: String
+    let table: StaticString
+    private let children: @Sendable (Int32) -> MessageSchema?
+
+    /// - Parameters:
+    ///   - name: the full name, as `package.Message`.
+    ///   - descriptor: address of the C descriptor, which lives as long as the process.
+    ///   - fields: `number:name:kind` of each field, separated by spaces.
+    ///   - children: the schema of the message that a field holds.
+    public init(
+        name: String, descriptor: UnsafeRawPointer, fields: StaticString,
+        children: @escaping @Sendable (Int32) -> MessageSchema? = { _ in nil }
+    ) {
+        self.name = name
+        self.descriptor = descriptor.assumingMemoryBound(to: ProtobufCMessageDescriptor.self)
+        table = fields
+        self.children = children
+        let size = self.descriptor.pointee.sizeof_message
+        precondition(size >= MemoryLayout<ProtobufCMessage>.size, "no message descriptor")
+    }
+
+    /// The descriptor of an initialised C message: its first member.
+    @inlinable
+    public static func descriptor<C>(of message: C) -> UnsafeRawPointer {
+        withUnsafeBytes(of: message) { $0.load(as: UnsafeRawPointer.self) }
+    }
+
+    /// All fields, parsed from the table; for error and debug texts only.
+    var fields: [Field] {
+        table.description.split(separator: " ").compactMap { entry in
+            let parts = entry.split(separator: ":")
+            guard parts.count == 3, let number = Int32(parts[0]), let kind = parts[2].first else {
+                return nil
+            }
+            return Field(number: number, name: String(parts[1]), kind: kind)
+        }
+    }
+
+    /// The schema of the message in field `number`, if that is a message, group or map.
+    func child(_ number: Int32) -> MessageSchema? { children(number) }
+
+    /// `package.Message.field`, or the number for a field without a name.
+    @usableFromInline
+    func path(_ number: Int32) -> String {
+        let field = fields.first { $0.number == number }
+        return "\(name).\(field?.name ?? String(number))"
+    }
+
+    /// The names of a way of field numbers from this message down.
+    func path(_ numbers: [Int32]) -> String {
+        var result = name
+        var schema: MessageSchema? = self
+        for number in numbers where number != 0 {
+            let field = schema?.fields.first { $0.number == number }
+            result += "." + (field?.name ?? String(number))
+            schema = schema?.child(number)
+        }
+        return result
+    }
+}
