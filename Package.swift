@@ -131,6 +131,12 @@ let package = Package(
                 "ChaskiServer", "ChaskiClient", "ChaskiModel", "ChaskiWire", nio, nioPosix,
                 nioEmbedded, logging,
             ]),
+        tests(
+            "ChaskiClientTests",
+            [
+                "ChaskiClient", "ChaskiModel", "ChaskiWire", "ChaskiRecords", "ChaskiMessages", nio,
+                nioPosix, nioEmbedded,
+            ]),
         tests("ChaskiCLITests", ["ChaskiCLI", "ChaskiModel"]),
     ]
 )
