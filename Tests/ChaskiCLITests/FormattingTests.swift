@@ -174,3 +174,47 @@ import Testing
         #expect(summary.maximum >= 1_000_000)
     }
 }
+
+@Suite struct PacerTests {
+    @Test func messagesAreDueAtTheirRate() {
+        let pacer = Pacer(startNanos: 1_000, rate: 1_000)
+        #expect(pacer.due(0) == 1_000)
+        #expect(pacer.due(5) == 5_001_000)
+        #expect(pacer.dueCount(at: 0) == 0)
+        #expect(pacer.dueCount(at: 1_000) == 1)
+        #expect(pacer.dueCount(at: 5_001_000) == 6)
+        #expect(pacer.due(.max) == .max)
+    }
+}
+
+@Suite struct HandlerProcessTests {
+    private static let message = ReceivedMessage(
+        namespace: "ns", topic: "t", subscription: "s", offset: 7, key: Array("k".utf8),
+        attributes: [("content-type", "a b"), ("nul", "a\0b")], payload: Array("hello".utf8),
+        appendTimeNanos: 0, handout: 2, failed: 1)
+
+    @Test func environmentSaysEverything() {
+        let variables = HandlerProcess.environment(Self.message)
+        #expect(variables.contains("CHASKI_ID=ns/t@7"))
+        #expect(variables.contains("CHASKI_KEY=k"))
+        #expect(variables.contains("CHASKI_HANDOUT=2"))
+        #expect(variables.contains("CHASKI_ATTRIBUTE_CONTENT_TYPE=a b"))
+        #expect(!variables.contains { $0.hasPrefix("CHASKI_ATTRIBUTE_NUL") })
+    }
+
+    @Test(arguments: [
+        ("test \"$(cat)\" = hello && test \"$CHASKI_FAILED\" = 1", HandlerProcess.Outcome.exited(0)),
+        ("exit 3", .exited(3)), ("kill -9 $$", .signalled(9)), ("exec true", .exited(0)),
+    ])
+    func outcomes(_ command: String, _ outcome: HandlerProcess.Outcome) async {
+        #expect(await HandlerProcess(command: command).run(Self.message) == outcome)
+        #expect((outcome.problem == nil) == (outcome == .exited(0)))
+    }
+
+    @Test func aHandlerThatReadsNothingIsFine() async {
+        Terminal.ignoreBrokenPipes()
+        var large = Self.message
+        large.payload = [UInt8](repeating: 1, count: 1 << 20)
+        #expect(await HandlerProcess(command: "exit 0").run(large) == .exited(0))
+    }
+}

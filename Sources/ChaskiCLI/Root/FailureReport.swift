@@ -36,7 +36,7 @@ package enum FailureReport {
     }
 
     /// The line for programs.
-    package static func json(_ failure: Failure) -> JSONValue {
+    package static func json(_ failure: Failure, _ status: ProgramStatus? = nil) -> JSONValue {
         .object([
             "error": .object([
                 "code": .string(name(of: failure.code)),
@@ -44,7 +44,8 @@ package enum FailureReport {
                 "message": .string(failure.message),
                 "retryAfterMillis": failure.retryAfterNanos.map { .integer($0 / 1_000_000) }
                     ?? .null,
-                "exitStatus": .integer(Int64(ProgramStatus(failure).rawValue)),
+                "exitStatus": .integer(
+                    Int64((status ?? ProgramStatus(failure)).rawValue)),
             ])
         ])
     }
