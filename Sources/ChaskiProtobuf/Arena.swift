@@ -12,7 +12,7 @@ import CProtobufC
 ///
 /// Its bookkeeping lies at the head of the first block, so that a small message costs one `malloc`.
 /// Blocks double up to 256 KiB; their sum never passes the budget.
-struct Arena: ~Copyable {
+struct Arena {
     struct State {
         var cursor: UnsafeMutableRawPointer
         var end: UnsafeMutableRawPointer
@@ -51,7 +51,8 @@ struct Arena: ~Copyable {
                     free: { _, _ in }, allocator_data: block)))
     }
 
-    deinit {
+    /// Gives all memory back; whoever made the arena calls it, once.
+    func close() {
         var next = state.pointee.blocks
         while let block = next {
             next = block.load(as: UnsafeMutableRawPointer?.self)

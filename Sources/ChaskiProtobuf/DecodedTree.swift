@@ -1,32 +1,36 @@
 import CProtobufC
 
 /// A message as protobuf-c unpacked it, in an arena of its own; for the runtime.
-public struct DecodedTree: ~Copyable {
+@usableFromInline
+struct DecodedTree {
     private let arena: Arena
     @usableFromInline let root: UnsafeRawPointer
+    /// Bytes of the budget that the Swift value may take.
+    @usableFromInline let budget: Int
 
-    /// Scans `span`, normalises it if it needs that, and unpacks it.
-    public init(
+    private init(_ arena: Arena, _ root: UnsafeRawPointer) {
+        self.arena = arena
+        self.root = root
+        budget = arena.remainingBudget
+    }
+
+    /// Scans `span`, normalises it if it needs that, and unpacks it. Whoever opens a tree closes it.
+    @usableFromInline
+    @inline(never)
+    static func open(
         _ span: RawSpan, schema: MessageSchema, options: DecodingOptions
-    ) throws(DecodingError) {
-        self = try span.withUnsafeBytes { buffer throws(DecodingError) in
-            try Self.unpack(buffer, schema, options)
+    ) throws(DecodingError) -> DecodedTree {
+        try span.withUnsafeBytes { buffer throws(DecodingError) in
+            try unpack(buffer, schema, options)
         }
     }
 
-    private init(_ arena: consuming Arena, _ root: UnsafeRawPointer) {
-        self.arena = arena
-        self.root = root
+    /// Gives the tree's memory back.
+    @usableFromInline
+    @inline(never)
+    func close() {
+        arena.close()
     }
-
-    /// Fills `message`, which must be new, from the tree.
-    @inlinable
-    public borrowing func fill<M: Message>(_ message: inout M) throws(DecodingError) {
-        var reader = MessageReader(budget: remainingBudget)
-        try message._unpack(root, &reader)
-    }
-
-    @usableFromInline var remainingBudget: Int { arena.remainingBudget }
 
     private static func unpack(
         _ buffer: UnsafeRawBufferPointer, _ schema: MessageSchema, _ options: DecodingOptions
@@ -63,6 +67,7 @@ public struct DecodedTree: ~Copyable {
             let root = protobuf_c_message_unpack(
                 schema.descriptor, arena.allocator, count, bytes)
         else {
+            defer { arena.close() }
             let code: DecodingError.Code = arena.isExhausted ? .overMemoryBudget : .malformed
             throw DecodingError(code, field: schema.name)
         }
@@ -73,9 +78,11 @@ public struct DecodedTree: ~Copyable {
         _ schema: MessageSchema, _ options: DecodingOptions
     ) throws(DecodingError) -> DecodedTree {
         let size = schema.descriptor.pointee.sizeof_message
-        guard let arena = Arena(firstBlock: size + 64, budget: options.memoryBudget),
-            let root = Arena.allocate(arena.state, size)
-        else {
+        guard let arena = Arena(firstBlock: size + 64, budget: options.memoryBudget) else {
+            throw DecodingError(.overMemoryBudget, field: schema.name)
+        }
+        guard let root = Arena.allocate(arena.state, size) else {
+            arena.close()
             throw DecodingError(.overMemoryBudget, field: schema.name)
         }
         protobuf_c_message_init(schema.descriptor, root)

@@ -1,39 +1,43 @@
 import CProtobufC
 
 /// A C message under construction, in an arena of its own; for the runtime.
-public struct EncodedTree: ~Copyable {
+@usableFromInline
+struct EncodedTree {
     private let arena: Arena
     @usableFromInline let root: UnsafeMutableRawPointer
 
     /// Bytes of the first block: enough for a small message with its strings.
     private static let firstBlock = 960
 
-    /// An empty message of `schema`.
-    public init(schema: MessageSchema) {
+    /// An empty message of `schema`. Whoever opens a tree closes it.
+    @usableFromInline
+    @inline(never)
+    static func open(_ schema: MessageSchema) -> EncodedTree {
         let size = schema.descriptor.pointee.sizeof_message
-        guard let arena = Arena(firstBlock: size + Self.firstBlock, budget: .max) else {
+        guard let arena = Arena(firstBlock: size + firstBlock, budget: .max) else {
             fatalError("out of memory")
         }
-        root = MessageWriter(arena.state, EncodingOptions()).empty(schema)
-        self.arena = arena
+        let root = MessageWriter(arena.state, EncodingOptions()).empty(schema)
+        return EncodedTree(arena: arena, root: root)
     }
 
-    /// Fills the tree from `message`.
-    @inlinable
-    public borrowing func fill<M: Message>(
-        from message: M, options: EncodingOptions
-    ) throws(EncodingError) {
-        var writer = writer(options)
-        try message._pack(root, &writer)
+    /// Gives the tree's memory back.
+    @usableFromInline
+    @inline(never)
+    func close() {
+        arena.close()
     }
 
     @usableFromInline
+    @inline(never)
     func writer(_ options: EncodingOptions) -> MessageWriter {
         MessageWriter(arena.state, options)
     }
 
     /// The tree in the wire format.
-    public borrowing func serialized(schema: MessageSchema) throws(EncodingError) -> [UInt8] {
+    @usableFromInline
+    @inline(never)
+    func serialized(_ schema: MessageSchema) throws(EncodingError) -> [UInt8] {
         let message = UnsafeRawPointer(root).assumingMemoryBound(to: ProtobufCMessage.self)
         let size = protobuf_c_message_get_packed_size(message)
         guard size <= WireFormat.maximumLength else {

@@ -44,8 +44,10 @@ extension Message {
         serializedSpan span: RawSpan, options: DecodingOptions = DecodingOptions()
     ) throws(DecodingError) {
         self.init()
-        let tree = try DecodedTree(span, schema: Self._schema, options: options)
-        try tree.fill(&self)
+        let tree = try DecodedTree.open(span, schema: Self._schema, options: options)
+        defer { tree.close() }
+        var reader = MessageReader(budget: tree.budget)
+        try _unpack(tree.root, &reader)
     }
 
     /// The message in the wire format.
@@ -53,9 +55,11 @@ extension Message {
     public func serializedBytes(
         options: EncodingOptions = EncodingOptions()
     ) throws(EncodingError) -> [UInt8] {
-        let tree = EncodedTree(schema: Self._schema)
-        try tree.fill(from: self, options: options)
-        return try tree.serialized(schema: Self._schema)
+        let tree = EncodedTree.open(Self._schema)
+        defer { tree.close() }
+        var writer = tree.writer(options)
+        try _pack(tree.root, &writer)
+        return try tree.serialized(Self._schema)
     }
 
     /// A message made by setting fields of an empty one.
