@@ -6,7 +6,7 @@ package struct LoadPlan: Sendable {
     var from: Offset
     var maximumBytes: Int
     var file: UInt64
-    /// Where the file's groups end, as far as known.
+    /// Where the file's groups end.
     var fileEnd: UInt64
     var salt: UInt32
     /// The batches to read, in order; nil when the file's index must be read first.
@@ -16,9 +16,8 @@ package struct LoadPlan: Sendable {
 /// What executing a plan brought.
 package struct LoadResult: Sendable {
     enum Body: Sendable {
+        /// At least one.
         case batches([StoredBatch])
-        /// No such file any more: what it held was released meanwhile.
-        case gone
         case damaged(Failure)
     }
     var plan: LoadPlan
@@ -28,8 +27,93 @@ package struct LoadResult: Sendable {
 }
 
 extension LoadPlan {
+    /// Bytes between two batches that are read along rather than skipped.
+    private static let gap: UInt64 = 32 << 10
+    private static let readAhead = 64 << 10
+
     /// Reads what the plan names. Blocking; any thread.
     package func execute(_ fileSystem: any FileSystem) -> LoadResult {
-        LoadResult(plan: self, body: .gone, index: nil)
+        var result = LoadResult(plan: self, body: .batches([]), index: nil)
+        do throws(FileError) {
+            let handle = try fileSystem.open(JournalName.journal(file))
+            var rows = locations
+            if rows == nil {
+                result.index = try readIndex(handle, fileSystem)
+                rows = result.index?.select(topic, from: from, maximumBytes: maximumBytes)
+            }
+            result.body = try read(rows ?? [], from: handle)
+        } catch {
+            result.body = .damaged(Failure.storage(error, in: fileSystem.label))
+        }
+        return result
+    }
+
+    private func readIndex(
+        _ handle: any File, _ fileSystem: any FileSystem
+    ) throws(FileError) -> FileIndex? {
+        if let index = Sidecar.read(file, salt: salt, withLocations: true, from: fileSystem),
+            index.end == fileEnd
+        {
+            return index
+        }
+        let start = try handle.read(at: 0, count: FileHeader.size)
+        guard case .valid(let header) = FileHeader.read(start[...]),
+            case .index(let index) = try FileScan.index(
+                header, end: fileEnd, in: fileSystem, readAhead: Self.readAhead)
+        else { return nil }
+        return index
+    }
+
+    /// Reads the batches, neighbours at once. Damage behind the first is left for the next read.
+    private func read(
+        _ rows: [BatchLocation], from handle: any File
+    ) throws(FileError) -> LoadResult.Body {
+        var batches: [StoredBatch] = []
+        var next = 0
+        while next < rows.count {
+            let piece = Self.piece(rows[next...], maximumBytes: max(maximumBytes, 1 << 20))
+            let start = piece[piece.startIndex].position
+            let end = piece[piece.endIndex - 1].position + UInt64(piece[piece.endIndex - 1].length)
+            let bytes = try handle.read(at: Int(start), count: Int(end - start))
+            for row in piece {
+                let from = Int(row.position - start)
+                let to = from + Int(row.length)
+                guard to <= bytes.count, CRC32C.checksum(bytes[from..<to]) == row.checksum else {
+                    if !batches.isEmpty { return .batches(batches) }
+                    return .damaged(Failure.damagedBatch(row, file: file, "damaged bytes"))
+                }
+                batches.append(
+                    StoredBatch(
+                        topic: topic, baseOffset: row.baseOffset, count: row.count,
+                        bytes: bytes[from..<to]))
+            }
+            next = piece.endIndex
+        }
+        if let first = batches.first, first.topic == topic { return .batches(batches) }
+        return .damaged(
+            Failure(
+                .dataLoss, .damaged,
+                "Offset \(from) of topic id \(topic.rawValue) is not where the index of "
+                    + "\(JournalName.journal(file)) says. See the journal with: "
+                    + "chaski journal verify"))
+    }
+
+    /// The rows at the front that one read covers.
+    private static func piece(
+        _ rows: ArraySlice<BatchLocation>, maximumBytes: Int
+    ) -> ArraySlice<BatchLocation> {
+        precondition(!rows.isEmpty, "there is something to read")
+        let first = rows[rows.startIndex]
+        var end = rows.startIndex + 1
+        var position = first.position + UInt64(first.length)
+        while end < rows.endIndex {
+            let row = rows[end]
+            guard row.position >= position, row.position - position <= gap,
+                row.position + UInt64(row.length) - first.position <= UInt64(maximumBytes)
+            else { break }
+            position = row.position + UInt64(row.length)
+            end += 1
+        }
+        return rows[rows.startIndex..<end]
     }
 }

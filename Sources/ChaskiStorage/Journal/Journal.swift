@@ -31,7 +31,15 @@ package final class Journal: Sendable {
         newIdentity: UInt128, replay: (RecoveredEntry) -> Void
     ) throws(Failure) -> Journal {
         if let problem = configuration.problem { throw problem }
-        throw Failure(.unimplemented, .damaged, "not here yet")
+        var recovery = try Recovery(
+            fileSystem: fileSystem, configuration: configuration, clock: clock,
+            newIdentity: newIdentity)
+        do throws(Failure) {
+            return try recovery.run(replay)
+        } catch {
+            recovery.lock.unlock()
+            throw error
+        }
     }
 
     /// Writes and syncs one group. Blocking; journal thread only.

@@ -1,0 +1,77 @@
+import ChaskiModel
+
+/// Counts the bytes of recent batches over all topics, and says whose oldest goes next.
+struct BatchCache {
+    /// Bytes that a cached batch costs beside its own.
+    private static let overhead = 128
+    private static let batchesBound = 65_536
+    private let limit: Int
+    private var order: [TopicID] = []
+    private var head = 0
+    private(set) var bytes = 0
+
+    init(limit: Int) { self.limit = limit }
+
+    static func cost(_ batch: StoredBatch) -> Int { batch.bytes.count + overhead }
+
+    mutating func added(_ batch: StoredBatch) {
+        order.append(batch.topic)
+        bytes += Self.cost(batch)
+    }
+
+    mutating func removed(_ batch: StoredBatch) {
+        bytes -= Self.cost(batch)
+        assert(bytes >= 0, "what is removed was added")
+    }
+
+    /// The topic whose oldest batch must go; nil while all is within bounds. A topic may be named
+    /// that has none any more.
+    mutating func nextToEvict() -> TopicID? {
+        guard bytes > limit || order.count - head > Self.batchesBound, head < order.count else {
+            return nil
+        }
+        let topic = order[head]
+        head += 1
+        if head > 1_024, head * 2 > order.count {
+            order.removeFirst(head)
+            head = 0
+        }
+        return topic
+    }
+}
+
+/// Indexes of closed files read from disk, least recently used first out.
+struct FileIndexCache {
+    private let limit: Int
+    private var entries: [(index: FileIndex, used: UInt64)] = []
+    private var clock: UInt64 = 0
+    private var cost = 0
+
+    init(limit: Int) { self.limit = limit }
+
+    mutating func index(of file: UInt64) -> FileIndex? {
+        guard let at = entries.firstIndex(where: { $0.index.file == file }) else { return nil }
+        clock &+= 1
+        entries[at].used = clock
+        return entries[at].index
+    }
+
+    mutating func insert(_ index: FileIndex) {
+        remove(index.file)
+        clock &+= 1
+        entries.append((index, clock))
+        cost += index.cost
+        // One always stays, or a large file would be read again for every batch.
+        while cost > limit, entries.count > 1,
+            let oldest = entries.indices.min(by: { entries[$0].used < entries[$1].used })
+        {
+            cost -= entries.remove(at: oldest).index.cost
+        }
+    }
+
+    mutating func remove(_ file: UInt64) {
+        if let at = entries.firstIndex(where: { $0.index.file == file }) {
+            cost -= entries.remove(at: at).index.cost
+        }
+    }
+}
