@@ -60,13 +60,13 @@ import Testing
     @Test func bigUnitArrivesWholeAndAcksOvertakeIt() throws {
         var wired = Wired.established()
         let stream = try wired.open()
-        let big = (0..<3_000_000).map { UInt8(truncatingIfNeeded: $0 &* 7) }
+        let big = (0..<1_000_000).map { UInt8(truncatingIfNeeded: $0 &* 7) }
         try wired.client.send(
             on: stream, protobuf: [1], attachment: big[...], class: .batch, now: 0)
         var first: [UInt8] = []
         _ = wired.client.writeOutput(into: &first, maximumBytes: 200_000, now: 0)
         try wired.client.send(on: stream, protobuf: [2], class: .control, now: 0)
-        Wired.deliver(first, to: &wired.server, 0, 1000)
+        Wired.deliver(first, to: &wired.server, 0, 5000)
         wired.drainServer()
         wired.run()
         let messages = wired.serverEvents.messages(on: stream)

@@ -16,8 +16,8 @@ extension ConnectionMachine {
             counters.count(.streams)
             throw WireLimit.streams.failure("\(streams.count) streams are open already")
         }
-        let protobuf = ControlCoding.encode(open)
-        guard open.isWithinLimits, protobuf.count <= peer.frameBytes - FrameHeader.bytes else {
+        let protobuf = open.isWithinLimits ? ControlCoding.encode(open) : nil
+        guard let protobuf, protobuf.count <= peer.frameBytes - FrameHeader.bytes else {
             counters.count(.openBytes)
             throw WireLimit.openBytes.failure("method, namespace or metadata are too large")
         }

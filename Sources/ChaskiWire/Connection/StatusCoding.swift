@@ -1,0 +1,26 @@
+package import ChaskiMessages
+package import ChaskiModel
+
+extension Chaski_V1_Status {
+    /// The status that tells of a failure; nil is OK.
+    package init(_ failure: Failure?) {
+        self.init()
+        guard let failure else { return }
+        code = failure.code.rawValue
+        reason = failure.reason.rawValue
+        message = failure.message
+        if let nanos = failure.retryAfterNanos {
+            // Rounded up; at least 1, since 0 says that waiting does not help.
+            retryAfterMillis = UInt64(max(nanos, 1).advanced(by: -1) / 1_000_000 + 1)
+        }
+    }
+
+    /// The failure that it tells of; nil for OK. A code that is not known reads as `unknown`.
+    package var failure: Failure? {
+        guard code != 0 else { return nil }
+        let millis = min(retryAfterMillis, UInt64(Int64.max / 1_000_000))
+        return Failure(
+            StatusCode(rawValue: code) ?? .unknown, FailureReason(rawValue: reason), message,
+            retryAfterNanos: millis == 0 ? nil : Int64(millis) * 1_000_000)
+    }
+}
