@@ -1,0 +1,59 @@
+import ChaskiModel
+
+/// What is called how in a run, and with which settings.
+struct TopologyNames {
+    /// Subscriptions and a topic that come and go.
+    let passing = ["x0", "x1"]
+    let passingTopic = "passing"
+
+    func topics(_ plan: SwarmPlan) -> [String] { (0..<plan.topics).map { "t\($0)" } }
+    func subscriptions(_ plan: SwarmPlan) -> [String] { (0..<plan.subscriptions).map { "s\($0)" } }
+
+    func settings(_ plan: SwarmPlan, _ random: inout SimulationRandom) -> SubscriptionSettings {
+        SubscriptionSettings(
+            start: plan.has(.latestStart) && random.chance(1, in: 2)
+                ? .latest : random.pick([.earliest, .earliest, .offset(7)]),
+            retry: RetryPolicy(
+                minimumBackoffNanos: random.pick([1_000_000, 100_000_000, 1_000_000_000]),
+                maximumBackoffNanos: random.pick([1_000_000_000, 8_000_000_000]),
+                maximumFailures: UInt32(random.pick([1, 2, 3, 10]))),
+            leaseNanos: random.pick([300_000_000, 2_000_000_000, 30_000_000_000]),
+            maximumUnsettled: plan.has(.smallWindow) ? UInt32(random.pick([1, 4, 32])) : 100_000)
+    }
+}
+
+extension Simulation {
+    /// The clients of the run; the first makes what the others use.
+    func setUpClients() {
+        var first: [Request] = names.topics(plan).map { .createTopic($0) }
+        let topics = names.topics(plan)
+        for (number, name) in names.subscriptions(plan).enumerated() {
+            first.append(
+                .createSubscription(
+                    name, topic: topics[number % topics.count], names.settings(plan, &random)))
+        }
+        if plan.has(.smallWindow) { hit(.smallWindow) }
+        if plan.has(.latestStart) { hit(.latestStart) }
+        add(AdministratorClient(self, index: 0, first: first, random: random.split()))
+        for number in 0..<plan.producers {
+            var mine = topics.filter { _ in random.chance(2, in: 3) }
+            if mine.isEmpty { mine = [topics[0]] }
+            if plan.has(.topology), number == 0 { mine.append(names.passingTopic) }
+            add(
+                ProducerClient(
+                    self, index: clients.count, number: number, epoch: 1, topics: mine,
+                    random: random.split()))
+        }
+        var subscriptions = names.subscriptions(plan)
+        if plan.has(.topology) { subscriptions += names.passing }
+        for name in subscriptions {
+            if plan.consumers > 1 { hit(.sharedSubscription) }
+            for _ in 0..<plan.consumers {
+                add(
+                    ConsumerClient(
+                        self, index: clients.count, subscription: name, random: random.split()))
+            }
+        }
+        for client in clients.indices { wake(client, after: random.nanos(in: 0...20_000_000)) }
+    }
+}

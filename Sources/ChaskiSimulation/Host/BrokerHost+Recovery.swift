@@ -1,0 +1,174 @@
+import ChaskiBroker
+import ChaskiModel
+import ChaskiStorage
+
+/// Starting the broker process: recovery, and what must be true after it.
+extension BrokerHost {
+    /// Opens the directory and serves; when the process dies on the way, or the disk refuses, it
+    /// is started again later.
+    func start() {
+        guard machine == nil else { return }
+        beginLife()
+        let machine = NamespaceMachine(configuration: settings.broker)
+        let crashes = simulation.crashesInRecovery()
+        if crashes { disk.faults.crashAt = disk.operations + 1 + random.below(40) }
+        if sweepCrashes == 1, let again = options.sweep?.recoveryOperation {
+            disk.faults.crashAt = disk.operations + again
+        }
+        oracle.recoveryBegins()
+        let clock = ClockReading(wallNanos: simulation.wall, bootNanos: boot, bootID: bootID)
+        let oracle = oracle
+        let journal: Journal
+        do {
+            journal = try Journal.open(
+                fileSystem: fileSystem, configuration: settings.journal, clock: clock,
+                newIdentity: UInt128(simulation.seed) + 1
+            ) { recovered in
+                if let damage = recovered.damage {
+                    oracle.violated("R4", "damage where there is none: \(damage.message)")
+                }
+                machine.replay(recovered.entry, time: recovered.time)
+                oracle.readBack(recovered.entry)
+            }
+        } catch {
+            return openFailed(error)
+        }
+        disk.faults = standingFaults()
+        guard !disk.hasCrashed else {
+            return openFailed(Failure(.internalError, .journalFailed, "died after opening"))
+        }
+        serve(machine, journal)
+    }
+
+    private func openFailed(_ failure: Failure) {
+        disk.faults = standingFaults()
+        simulation.note("not open", UInt64(life), 0, failure.message)
+        if disk.hasCrashed {
+            simulation.hit(.crashInRecovery)
+            sweepCrashes += 1
+            if options.sweep.map({ $0.kind == .powerCut }) ?? random.chance(1, in: 2) {
+                disk.powerCut()
+                bootStart = simulation.now
+                bootID += 1
+            } else {
+                disk.processKill()
+            }
+        } else {
+            disk.processKill()
+            if !simulation.mayRefuseToOpen {
+                return oracle.violated("recovery", "the journal does not open: \(failure.message)")
+            }
+        }
+        scheduleStart()
+    }
+
+    private func serve(_ machine: NamespaceMachine, _ journal: Journal) {
+        self.machine = machine
+        self.journal = journal
+        clockOffset = journal.recovery.clockOffset
+        simulation.note(
+            "recovered", UInt64(journal.recovery.epoch), journal.recovery.replayedGroups)
+        if let failure = machine.replayFailure {
+            return oracle.violated("recovery", "the core cannot replay: \(failure.message)")
+        }
+        if let last = journal.recovery.lastTime, now.clock < last.clock {
+            oracle.violated("T2", "the broker clock went back at the restart")
+        }
+        checkRecoveredState(machine)
+        oracle.doubtResolved()
+        machine.recovered(epoch: journal.recovery.epoch, now: now)
+        oracle.reconcileTopics(
+            machine.topics().map { ($0.id, $0.name, $0.nextOffset) })
+        oracle.reconcileSubscriptions(
+            machine.subscriptions().map { ($0.id, $0.name, $0.topic, $0.settings) })
+        oracle.recovered(epoch: journal.recovery.epoch, now: now)
+        journal.index.retainOnly(machine.topics().map { (topic: $0.id, from: $0.firstOffset) })
+        for (topic, ranges) in machine.releasedRanges() {
+            for range in ranges { journal.index.released(topic, range) }
+        }
+        announce(journal.spaceState)
+        bytesSinceCheckpoint = 0
+        checkInvariants()
+        scheduleMaintenance()
+        carryOut()
+    }
+
+    // MARK: - Checks
+
+    func checkInvariants() {
+        guard let machine, let problem = machine.checkInvariants() else { return }
+        oracle.violated("A9", "the core's invariants: \(problem)")
+    }
+
+    /// The state after recovery is that of the durable groups, with or without the one in doubt.
+    private func checkRecoveredState(_ machine: NamespaceMachine) {
+        let digest = machine.stateDigest()
+        guard shadow.stateDigest() != digest else { return }
+        if let doubt = oracle.groupInDoubt {
+            for entry in doubt.entries where entry.kind != .section {
+                shadow.replay(entry, time: doubt.time)
+            }
+            if shadow.stateDigest() == digest { return }
+        }
+        oracle.violated("digest", "recovery does not bring back the state of the durable groups")
+    }
+
+    /// What the core holds as durable is what the durable groups say, and no more.
+    func checkDurableState() {
+        guard let machine, !shadowIsAhead, !hasFailed, options.host == .none else { return }
+        if machine.stateDigest() != shadow.stateDigest() {
+            oracle.violated("digest", "the core's durable state is not that of the durable groups")
+        }
+    }
+
+    func lag(of id: SubscriptionID) -> UInt64? {
+        machine?.subscriptions().first { $0.id == id }?.backlog
+    }
+
+    var state: String {
+        guard let machine else { return "the broker is down" }
+        return "group \(group != nil), wants \(machine.wantsGroup), reads \(pendingReads); "
+            + "\(machine.subscriptions())"
+    }
+
+    /// Nothing is under way: the broker's own view, the log, and the dead letters must be those of
+    /// the model.
+    func checkAtRest() {
+        guard let machine, let journal else { return }
+        checkInvariants()
+        checkDurableState()
+        oracle.checkDrained(lag: { self.lag(of: $0) })
+        oracle.checkAnswered()
+        for topic in oracle.topicOrder where !topic.removed {
+            oracle.checkLog(topic, wholeLog(topic.id, journal))
+        }
+        for subscription in oracle.subscriptionOrder where !subscription.removed {
+            let dead = machine.deadLetters(
+                subscription: subscription.name, from: 0, limit: 1_000_000)
+            oracle.checkDead(subscription, (dead ?? []).map { ($0.offset, $0.failed, $0.cause) })
+        }
+    }
+
+    private func wholeLog(_ topic: TopicID, _ journal: Journal) -> [StoredBatch] {
+        var batches: [StoredBatch] = []
+        var from: Offset = 0
+        for _ in 0..<1_000_000 {
+            var outcome = journal.index.read(topic, from: from, maximumBytes: 1 << 20)
+            for _ in 0..<1_000 {
+                guard case .load(let plan) = outcome else { break }
+                outcome = journal.index.finish(plan.execute(fileSystem))
+            }
+            switch outcome {
+            case .ready(let more):
+                guard let last = more.last else { return batches }
+                batches += more
+                from = last.baseOffset + Offset(last.count)
+            case .damaged(let failure):
+                oracle.violated("R4", "the log cannot be read: \(failure.message)")
+                return batches
+            case .end, .load: return batches
+            }
+        }
+        return batches
+    }
+}

@@ -1,0 +1,249 @@
+import ChaskiBroker
+import ChaskiModel
+import ChaskiStorage
+
+/// Joins the production broker core and journal as the server does: one loop, one journal thread
+/// with a latency of its own, readers, timers, checkpoints, maintenance.
+final class BrokerHost {
+    unowned var simulation: Simulation!
+    let disk: SimulatedFileSystem
+    /// The disk as the journal sees it.
+    let fileSystem: any FileSystem
+    let options: SimulationOptions
+    let settings: HostSettings
+    var random: SimulationRandom
+    /// What the durable groups say, replayed one by one: a recovery must come to the same.
+    var shadow: NamespaceMachine
+
+    private(set) var life = 0
+    var journal: Journal?
+    var machine: NamespaceMachine?
+    /// The group that the journal thread has.
+    var group: JournalGroup?
+    /// The journal thread is busy with a group or with maintenance.
+    var journalBusy = false
+    var hasFailed = false
+    var clockOffset: Int64 = 0
+    var bootStart: Int64 = 0
+    var bootID: UInt128 = 1
+    var pausedUntil: Int64 = 0
+    var timerAt = Int64.max
+    var bytesSinceCheckpoint = 0
+    var lastMaintenance: Int64 = 0
+    var effects: [Effect] = []
+    var nextRequest: UInt64 = 1
+    var nextConsumer: UInt64 = 0
+    /// Who waits for which answer.
+    var waiting: [RequestID: Waiting] = [:]
+    var connectionOfConsumer: [ConsumerID: Int] = [:]
+    var eventsSinceCheck = 0
+    var pendingReads = 0
+    /// A write returned whose answer the core has not had.
+    var shadowIsAhead = false
+    var armed = ArmedFaults()
+    /// How many times the process died as the sweep wanted it.
+    var sweepCrashes = 0
+    var sweepIsOver = false
+
+    struct Waiting {
+        enum Shape {
+            case plain
+            case bound(TopicID)
+            case opened(ConsumerID)
+        }
+        var connection: Int
+        var tag: UInt64
+        var shape: Shape
+    }
+
+    init(
+        seed: UInt64, plan: SwarmPlan, options: SimulationOptions, random: inout SimulationRandom
+    ) {
+        self.options = options
+        self.random = random.split()
+        settings = HostSettings(plan: plan, random: &random)
+        disk = SimulatedFileSystem(seed: seed)
+        fileSystem =
+            options.disk.isEmpty ? disk : MutatedFileSystem(disk, options.disk)
+        shadow = NamespaceMachine(configuration: settings.broker)
+    }
+
+    var isServing: Bool { machine != nil }
+    var oracle: Oracle { simulation.oracle }
+    var boot: Int64 { simulation.now - bootStart + 1_000_000_000 }
+    var now: Now { Now(clock: boot + clockOffset, wall: simulation.wall) }
+    var isIdle: Bool { group == nil && machine?.wantsGroup == false && pendingReads == 0 }
+
+    /// A stopped process sees nothing until it goes on.
+    func postpone(_ event: SimulationEvent) -> Bool {
+        guard simulation.now < pausedUntil else { return false }
+        simulation.queue.schedule(event, at: pausedUntil)
+        return true
+    }
+
+    func handle(_ event: SimulationEvent) {
+        if case .brokerStarts = event { return start() }
+        guard postpone(event) == false else { return }
+        switch event {
+        case .timerFires(let life) where life == self.life: timerFires()
+        case .groupWritten(let life) where life == self.life: writeGroup()
+        case .groupAnswered(let life, let outcome) where life == self.life: groupAnswered(outcome)
+        case .maintenanceDue(let life) where life == self.life: maintain()
+        case .maintenanceDone(let life, let report) where life == self.life: maintained(report)
+        case .readExecuted(let life, let id, let plan) where life == self.life: execute(id, plan)
+        case .readAnswered(let life, let id, let outcome) where life == self.life:
+            readAnswered(id, outcome)
+        case .brokerDies(let life, let power) where life == self.life && isServing:
+            die(power: power)
+        default: break
+        }
+    }
+
+    // MARK: - The loop
+
+    /// Gives the core one command, and carries out what it wants.
+    func submit(_ command: Command, producer: Int? = nil, publication: Int? = nil) {
+        guard let machine else { return }
+        oracle.taken(command, producer: producer, publication: publication, now: now)
+        machine.handle(command, now: now, effects: &effects)
+        carryOut()
+    }
+
+    /// Carries out effects in order, then gives the journal what waits, and looks at the timer.
+    func carryOut() {
+        emit()
+        offerGroup()
+        armTimer()
+        eventsSinceCheck += 1
+        if eventsSinceCheck >= settings.invariantSpacing {
+            eventsSinceCheck = 0
+            checkInvariants()
+        }
+    }
+
+    func emit() {
+        for effect in effects {
+            oracle.emitted(effect, now: now)
+            perform(effect)
+        }
+        effects.removeAll(keepingCapacity: true)
+    }
+
+    private func perform(_ effect: Effect) {
+        switch effect {
+        case .reply(let id, let result): answer(id, result)
+        case .deliver(let consumer, let subscription, let deliveries):
+            noteDelivery(consumer, subscription, deliveries)
+            guard let connection = connectionOfConsumer[consumer] else { return }
+            simulation.respond(.delivery(consumer, deliveries), on: connection)
+        case .read(let request): read(request)
+        case .released(let topic, let range):
+            simulation.note("released", topic.rawValue, range.upperBound)
+            journal?.index.released(topic, range)
+        case .topicRemoved(let topic):
+            simulation.note("removed", topic.rawValue)
+            journal?.index.topicRemoved(topic)
+        case .consumerEnded(let consumer, let failure):
+            simulation.note("ended", consumer.rawValue, 0, failure.reason.rawValue)
+            guard let connection = connectionOfConsumer.removeValue(forKey: consumer) else { return }
+            simulation.respond(.ended(consumer, failure), on: connection)
+        }
+    }
+
+    private func answer(_ id: RequestID, _ result: Result<Reply, Failure>) {
+        noteReply(id, result)
+        guard let waiter = waiting.removeValue(forKey: id) else { return }
+        switch waiter.shape {
+        case .plain: simulation.respond(.reply(tag: waiter.tag, result), on: waiter.connection)
+        case .bound(let topic):
+            simulation.respond(.bound(tag: waiter.tag, topic, result), on: waiter.connection)
+        case .opened(let consumer):
+            if case .failure = result { connectionOfConsumer[consumer] = nil }
+            simulation.respond(
+                .opened(tag: waiter.tag, consumer, result), on: waiter.connection)
+        }
+    }
+
+    private func noteReply(_ id: RequestID, _ result: Result<Reply, Failure>) {
+        var word: UInt64 = 0
+        switch result {
+        case .success(.published(let base, _, let duplicate)): word = base << 1 | (duplicate ? 1 : 0)
+        case .success(.settled(let accepted, let rejected)):
+            word = UInt64(accepted) << 16 | UInt64(rejected.count)
+        case .success(.producerOpened(let next)): word = next
+        case .success(.topicCreated(let topic)): word = topic.rawValue
+        case .success(.subscriptionCreated(let subscription)): word = subscription.rawValue
+        case .success(.consumerOpened(let subscription, let epoch, _, let held)):
+            word = subscription.rawValue << 32 | UInt64(epoch) << 16 | UInt64(held.count)
+        case .success(.done): word = 1
+        case .failure(let failure): word = UInt64(failure.code.rawValue) << 48
+        }
+        simulation.note("answer", id.rawValue, word, "\(result)")
+    }
+
+    private func noteDelivery(
+        _ consumer: ConsumerID, _ subscription: SubscriptionID, _ deliveries: [Delivery]
+    ) {
+        for delivery in deliveries {
+            for run in delivery.runs {
+                simulation.note(
+                    "deliver", consumer.rawValue << 32 | subscription.rawValue,
+                    run.first << 32 | UInt64(run.count) << 16 | UInt64(run.handout), "\(run)")
+            }
+        }
+    }
+
+    private func armTimer() {
+        guard let next = machine?.nextTimerNanos else {
+            timerAt = .max
+            return
+        }
+        let moment = max(simulation.now, next - clockOffset - 1_000_000_000 + bootStart)
+        guard moment != timerAt else { return }
+        timerAt = moment
+        simulation.queue.schedule(.timerFires(life: life), at: moment)
+    }
+
+    private func timerFires() {
+        guard let machine, simulation.now >= timerAt else { return }
+        timerAt = .max
+        machine.timerFired(now: now, effects: &effects)
+        carryOut()
+    }
+
+    // MARK: - Dying
+
+    /// The process, or the machine with it, is gone in this moment.
+    func die(power: Bool) {
+        simulation.note(power ? "power cut" : "kill", UInt64(life))
+        checkDurableState()
+        journal = nil
+        machine = nil
+        group = nil
+        journalBusy = false
+        effects.removeAll()
+        waiting.removeAll()
+        connectionOfConsumer.removeAll()
+        pendingReads = 0
+        timerAt = .max
+        pausedUntil = 0
+        hasFailed = false
+        shadowIsAhead = false
+        armed = ArmedFaults()
+        oracle.brokerDied()
+        simulation.cutAll()
+        disk.faults = standingFaults()
+        if power {
+            disk.powerCut()
+            bootStart = simulation.now
+            bootID += 1
+        } else {
+            disk.processKill()
+        }
+    }
+
+    func beginLife() {
+        life += 1
+        disk.faults = standingFaults()
+    }
+}

@@ -1,0 +1,154 @@
+import ChaskiBroker
+import ChaskiModel
+
+/// What may be handed out, to whom, and when: P1, P2, P6, P8, A2, A3, A7, T1, F1, R1.
+extension Oracle {
+    func delivered(
+        _ consumerID: ConsumerID, _ id: SubscriptionID, _ deliveries: [Delivery], now: Now
+    ) {
+        let number = Int(consumerID.rawValue)
+        guard number < consumers.count, consumers[number].open else {
+            return violated("F1", "a delivery to consumer \(number), which is not open")
+        }
+        guard let subscription = subscriptions[id], !subscription.removed,
+            consumers[number].subscription === subscription
+        else {
+            return violated("A1", "a delivery of subscription \(id.rawValue) to a stranger")
+        }
+        for delivery in deliveries {
+            checkContent(delivery, subscription.topic)
+            for run in delivery.runs {
+                for step in 0..<run.count {
+                    handedOut(run.first + Offset(step), run, number, subscription, now: now)
+                }
+            }
+        }
+        checkLimit(of: number, subscription, now: now)
+    }
+
+    /// The count kept along holds lapsed leases too, so that only an excess is counted anew.
+    private func checkLimit(of number: Int, _ subscription: SubscriptionModel, now: Now) {
+        let limit = Int(consumers[number].limit.messages)
+        guard consumers[number].outstanding > limit else { return }
+        var held = 0
+        for index in subscription.window {
+            let record = subscription.messages[index]
+            if record.state == .leased, record.consumer == Int32(number), record.underWayCount == 0,
+                now.clock < leaseEnd(record)
+            {
+                held += 1
+            }
+        }
+        if held > limit {
+            violated("F1", "consumer \(number) holds \(held) messages; its limit is \(limit)")
+        }
+    }
+
+    /// A batch that leaves the process is one whose write returned, as it was published.
+    func checkContent(_ delivery: Delivery, _ topic: TopicModel) {
+        let batch = delivery.batch
+        let end = batch.baseOffset + Offset(batch.count)
+        guard batch.topic == topic.id, batch.count > 0 else {
+            return violated("A1", "a batch of another topic was handed out")
+        }
+        guard end <= topic.end else {
+            return violated("P2", "\(topic.name)@\(batch.baseOffset) was handed out before it was on disk")
+        }
+        let (publication, index) = topic.log[Int(batch.baseOffset)]
+        if index != 0 || !isContent(batch.bytes, of: Int(publication)) {
+            violated("P1", "\(topic.name)@\(batch.baseOffset) shows another content than was stored")
+        }
+        for run in delivery.runs
+        where run.first < batch.baseOffset || run.first + Offset(run.count) > end || run.count == 0 {
+            violated("P8", "a run of deliveries outside its batch")
+        }
+    }
+
+    private func handedOut(
+        _ offset: Offset, _ run: DeliveryRun, _ consumer: Int, _ subscription: SubscriptionModel,
+        now: Now
+    ) {
+        guard offset < subscription.topic.end else { return }
+        func name() -> String { "\(subscription.name)/\(subscription.topic.name)@\(offset)" }
+        if offset < subscription.startLow {
+            violated("A1", "\(name()) lies before the start at \(subscription.startLow)")
+        }
+        let record = subscription.withRecord(offset) { $0 }
+        switch record.state {
+        case .acked: violated("A2", "\(name()) was handed out after its ack was confirmed")
+        case .dead: violated("Q1", "\(name()) was handed out although it is dead")
+        case .leased:
+            let end = leaseEnd(record)
+            if now.clock < end {
+                violated(
+                    "A3", "\(name()) was handed out to consumer \(consumer), \(end - now.clock) ns before "
+                        + "the lease of consumer \(record.consumer) ends")
+            }
+        case .waiting:
+            if now.clock < record.dueFrom - 1_000_000 {
+                violated("T1", "\(name()) was handed out \(record.dueFrom - now.clock) ns before it is due")
+            }
+        case .pending: break
+        }
+        checkCounters(record, run, name: name)
+        forget(outstandingOf: record)
+        subscription.withRecord(offset) {
+            $0.state = .leased
+            $0.mayBeSettled = false
+            $0.endedBy = nil
+            $0.underWay = 0
+            $0.underWayCount = 0
+            $0.epoch = epoch
+            $0.handout = run.handout
+            $0.consumer = Int32(consumer)
+            $0.failedLow = run.failed
+            $0.failedHigh = max($0.failedHigh, run.failed)
+            $0.leaseUntil = now.clock + subscription.settings.leaseNanos
+        }
+        consumers[consumer].outstanding += 1
+    }
+
+    private func checkCounters(_ record: MessageRecord, _ run: DeliveryRun, name: () -> String) {
+        if record.epoch == epoch, run.handout <= record.handout {
+            violated("A4", "\(name()) was handed out twice under number \(run.handout)")
+        }
+        if run.handout == 0 { violated("A4", "\(name()) bears hand-out number 0") }
+        if run.failed < record.failedLow {
+            violated(
+                "A7", "\(name()) failed \(record.failedLow) times; the delivery says \(run.failed)")
+        }
+        if run.failed > record.failedHigh {
+            violated(
+                "A7", "\(name()) failed at most \(record.failedHigh) times; the delivery says \(run.failed)")
+        }
+    }
+
+    /// The moment before which the broker must not give a leased message to anybody else.
+    func leaseEnd(_ record: MessageRecord) -> Int64 {
+        guard record.consumer >= 0 else { return record.leaseUntil }
+        let holder = consumers[Int(record.consumer)]
+        guard holder.heartbeat > Int64.min, let subscription = holder.subscription, holder.connected
+        else { return record.leaseUntil }
+        return max(record.leaseUntil, holder.heartbeat + subscription.settings.leaseNanos)
+    }
+
+    /// A delivery that counted against its consumer's limit no longer does.
+    func forget(outstandingOf record: MessageRecord) {
+        guard record.state == .leased, record.underWayCount == 0, record.consumer >= 0 else { return }
+        consumers[Int(record.consumer)].outstanding -= 1
+    }
+
+    /// Storage may forget a range only when every subscription of the topic is through with it.
+    func released(_ id: TopicID, _ range: Range<Offset>) {
+        guard let topic = topics[id] else {
+            return violated("R1", "offsets of topic \(id.rawValue) released, which never was")
+        }
+        topic.releasedEnd = max(topic.releasedEnd, range.upperBound)
+        for subscription in topic.subscriptions where !subscription.removed {
+            for offset in range where !subscription.mayBeOver(offset) {
+                violated("R1", "\(topic.name)@\(offset) was released, and \(subscription.name) needs it")
+                return
+            }
+        }
+    }
+}

@@ -1,0 +1,112 @@
+import ChaskiBroker
+import ChaskiModel
+
+/// What must hold when faults have stopped and everything had its time: A1, A9, R3, liveness.
+extension Oracle {
+    /// Whether every subscription is through with its topic, as far as the model knows.
+    var isDrained: Bool {
+        subscriptionOrder.allSatisfy { $0.removed || undelivered($0) == nil }
+    }
+
+    /// The first offset that a subscription still owes.
+    func undelivered(_ subscription: SubscriptionModel) -> Offset? {
+        _ = subscription.window
+        var offset = subscription.startHigh
+        if !subscription.messages.isEmpty {
+            offset = max(offset, Offset(min(subscription.window.lowerBound, subscription.messages.count)))
+        }
+        while offset < subscription.topic.end {
+            if !subscription.mayBeOver(offset) { return offset }
+            offset += 1
+        }
+        return nil
+    }
+
+    /// - Parameter lag: what the broker says of a subscription.
+    func checkDrained(lag: (SubscriptionID) -> UInt64?) {
+        for subscription in subscriptionOrder where !subscription.removed {
+            guard let lag = lag(subscription.id) else {
+                violated("A1", "subscription \(subscription.name) is gone")
+                continue
+            }
+            if let offset = undelivered(subscription) {
+                let check = lag == 0 ? "A1" : "liveness"
+                violated(
+                    check,
+                    "\(subscription.name)/\(subscription.topic.name)@\(offset) was never settled; "
+                        + "lag \(lag), end \(subscription.topic.end)")
+            } else if lag != 0 {
+                violated("A9", "\(subscription.name) is through, and its lag is \(lag)")
+            }
+        }
+    }
+
+    /// Everything that was asked in this life has been answered.
+    func checkAnswered() {
+        if let least = pending.keys.min(by: { $0.rawValue < $1.rawValue }) {
+            violated("liveness", "\(pending.count) requests are unanswered, \(least.rawValue) first")
+        }
+        for (index, publication) in publications.enumerated()
+        where publication.answeredBase != nil && publication.storedBase == nil {
+            violated("P1", "publication \(index) was confirmed and is not stored")
+        }
+    }
+
+    /// The whole of a topic, read from its first retained offset.
+    func checkLog(_ topic: TopicModel, _ batches: [StoredBatch]) {
+        var next: Offset?
+        for batch in batches {
+            if let next, batch.baseOffset != next {
+                violated("R3", "\(topic.name) has a gap at \(next)")
+                return
+            }
+            guard batch.baseOffset + Offset(batch.count) <= topic.end else {
+                return violated("P8", "\(topic.name) holds more than was written")
+            }
+            let (publication, index) = topic.log[Int(batch.baseOffset)]
+            if index != 0 || !isContent(batch.bytes, of: Int(publication)) {
+                violated("P1", "\(topic.name)@\(batch.baseOffset) does not hold what was stored")
+            }
+            next = batch.baseOffset + Offset(batch.count)
+        }
+        if (next ?? topic.end) != topic.end {
+            violated("R3", "\(topic.name) ends at \(topic.end); reading stops at \(next ?? 0)")
+        }
+        if let first = batches.first?.baseOffset, first > topic.releasedEnd {
+            violated("R3", "\(topic.name) begins at \(first); nothing from \(topic.releasedEnd) was released")
+        }
+        if batches.isEmpty, topic.releasedEnd < topic.end {
+            violated("R3", "\(topic.name) is empty; only \(topic.releasedEnd) of \(topic.end) was released")
+        }
+    }
+}
+
+extension Oracle {
+    /// Q2, Q3: the dead letters that the broker lists are those of the model, once each.
+    func checkDead(
+        _ subscription: SubscriptionModel, _ listed: [(Offset, failed: UInt32, cause: DeathCause)]
+    ) {
+        var last: Offset?
+        for (offset, failed, cause) in listed {
+            if let last, offset <= last { violated("Q2", "dead letters are listed out of order") }
+            last = offset
+            guard offset < Offset(subscription.messages.count) else {
+                violated("Q3", "\(subscription.name)@\(offset) is dead and was never handed out")
+                continue
+            }
+            let record = subscription.messages[Int(offset)]
+            if record.state != .dead, !record.mayBeSettled {
+                violated("Q3", "\(subscription.name)@\(offset) is dead without a cause")
+            }
+            if cause == .maximumFailures, failed < subscription.settings.retry.maximumFailures {
+                violated("Q3", "\(subscription.name)@\(offset) died after \(failed) failures")
+            }
+            if failed < record.failedLow { violated("A7", "\(subscription.name)@\(offset): \(failed) failures") }
+        }
+        let offsets = Set(listed.map { $0.0 })
+        for (index, record) in subscription.messages.enumerated()
+        where record.state == .dead && !offsets.contains(Offset(index)) {
+            violated("Q1", "\(subscription.name)@\(index) died and is not among the dead letters")
+        }
+    }
+}

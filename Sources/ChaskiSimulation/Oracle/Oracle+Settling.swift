@@ -1,0 +1,198 @@
+import ChaskiBroker
+import ChaskiModel
+
+/// The five verbs: A1, A2, A4, A5, A6, A8.
+extension Oracle {
+    func takenSettle(_ id: RequestID, _ settle: SettleCommand, now: Now) {
+        var expectations: [PendingSettle.Expectation] = []
+        if let subscription = consumers[Int(settle.consumer.rawValue)].subscription {
+            for range in settle.ranges {
+                for step in 0..<range.count {
+                    let offset = range.first + Offset(step)
+                    expectations.append(
+                        expectation(offset, range, settle, subscription, now: now))
+                    begin(settle.verb, offset, range, subscription)
+                }
+            }
+        }
+        begin(
+            id,
+            .settle(PendingSettle(command: settle, taken: now.clock, expectations: expectations)))
+    }
+
+    private func expectation(
+        _ offset: Offset, _ token: TokenRange, _ settle: SettleCommand,
+        _ subscription: SubscriptionModel, now: Now
+    ) -> PendingSettle.Expectation {
+        guard offset < Offset(subscription.messages.count) else { return .reject }
+        let record = subscription.messages[Int(offset)]
+        guard record.handout != 0, record.epoch == token.epoch, record.handout == token.handout
+        else { return .reject }
+        if record.mayBeSettled || record.underWayCount > 0 { return .either }
+        guard record.state == .leased else {
+            return record.endedBy == settle.verb ? .either : .reject
+        }
+        guard record.epoch == epoch, now.clock < leaseEnd(record),
+            record.consumer == Int32(settle.consumer.rawValue)
+        else { return .either }
+        return .accept
+    }
+
+    /// Counts a verdict on the token in force as under way.
+    private func begin(
+        _ verb: Verb, _ offset: Offset, _ token: TokenRange, _ subscription: SubscriptionModel
+    ) {
+        guard offset < Offset(subscription.messages.count) else { return }
+        let record = subscription.messages[Int(offset)]
+        guard record.epoch == token.epoch, record.handout == token.handout,
+            record.state == .leased, record.underWayCount < 255
+        else { return }
+        // An extension frees nothing.
+        if verb != .extend { forget(outstandingOf: record) }
+        subscription.withRecord(offset) {
+            if verb != .extend {
+                $0.underWay |= 1 << verb.rawValue
+                $0.underWayCount += 1
+            }
+        }
+    }
+
+    func settleReplied(_ settle: PendingSettle, _ result: Result<Reply, Failure>, now: Now) {
+        let number = Int(settle.command.consumer.rawValue)
+        guard let subscription = consumers[number].subscription else { return }
+        var rejected: [SettleRejection] = []
+        var whole: Failure?
+        var accepted: UInt32 = 0
+        switch result {
+        case .success(.settled(let count, let list)):
+            rejected = list
+            accepted = count
+        case .success(let other):
+            return violated("one reply", "a verdict was answered with \(other)")
+        case .failure(let failure): whole = failure
+        }
+        var position = 0
+        var next = 0
+        var expectedAccepted: UInt32 = 0
+        for range in settle.command.ranges {
+            for step in 0..<range.count {
+                let offset = range.first + Offset(step)
+                let refused = next < rejected.count && rejected[next].offset == offset
+                if refused { next += 1 }
+                let expectation = settle.expectations[position]
+                position += 1
+                let ok = whole == nil && !refused
+                if ok { expectedAccepted += 1 }
+                conclude(
+                    settle, offset, range, subscription, accepted: ok, expectation: expectation,
+                    whole: whole, now: now)
+            }
+        }
+        if whole == nil, accepted != expectedAccepted || next != rejected.count {
+            violated("A8", "a verdict says \(accepted) accepted, and lists others than it was asked")
+        }
+    }
+
+    private func conclude(
+        _ settle: PendingSettle, _ offset: Offset, _ token: TokenRange,
+        _ subscription: SubscriptionModel, accepted: Bool,
+        expectation: PendingSettle.Expectation, whole: Failure?, now: Now
+    ) {
+        let verb = settle.command.verb
+        func name() -> String {
+            "\(verb) of \(subscription.name)/\(subscription.topic.name)@\(offset)#\(token.handout)"
+        }
+        let counted = end(verb, offset, token, subscription)
+        guard accepted else {
+            if whole == nil, expectation == .accept {
+                violated("A4", "\(name()) was refused although the lease holds")
+            }
+            if whole?.isIndeterminate == true { maybe(verb, offset, token, subscription) }
+            if counted { countAgain(offset, subscription) }
+            return
+        }
+        if expectation == .reject { violated("A4", "\(name()) was accepted with a stale token") }
+        guard offset < Offset(subscription.messages.count) else { return }
+        let record = subscription.messages[Int(offset)]
+        guard record.epoch == token.epoch, record.handout == token.handout else {
+            return violated("A4", "\(name()) was accepted after a newer hand-out")
+        }
+        guard record.state == .leased else {
+            if record.endedBy != verb, !record.mayBeSettled {
+                violated("A4", "\(name()) was accepted after \(record.endedBy.map { "\($0)" } ?? "the end")")
+            }
+            return
+        }
+        apply(settle, offset, subscription, record)
+    }
+
+    private func apply(
+        _ settle: PendingSettle, _ offset: Offset, _ subscription: SubscriptionModel,
+        _ record: MessageRecord
+    ) {
+        let verb = settle.command.verb
+        if verb == .extend {
+            let until = settle.taken + (settle.command.delayNanos ?? subscription.settings.leaseNanos)
+            subscription.withRecord(offset) { $0.leaseUntil = max($0.leaseUntil, until) }
+            return
+        }
+        // Uncounted when the verdict began, unless another one is still under way.
+        subscription.withRecord(offset) {
+            $0.endedBy = verb
+            switch verb {
+            case .ack: $0.state = .acked
+            case .fail: $0.state = .dead
+            case .release: $0.state = .pending
+            case .retry:
+                $0.failedLow += 1
+                $0.failedHigh += 1
+                $0.state =
+                    $0.failedLow >= subscription.settings.retry.maximumFailures ? .dead : .waiting
+                $0.mayBeSettled =
+                    $0.mayBeSettled
+                    || $0.failedHigh >= subscription.settings.retry.maximumFailures
+                $0.dueFrom = settle.taken + (settle.command.delayNanos ?? 0)
+            case .extend: break
+            }
+        }
+    }
+
+    /// The verdict is no longer under way; true when it was the last on a message still leased.
+    private func end(
+        _ verb: Verb, _ offset: Offset, _ token: TokenRange, _ subscription: SubscriptionModel
+    ) -> Bool {
+        guard verb != .extend, offset < Offset(subscription.messages.count) else { return false }
+        return subscription.withRecord(offset) {
+            guard $0.epoch == token.epoch, $0.handout == token.handout, $0.underWayCount > 0
+            else { return false }
+            $0.underWayCount -= 1
+            if $0.underWayCount == 0 { $0.underWay = 0 }
+            return $0.underWayCount == 0 && $0.state == .leased
+        }
+    }
+
+    /// A verdict that was refused leaves the delivery with its consumer.
+    private func countAgain(_ offset: Offset, _ subscription: SubscriptionModel) {
+        let holder = subscription.messages[Int(offset)].consumer
+        if holder >= 0 { consumers[Int(holder)].outstanding += 1 }
+    }
+
+    /// A verdict without an answer may have taken effect.
+    func maybe(
+        _ verb: Verb, _ offset: Offset, _ token: TokenRange, _ subscription: SubscriptionModel
+    ) {
+        guard offset < Offset(subscription.messages.count) else { return }
+        subscription.withRecord(offset) {
+            guard $0.epoch == token.epoch, $0.handout == token.handout, $0.state == .leased else { return }
+            switch verb {
+            case .ack, .fail: $0.mayBeSettled = true
+            case .retry:
+                $0.failedHigh += 1
+                if $0.failedHigh >= subscription.settings.retry.maximumFailures {
+                    $0.mayBeSettled = true
+                }
+            case .release, .extend: break
+            }
+        }
+    }
+}

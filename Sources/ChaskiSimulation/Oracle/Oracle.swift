@@ -1,0 +1,169 @@
+import ChaskiBroker
+import ChaskiModel
+
+/// The reference model and its checkers: fed with every command that the broker takes, every
+/// effect that it emits, and every write that the journal made; knows nothing of how the broker
+/// works. It keeps maps and arrays, and no cleverness.
+package final class Oracle {
+    /// What the broker was asked and has not answered.
+    enum Pending {
+        case createTopic(name: String)
+        case deleteTopic(name: String)
+        case createSubscription(name: String, topic: String, SubscriptionSettings, low: Offset)
+        case deleteSubscription(name: String)
+        case publish(publication: Int, sinceWrite: Int)
+        case openProducer(producer: Int, topic: TopicID, epoch: UInt32)
+        case skip(producer: Int, topic: TopicID, next: UInt64)
+        case openConsumer(ConsumerID, claims: [TokenRange], valid: [Offset])
+        case settle(PendingSettle)
+        case close(ConsumerID)
+    }
+
+    /// A verdict under way, with what the model expected of each offset when it was taken.
+    struct PendingSettle {
+        enum Expectation: UInt8 { case accept, reject, either }
+        var command: SettleCommand
+        var taken: Int64
+        var expectations: [Expectation]
+    }
+
+    /// What is known of a name.
+    enum Presence<ID> {
+        case absent
+        case present(ID)
+        /// A change of it was under way when the broker died.
+        case unknown
+    }
+
+    private(set) var violations: [Violation] = []
+    /// Virtual time, for messages.
+    var time: Int64 = 0
+    var publications: [Publication] = []
+    /// By the checksum of the envelope header; unique by construction.
+    var publicationOfChecksum: [UInt32: Int] = [:]
+    var topics: [TopicID: TopicModel] = [:]
+    var subscriptions: [SubscriptionID: SubscriptionModel] = [:]
+    var topicNames: [String: Presence<TopicID>] = [:]
+    var subscriptionNames: [String: Presence<SubscriptionID>] = [:]
+    /// Changes of a name under way.
+    var namesUnderWay: [String: Int] = [:]
+    /// In the order of their making, so that walks over them do not depend on hashes.
+    var topicOrder: [TopicModel] = []
+    var subscriptionOrder: [SubscriptionModel] = []
+    var consumers: [ConsumerModel] = []
+    var pending: [RequestID: Pending] = [:]
+    /// Writes that returned, over the life of the directory.
+    var writes = 0
+    /// The group whose write was begun and has not returned.
+    var groupInDoubt: JournalGroup?
+    /// Batches of it that the recovery under way has met.
+    var recoveredFromDoubt = 0
+    /// Sequences given up by a request that was under way when the broker died.
+    var skipsInDoubt: [(producer: Int, topic: TopicID, next: UInt64)] = []
+    /// Where subscriptions begin whose making was under way when the broker died.
+    var creationLow: [String: Offset] = [:]
+    /// The epoch of tokens now.
+    var epoch: UInt32 = 0
+    let resumeGraceNanos: Int64
+
+    init(resumeGraceNanos: Int64) { self.resumeGraceNanos = resumeGraceNanos }
+
+    func violated(_ check: String, _ message: @autoclosure () -> String) {
+        guard violations.count < 10 else { return }
+        violations.append(Violation(check: check, message: message(), time: time))
+    }
+
+    // MARK: - Commands
+
+    /// The broker takes `command` at `now`.
+    func taken(_ command: Command, producer: Int?, publication: Int?, now: Now) {
+        switch command {
+        case .createTopic(let id, let name, _):
+            begin(id, .createTopic(name: name))
+            change(of: topicKey(name), by: 1)
+        case .deleteTopic(let id, let name):
+            begin(id, .deleteTopic(name: name))
+            change(of: topicKey(name), by: 1)
+        case .createSubscription(let id, let name, let topic, let settings):
+            begin(
+                id, .createSubscription(name: name, topic: topic, settings, low: startLow(topic, settings)))
+            change(of: subscriptionKey(name), by: 1)
+        case .deleteSubscription(let id, let name):
+            begin(id, .deleteSubscription(name: name))
+            change(of: subscriptionKey(name), by: 1)
+        case .publish(let id, _):
+            guard let publication else { preconditionFailure("a publish without content") }
+            publications[publication].outstanding += 1
+            begin(id, .publish(publication: publication, sinceWrite: writes))
+        case .openProducer(let id, let topic, _, let epoch):
+            begin(id, .openProducer(producer: producer ?? 0, topic: topic, epoch: epoch))
+        case .skipSequences(let id, let topic, _, _, let next):
+            begin(id, .skip(producer: producer ?? 0, topic: topic, next: next))
+        case .openConsumer(let id, let consumer, let session, let name, let limit, let claims):
+            takenOpen(id, consumer, session, name, limit, claims, now: now)
+        case .setLimit(let consumer, let limit):
+            consumers[Int(consumer.rawValue)].limit = limit
+        case .settle(let id, let settle):
+            takenSettle(id, settle, now: now)
+        case .heartbeat(let session):
+            for index in consumers.indices
+            where consumers[index].session == session && consumers[index].open {
+                consumers[index].heartbeat = now.clock
+            }
+        case .closeConsumer(let id, let consumer):
+            begin(id, .close(consumer))
+            leaseEnds(of: Int32(consumer.rawValue), at: now.clock)
+        case .disconnected(let consumer):
+            disconnected(consumer, now: now)
+        }
+    }
+
+    func begin(_ id: RequestID, _ request: Pending) {
+        precondition(pending[id] == nil, "request ids are not reused")
+        pending[id] = request
+    }
+
+    // MARK: - Effects
+
+    /// The broker emits `effect` at `now`.
+    func emitted(_ effect: Effect, now: Now) {
+        switch effect {
+        case .reply(let id, let result):
+            replied(id, result, now: now)
+        case .deliver(let consumer, let subscription, let deliveries):
+            delivered(consumer, subscription, deliveries, now: now)
+        case .read: break
+        case .released(let topic, let range): released(topic, range)
+        case .topicRemoved(let id):
+            guard let topic = topics[id] else {
+                return violated("R1", "topic \(id.rawValue) removed, which never was")
+            }
+            topic.removed = true
+        case .consumerEnded(let consumer, _):
+            consumerEnded(consumer, now: now)
+        }
+    }
+
+    private func replied(_ id: RequestID, _ result: Result<Reply, Failure>, now: Now) {
+        guard let request = pending.removeValue(forKey: id) else {
+            return violated("one reply", "request \(id.rawValue) was answered twice, or never asked")
+        }
+        switch request {
+        case .publish(let publication, let sinceWrite):
+            publishReplied(publication, since: sinceWrite, result)
+        case .settle(let settle):
+            settleReplied(settle, result, now: now)
+        case .openConsumer(let consumer, let claims, let valid):
+            openReplied(consumer, claims, valid, result, now: now)
+        case .openProducer(let producer, let topic, let epoch):
+            producerReplied(producer, topic, epoch, result)
+        case .skip(let producer, let topic, let next):
+            guard case .success = result, let model = topics[topic] else { return }
+            model.nextSequence[producer] = max(model.nextSequence[producer] ?? 0, next)
+        case .close(let consumer):
+            if case .success = result { consumerEnded(consumer, now: now) }
+        case .createTopic, .deleteTopic, .createSubscription, .deleteSubscription:
+            topologyReplied(request, result)
+        }
+    }
+}

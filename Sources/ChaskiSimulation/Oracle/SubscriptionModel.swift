@@ -1,0 +1,106 @@
+import ChaskiBroker
+import ChaskiModel
+
+/// What the reference model knows of one message for one subscription.
+struct MessageRecord {
+    enum State: UInt8 {
+        /// Never handed out, or given back.
+        case pending
+        case leased
+        /// A confirmed failure, waiting for its due time.
+        case waiting
+        case acked, dead
+    }
+
+    var state = State.pending
+    /// A verdict that was under way when the broker died may have taken effect.
+    var mayBeSettled = false
+    /// Verdicts that the broker took and has not answered, by verb: bit `1 << rawValue`.
+    var underWay: UInt8 = 0
+    /// How many verdicts those are.
+    var underWayCount: UInt8 = 0
+    /// The verb that ended the last hand-out; nil while none did.
+    var endedBy: Verb?
+    /// The token of the last hand-out.
+    var epoch: UInt32 = 0
+    var handout: UInt32 = 0
+    /// The consumer that holds it or held it last; -1 for none.
+    var consumer: Int32 = -1
+    /// Bounds of the attempts spent.
+    var failedLow: UInt32 = 0
+    var failedHigh: UInt32 = 0
+    /// Leased: nobody else may have it before this moment of the broker clock.
+    var leaseUntil: Int64 = 0
+    /// Waiting: not to be handed out before.
+    var dueFrom: Int64 = 0
+
+    var isSettled: Bool { state == .acked || state == .dead }
+}
+
+/// What the reference model knows of one incarnation of a subscription.
+final class SubscriptionModel {
+    let id: SubscriptionID
+    let name: String
+    let topic: TopicModel
+    let settings: SubscriptionSettings
+    /// Bounds of the first offset that it delivers.
+    let startLow: Offset
+    let startHigh: Offset
+    var removed = false
+    /// Per offset; grows with what is handed out.
+    var messages: [MessageRecord] = []
+    /// All messages below are settled or before the start.
+    private(set) var floor: Int
+
+    init(
+        id: SubscriptionID, name: String, topic: TopicModel, settings: SubscriptionSettings,
+        startLow: Offset, startHigh: Offset
+    ) {
+        self.id = id
+        self.name = name
+        self.topic = topic
+        self.settings = settings
+        self.startLow = startLow
+        self.startHigh = startHigh
+        floor = Int(startLow)
+    }
+
+    /// The record of an offset that the topic has.
+    @inline(__always)
+    func withRecord<T>(_ offset: Offset, _ body: (inout MessageRecord) -> T) -> T {
+        let index = Int(offset)
+        while messages.count <= index { messages.append(MessageRecord()) }
+        return body(&messages[index])
+    }
+
+    /// The offsets that may be leased, waiting or given back.
+    var window: Range<Int> {
+        while floor < messages.count, messages[floor].isSettled || floor < Int(startLow) {
+            floor += 1
+        }
+        return min(floor, messages.count)..<messages.count
+    }
+
+    /// Whether a message has reached its end on this subscription, as far as clients can know.
+    func mayBeOver(_ offset: Offset) -> Bool {
+        guard offset >= startHigh else { return true }
+        guard offset < Offset(messages.count) else { return false }
+        let record = messages[Int(offset)]
+        return record.isSettled || record.mayBeSettled
+    }
+}
+
+/// What the reference model knows of one consumer of the broker.
+struct ConsumerModel {
+    var session: SessionID
+    var subscription: SubscriptionModel?
+    var subscriptionName: String
+    var limit: ConsumerLimit
+    /// Deliveries without a verdict under way.
+    var outstanding = 0
+    /// The moment of the last heartbeat of its session, broker clock.
+    var heartbeat = Int64.min
+    var open = false
+    /// The broker has not been told that its connection is gone.
+    var connected = true
+}

@@ -1,0 +1,108 @@
+import ChaskiModel
+import ChaskiStorage
+
+/// When things go wrong: one fault after another, of the kinds that the seed switched on.
+extension Simulation {
+    /// Faults that strike at a moment; the others are traits of the whole run.
+    private static let striking: [Fault] = [
+        .processKill, .powerCut, .crashInCommit, .crashInMaintenance, .failedSync, .diskFull,
+        .readError, .pause, .clockStep, .connectionLoss, .halfOpen,
+    ]
+
+    func scheduleFault() {
+        guard !isDraining, !plan.faults.isEmpty else { return }
+        let delay = faultRandom.skewed(mean: plan.faultSpacingNanos)
+        queue.schedule(.faultStrikes, at: now + delay)
+    }
+
+    func strike() {
+        guard !isDraining else { return }
+        defer { scheduleFault() }
+        let candidates = Self.striking.filter { plan.has($0) }
+        guard !candidates.isEmpty else { return }
+        let fault = faultRandom.pick(candidates)
+        note("fault", UInt64(fault.rawValue), 0, "\(fault)")
+        switch fault {
+        case .connectionLoss, .halfOpen: cutSome(halfOpen: fault == .halfOpen)
+        case .clockStep:
+            hit(.clockStep)
+            let hour: Int64 = 3_600_000_000_000
+            wallOffset += faultRandom.chance(1, in: 2) ? hour : -hour
+        case .diskFull:
+            disk.capacityBytes = disk.usedBytes + faultRandom.below(70_000)
+            queue.schedule(
+                .faultEnds(.diskFull),
+                at: now + faultRandom.nanos(in: 300_000_000...4_000_000_000))
+        case .readError:
+            disk.faults.readFailuresPerMillion = 300_000
+            queue.schedule(
+                .faultEnds(.readError), at: now + faultRandom.nanos(in: 50_000_000...2_000_000_000))
+        default: strikeBroker(fault)
+        }
+    }
+
+    private var disk: SimulatedFileSystem { host.disk }
+
+    private func strikeBroker(_ fault: Fault) {
+        guard host.isServing else { return }
+        switch fault {
+        case .processKill, .powerCut:
+            hit(fault)
+            host.die(power: fault == .powerCut)
+            host.scheduleStart()
+        case .crashInCommit:
+            host.armed.crashInCommit = true
+            host.armed.power = faultRandom.chance(2, in: 3)
+        case .crashInMaintenance:
+            host.armed.crashInMaintenance = true
+            host.armed.power = faultRandom.chance(2, in: 3)
+        case .failedSync: host.armed.failedCommit = true
+        case .pause:
+            hit(.pause)
+            let end = now + 30_000_000_000
+            host.pausedUntil = end
+            oracle.paused(from: host.now.clock, to: host.now.clock + 30_000_000_000, host.settings.broker)
+        default: preconditionFailure("not a fault of the broker")
+        }
+    }
+
+    private func cutSome(halfOpen: Bool) {
+        var live: [Int] = []
+        for number in firstLiveConnection..<connections.count where !connections[number].isCut {
+            live.append(number)
+        }
+        guard !live.isEmpty else { return }
+        hit(halfOpen ? .halfOpen : .connectionLoss)
+        let all = faultRandom.chance(1, in: 5)
+        for number in all ? live : [faultRandom.pick(live)] { cut(number, halfOpen: halfOpen) }
+    }
+
+    func faultEnds(_ fault: Fault) {
+        switch fault {
+        case .diskFull: disk.capacityBytes = 1 << 40
+        case .readError: disk.faults.readFailuresPerMillion = 0
+        default: break
+        }
+    }
+
+    func stopFaults() {
+        faultEnds(.diskFull)
+        faultEnds(.readError)
+        host.armed = ArmedFaults()
+        if plan.has(.readError), host.isServing {
+            // What could not be read is read again by a new process.
+            host.die(power: false)
+            host.scheduleStart()
+        }
+    }
+
+    /// Whether the recovery that begins now shall die on its way.
+    func crashesInRecovery() -> Bool {
+        !isDraining && plan.has(.crashInRecovery) && faultRandom.chance(1, in: 2)
+    }
+
+    /// A disk that is full or unreadable is a good reason not to serve.
+    var mayRefuseToOpen: Bool {
+        options.sweep?.kind == .fail || disk.capacityBytes < 1 << 40 || disk.faults.readFailuresPerMillion > 0
+    }
+}
