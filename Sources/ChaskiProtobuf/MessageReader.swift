@@ -32,11 +32,18 @@ public struct MessageReader {
     ) throws(DecodingError) -> String {
         guard let data, count > 0 else { return "" }
         if count > 15 { try charge(count &+ Self.overhead, type) }
-        let bytes = UnsafeBufferPointer(start: data, count: count)
-        guard let text = String(validating: bytes, as: UTF8.self) else {
+        guard let text = Self.text(data, count) else {
             throw DecodingError(.invalidUTF8, field: M._schema.path(field))
         }
         return text
+    }
+
+    /// Text of `count` bytes at `data`, nil if they are not UTF-8.
+    @usableFromInline
+    static func text(_ data: UnsafeMutablePointer<UInt8>, _ count: Int) -> String? {
+        let bytes = UnsafeBufferPointer(start: data, count: count)
+        guard let span = try? UTF8Span(validating: bytes.span) else { return nil }
+        return String(copying: span)
     }
 
     /// The `count` bytes at `data`.
