@@ -1,0 +1,66 @@
+import ChaskiMessages
+import ChaskiModel
+
+/// A unary request to a namespace, decoded.
+enum AdminRequest: Sendable {
+    case createTopic(Chaski_V1_CreateTopicRequest)
+    case describeTopic(Chaski_V1_DescribeTopicRequest)
+    case listTopics(Chaski_V1_ListTopicsRequest)
+    case deleteTopic(Chaski_V1_DeleteTopicRequest)
+    case createSubscription(Chaski_V1_CreateSubscriptionRequest)
+    case describeSubscription(Chaski_V1_DescribeSubscriptionRequest)
+    case listSubscriptions(Chaski_V1_ListSubscriptionsRequest)
+    case deleteSubscription(Chaski_V1_DeleteSubscriptionRequest)
+    case listDeadLetters(Chaski_V1_ListDeadLettersRequest)
+}
+
+/// The methods that a broker has.
+enum Method: String, CaseIterable {
+    case createTopic = "chaski.v1.Topics/Create"
+    case describeTopic = "chaski.v1.Topics/Describe"
+    case listTopics = "chaski.v1.Topics/List"
+    case deleteTopic = "chaski.v1.Topics/Delete"
+    case createSubscription = "chaski.v1.Subscriptions/Create"
+    case describeSubscription = "chaski.v1.Subscriptions/Describe"
+    case listSubscriptions = "chaski.v1.Subscriptions/List"
+    case deleteSubscription = "chaski.v1.Subscriptions/Delete"
+    case listDeadLetters = "chaski.v1.Subscriptions/ListDeadLetters"
+    case status = "chaski.v1.Broker/Status"
+    case publish = "chaski.v1.Publisher/Publish"
+    case consume = "chaski.v1.Consumer/Consume"
+}
+
+extension AdminRequest {
+    /// Decodes the request of a unary `method`; nil for the methods that are none, or not a
+    /// namespace's.
+    ///
+    /// - Throws: `protocol-error` for bytes that are no such message.
+    init?(_ method: Method, _ bytes: Bytes) throws(Failure) {
+        switch method {
+        case .createTopic: self = .createTopic(try .init(control: bytes))
+        case .describeTopic: self = .describeTopic(try .init(control: bytes))
+        case .listTopics: self = .listTopics(try .init(control: bytes))
+        case .deleteTopic: self = .deleteTopic(try .init(control: bytes))
+        case .createSubscription: self = .createSubscription(try .init(control: bytes))
+        case .describeSubscription:
+            self = .describeSubscription(try .init(control: bytes))
+        case .listSubscriptions: self = .listSubscriptions(try .init(control: bytes))
+        case .deleteSubscription: self = .deleteSubscription(try .init(control: bytes))
+        case .listDeadLetters: self = .listDeadLetters(try .init(control: bytes))
+        case .status, .publish, .consume: return nil
+        }
+    }
+}
+
+extension Failure {
+    /// The peer sent bytes that are not the message that belongs there.
+    static func malformed(_ what: String, _ error: any Error) -> Failure {
+        Failure(
+            .invalidArgument, .protocolError, "The message of \(what) cannot be decoded: \(error)")
+    }
+
+    /// The peer broke the rules of a method.
+    static func protocolError(_ message: String) -> Failure {
+        Failure(.invalidArgument, .protocolError, message)
+    }
+}

@@ -1,0 +1,190 @@
+import ChaskiBroker
+import ChaskiMessages
+import ChaskiModel
+import ChaskiProtobuf
+
+extension Shard {
+    /// Starts a unary request; the answer follows as `answered`, at once for queries.
+    func handle(_ admin: AdminRequest, request: RequestID) {
+        do throws(Failure) {
+            if let command = try command(for: admin, request) {
+                followUps[request] = .admin(admin)
+                machine.handle(command, now: clock.now(), effects: &effects)
+            } else {
+                reply(.answered(request, answer(admin)), request)
+            }
+        } catch {
+            reply(.answered(request, .failure(error)), request)
+        }
+    }
+
+    /// What a request asks of the core; nil for a query.
+    private func command(for admin: AdminRequest, _ request: RequestID) throws(Failure) -> Command? {
+        switch admin {
+        case .createTopic(let message):
+            let settings = TopicSettings(
+                maximumBytes: message.settings.hasMaximumBytes ? message.settings.maximumBytes : nil)
+            return .createTopic(request, name: message.name, settings)
+        case .deleteTopic(let message):
+            return .deleteTopic(request, name: message.name)
+        case .createSubscription(let message):
+            return .createSubscription(
+                request, name: message.name, topic: message.topic,
+                try SubscriptionSettings(message.settings))
+        case .deleteSubscription(let message):
+            return .deleteSubscription(request, name: message.name)
+        case .describeTopic, .listTopics, .describeSubscription, .listSubscriptions,
+            .listDeadLetters:
+            return nil
+        }
+    }
+
+    /// The answer once the command, where there was one, is on disk.
+    func answer(_ admin: AdminRequest) -> Result<[UInt8], Failure> {
+        do throws(Failure) {
+            return .success(try message(answering: admin))
+        } catch {
+            return .failure(error)
+        }
+    }
+
+    private func message(answering admin: AdminRequest) throws(Failure) -> [UInt8] {
+        switch admin {
+        case .createTopic(let message):
+            return try Chaski_V1_CreateTopicResponse.with {
+                if let info = machine.topic(named: message.name) { $0.topic = describe(info) }
+            }.bytes()
+        case .deleteTopic:
+            return try Chaski_V1_DeleteTopicResponse().bytes()
+        case .createSubscription(let message):
+            return try Chaski_V1_CreateSubscriptionResponse.with {
+                if let info = machine.subscription(named: message.name) {
+                    $0.subscription = describe(info)
+                }
+            }.bytes()
+        case .deleteSubscription:
+            return try Chaski_V1_DeleteSubscriptionResponse().bytes()
+        case .describeTopic(let message):
+            guard let info = machine.topic(named: message.name) else {
+                throw .unknownTopic(message.name, namespace)
+            }
+            return try Chaski_V1_DescribeTopicResponse.with { $0.topic = describe(info) }.bytes()
+        case .describeSubscription(let message):
+            guard let info = machine.subscription(named: message.name) else {
+                throw .unknownSubscription(message.name, namespace)
+            }
+            return try Chaski_V1_DescribeSubscriptionResponse.with {
+                $0.subscription = describe(info)
+            }.bytes()
+        case .listTopics(let message):
+            return try list(message).bytes()
+        case .listSubscriptions(let message):
+            return try list(message).bytes()
+        case .listDeadLetters(let message):
+            return try list(message).bytes()
+        }
+    }
+
+    // MARK: Lists
+
+    private func list(_ message: Chaski_V1_ListTopicsRequest) -> Chaski_V1_ListTopicsResponse {
+        let limit = Page.limit(message.limit)
+        let page = machine.topics().filter { $0.name > message.after }
+            .sorted { $0.name < $1.name }.prefix(limit + 1)
+        return .with {
+            $0.topics = page.prefix(limit).map(describe)
+            $0.more = page.count > limit
+        }
+    }
+
+    private func list(_ message: Chaski_V1_ListSubscriptionsRequest)
+        -> Chaski_V1_ListSubscriptionsResponse
+    {
+        let limit = Page.limit(message.limit)
+        let page = machine.subscriptions()
+            .filter {
+                $0.name > message.after && (message.topic.isEmpty || $0.topicName == message.topic)
+            }
+            .sorted { $0.name < $1.name }.prefix(limit + 1)
+        return .with {
+            $0.subscriptions = page.prefix(limit).map(describe)
+            $0.more = page.count > limit
+        }
+    }
+
+    private func list(_ message: Chaski_V1_ListDeadLettersRequest) throws(Failure)
+        -> Chaski_V1_ListDeadLettersResponse
+    {
+        let limit = Page.limit(message.limit)
+        guard
+            let page = machine.deadLetters(
+                subscription: message.subscription, from: message.fromOffset, limit: limit + 1)
+        else { throw .unknownSubscription(message.subscription, namespace) }
+        return .with {
+            $0.deadLetters = page.prefix(limit).map(describe)
+            $0.more = page.count > limit
+        }
+    }
+
+    // MARK: Descriptions
+
+    private func describe(_ info: TopicInfo) -> Chaski_V1_Topic {
+        .with {
+            $0.name = info.name
+            $0.id = info.id.rawValue
+            $0.incarnation = info.incarnation
+            if let bytes = info.settings.maximumBytes { $0.settings.maximumBytes = bytes }
+            $0.firstOffset = info.firstOffset
+            $0.nextOffset = info.nextOffset
+            $0.bytes = info.bytes
+            $0.subscriptions = Array(info.subscriptions.prefix(1_000))
+            $0.createdUnixNanos = info.createdWallNanos
+        }
+    }
+
+    private func describe(_ info: SubscriptionInfo) -> Chaski_V1_Subscription {
+        .with {
+            $0.name = info.name
+            $0.id = info.id.rawValue
+            $0.topic = info.topicName
+            $0.settings = info.settings.asMessage
+            $0.settledBelow = info.settledBelow
+            $0.cursor = info.cursor
+            $0.leased = info.leased
+            $0.waitingRetry = info.waitingRetry
+            $0.pendingAgain = info.pendingAgain &+ info.awaitingResume
+            $0.dead = info.dead
+            $0.consumers = info.consumers
+            $0.backlog = info.backlog
+            $0.createdUnixNanos = info.createdWallNanos
+            $0.acked = info.acked
+            $0.handedOut = info.handedOut
+            $0.failed = info.failed
+            $0.windowFull = info.isWindowFull
+        }
+    }
+
+    private func describe(_ letter: DeadLetter) -> Chaski_V1_DeadLetter {
+        .with {
+            $0.offset = letter.offset
+            $0.diedUnixNanos = letter.wallNanos
+            switch letter.cause {
+            case .failedOnPurpose: $0.cause = "failed-on-purpose"
+            case .maximumFailures: $0.cause = "maximum-failures"
+            }
+            $0.reason = letter.reason
+            $0.failed = letter.failed
+            $0.handedOut = letter.handedOut
+        }
+    }
+}
+
+/// Sizes of the pages of lists.
+enum Page {
+    static let maximum = 1_000
+
+    /// Items of the page that was asked for; 0 asks for the most.
+    static func limit(_ asked: UInt32) -> Int {
+        asked == 0 ? maximum : min(Int(asked), maximum)
+    }
+}

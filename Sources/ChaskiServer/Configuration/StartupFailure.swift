@@ -1,0 +1,99 @@
+package import ChaskiModel
+import ChaskiStorage
+import NIOCore
+
+#if canImport(Glibc)
+    import Glibc
+#else
+    import Musl
+#endif
+
+/// Why a broker did not start, or ended on its own: one sentence, and the exit code of the
+/// program.
+package struct StartupFailure: Error, Hashable, Sendable {
+    /// What a supervisor may want to tell apart. The numbers are the program's exit codes and
+    /// stay as they are.
+    package enum Kind: Int32, Sendable, CaseIterable {
+        /// A setting that cannot be.
+        case configuration = 64
+        /// Something else broke.
+        case software = 70
+        /// The disk failed or is full, or a file could not be read or written.
+        case disk = 74
+        /// Another process listens there.
+        case portInUse = 75
+        /// The address cannot be listened on: unknown, or not permitted.
+        case address = 76
+        /// Another process works on the data directory.
+        case directoryInUse = 77
+        /// The data was written by a newer release; nothing was changed.
+        case newerFormat = 78
+        /// The data is damaged; nothing was changed.
+        case damaged = 79
+    }
+
+    package var kind: Kind
+    package var failure: Failure
+
+    package init(_ kind: Kind, _ failure: Failure) {
+        self.kind = kind
+        self.failure = failure
+    }
+
+    /// The program's exit code.
+    package var exitCode: Int32 { kind.rawValue }
+}
+
+extension StartupFailure: CustomStringConvertible {
+    package var description: String { "\(failure.message) [\(failure.reason.rawValue)]" }
+}
+
+extension StartupFailure {
+    /// What an error during the start means.
+    init(_ error: any Error, _ configuration: ServerConfiguration) {
+        switch error {
+        case let failure as StartupFailure: self = failure
+        case let failure as Failure: self.init(Self.kind(of: failure), failure)
+        case let error as FileError:
+            self.init(
+                .disk,
+                Failure(
+                    .unavailable, FailureReason(rawValue: "data-directory"),
+                    "the data directory cannot be used: \(error.message)"))
+        case let error as IOError: self.init(listening: error, configuration)
+        default:
+            self.init(
+                .software,
+                Failure(
+                    .internalError, FailureReason(rawValue: "start-failed"),
+                    "the broker cannot start: \(error)"))
+        }
+    }
+
+    private init(listening error: IOError, _ configuration: ServerConfiguration) {
+        let place = "\(configuration.host):\(configuration.port)"
+        if error.errnoCode == EADDRINUSE {
+            self.init(
+                .portInUse,
+                Failure(
+                    .unavailable, FailureReason(rawValue: "port-in-use"),
+                    "\(place) is in use by another process: stop it, or choose another port"))
+        } else {
+            self.init(
+                .address,
+                Failure(
+                    .unavailable, FailureReason(rawValue: "address"),
+                    "cannot listen on \(place): \(error)"))
+        }
+    }
+
+    private static func kind(of failure: Failure) -> Kind {
+        switch failure.reason.rawValue {
+        case "directory-in-use": .directoryInUse
+        case "newer-format": .newerFormat
+        case FailureReason.damaged.rawValue: .damaged
+        case FailureReason.diskFull.rawValue, FailureReason.journalFailed.rawValue: .disk
+        default: .software
+        }
+    }
+}

@@ -1,0 +1,33 @@
+import ChaskiModel
+import ChaskiTransport
+import ChaskiWire
+
+extension ServerConnection {
+    /// A client called a method.
+    func open(_ id: StreamID, _ open: OpenRequest) {
+        do throws(Failure) {
+            streams[id] = try stream(id, open)
+        } catch {
+            connection?.machine.close(id, error, now: Connection.nowNanos())
+        }
+    }
+
+    private func stream(_ id: StreamID, _ open: OpenRequest) throws(Failure) -> ServerStream {
+        guard let method = Method(rawValue: open.method) else {
+            throw Failure(
+                .unimplemented, .unknownMethod,
+                "This broker has no method \"\(open.method.prefix(200))\".")
+        }
+        switch method {
+        case .status:
+            return .unary(UnaryStream(id, method, link: nil, self))
+        case .publish:
+            return .publish(PublishStream(id, link: try link(to: open.namespace), self))
+        case .consume:
+            return .consume(ConsumeStream(id, link: try link(to: open.namespace), self))
+        case .createTopic, .describeTopic, .listTopics, .deleteTopic, .createSubscription,
+            .describeSubscription, .listSubscriptions, .deleteSubscription, .listDeadLetters:
+            return .unary(UnaryStream(id, method, link: try link(to: open.namespace), self))
+        }
+    }
+}

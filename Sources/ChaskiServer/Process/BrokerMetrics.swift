@@ -1,0 +1,54 @@
+import ChaskiModel
+import ChaskiWire
+import Metrics
+
+/// The counters of a broker process, for whatever backend swift-metrics was given. Counted once
+/// for each batch, group or connection, never for each message.
+final class BrokerMetrics: Sendable {
+    private let connectionsOpened = Counter(label: "chaski_connections_opened_total")
+    private let connectionsClosed = Counter(label: "chaski_connections_closed_total")
+    private let bytesReceived = Counter(label: "chaski_bytes_received_total")
+    private let bytesSent = Counter(label: "chaski_bytes_sent_total")
+    private let batchesReceived = Counter(label: "chaski_batches_received_total")
+    private let messagesReceived = Counter(label: "chaski_messages_received_total")
+    private let messagesDelivered = Counter(label: "chaski_messages_delivered_total")
+    private let groupsSynced = Counter(label: "chaski_journal_groups_synced_total")
+    private let messagesSynced = Counter(label: "chaski_journal_messages_synced_total")
+    private let bytesSynced = Counter(label: "chaski_journal_bytes_synced_total")
+
+    func connectionOpened() { connectionsOpened.increment() }
+
+    func connectionClosed(_ counters: WireCounters) {
+        connectionsClosed.increment()
+        bytesReceived.increment(by: Int64(clamping: counters.bytesReceived))
+        bytesSent.increment(by: Int64(clamping: counters.bytesSent))
+        for limit in WireLimit.allCases {
+            let exceeded = counters.exceeded(limit)
+            guard exceeded > 0 else { continue }
+            Counter(
+                label: "chaski_limits_exceeded_total",
+                dimensions: [("limit", limit.reason.rawValue)]
+            ).increment(by: Int64(clamping: exceeded))
+        }
+    }
+
+    /// `reason` is one of our own few words, never a peer's.
+    func connectionFailed(_ reason: FailureReason) {
+        Counter(
+            label: "chaski_connections_failed_total", dimensions: [("reason", reason.rawValue)]
+        ).increment()
+    }
+
+    func batchReceived(messages: Int) {
+        batchesReceived.increment()
+        messagesReceived.increment(by: messages)
+    }
+
+    func delivered(messages: Int) { messagesDelivered.increment(by: messages) }
+
+    func groupSynced(messages: UInt64, bytes: Int) {
+        groupsSynced.increment()
+        messagesSynced.increment(by: Int64(clamping: messages))
+        bytesSynced.increment(by: bytes)
+    }
+}

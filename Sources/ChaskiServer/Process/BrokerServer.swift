@@ -1,0 +1,145 @@
+import ChaskiDisk
+import ChaskiModel
+import ChaskiStorage
+import ChaskiTransport
+import ChaskiWire
+package import Logging
+import NIOCore
+import NIOPosix
+import ServiceLifecycle
+
+/// A broker process: recovers its namespaces, listens, and on shutdown lets go of nothing that
+/// it has accepted.
+package final class BrokerServer: Sendable {
+    private let configuration: ServerConfiguration
+    private let logger: Logger
+    private let metrics = BrokerMetrics()
+    private let listening = ListeningPort()
+
+    /// - Throws: a setting that cannot be.
+    package init(configuration: ServerConfiguration, logger: Logger) throws(StartupFailure) {
+        try configuration.check()
+        self.configuration = configuration
+        self.logger = logger
+    }
+
+    /// The port that it listens on, once everything is recovered.
+    ///
+    /// - Throws: a `StartupFailure` when it never will.
+    package func port() async throws -> Int { try await listening.get() }
+
+    /// Serves until a graceful shutdown, or until the task is cancelled.
+    ///
+    /// - Throws: a `StartupFailure`.
+    package func run() async throws {
+        let threads = BrokerThreads(
+            loops: MultiThreadedEventLoopGroup(numberOfThreads: configuration.eventLoopThreads),
+            readers: Readers(threads: configuration.readerThreads))
+        do {
+            let shards = try await openNamespaces(threads)
+            let broker = BrokerContext(
+                shards: shards, flow: configuration.flow, metrics: metrics, logger: logger,
+                startedWallNanos: SystemClock().reading().wallNanos)
+            try await serve(broker, threads.loops)
+            await threads.stop()
+        } catch {
+            let failure = StartupFailure(error, configuration)
+            listening.resolve(.failure(failure))
+            await threads.stop()
+            throw failure
+        }
+    }
+
+    // MARK: Start
+
+    private func openNamespaces(_ threads: BrokerThreads) async throws -> ShardDirectory {
+        let opener = NamespaceOpener(
+            configuration: configuration, readers: threads.readers,
+            admission: DiskAdmission(
+                concurrency: 2, sharedGroupBytes: configuration.flow.sharedGroupBytes),
+            metrics: metrics, logger: logger)
+        let names = try opener.names()
+        var ports: [ShardPort] = []
+        do {
+            for name in names {
+                let loop = threads.loops.next()
+                let port = loop.submit { try opener.open(name, on: loop) }
+                ports.append(try await port.get())
+            }
+        } catch {
+            await stop(ports)
+            throw error
+        }
+        return ShardDirectory(ports)
+    }
+
+    private func serve(_ broker: BrokerContext, _ group: MultiThreadedEventLoopGroup) async throws {
+        let channel: any Channel
+        do {
+            channel = try await Sockets.listen(
+                host: configuration.host, port: configuration.port, on: group.any(),
+                connections: group
+            ) { loop in Self.makeConnection(broker, loop) }.get()
+        } catch {
+            await stop(broker.shards.ports)
+            throw error
+        }
+        let port = channel.localAddress?.port ?? configuration.port
+        logger.notice(
+            "listening", metadata: ["host": "\(configuration.host)", "port": "\(port)"])
+        listening.resolve(.success(port))
+
+        // A cancelled task goes the same way.
+        try? await gracefulShutdown()
+        logger.notice("shutting down")
+        try? await channel.close().get()
+        await drain(broker, on: group.any())
+    }
+
+    private static func makeConnection(_ broker: BrokerContext, _ loop: any EventLoop)
+        -> Connection?
+    {
+        guard let number = broker.connections.number() else { return nil }
+        return Connection(
+            machine: ConnectionMachine(broker.wire, now: Connection.nowNanos()),
+            owner: ServerConnection(number: number, loop: loop, broker: broker))
+    }
+
+    // MARK: End
+
+    /// Refuses new work, lets what is in flight finish, says goodbye, and syncs the rest.
+    private func drain(_ broker: BrokerContext, on loop: any EventLoop) async {
+        for port in broker.shards.ports {
+            try? await port.loop.submit { port.shard.beginDrain() }.get()
+        }
+        let gone = broker.connections.drain(on: loop)
+        let deadline = loop.scheduleTask(in: .nanoseconds(configuration.drainNanos)) {
+            broker.connections.closeAll()
+        }
+        try? await gone.get()
+        deadline.cancel()
+        await stop(broker.shards.ports)
+    }
+
+    private func stop(_ ports: [ShardPort]) async {
+        for port in ports {
+            try? await port.loop.flatSubmit { port.shard.finish() }.get()
+            if let worker = try? await port.loop.submit({ port.shard.worker }).get() {
+                await worker.stop()
+            }
+        }
+    }
+}
+
+/// The threads of a broker that are shared by all namespaces.
+private struct BrokerThreads: Sendable {
+    let loops: MultiThreadedEventLoopGroup
+    let readers: Readers
+
+    func stop() async {
+        try? await readers.pool.shutdownGracefully()
+        try? await loops.shutdownGracefully()
+    }
+}
+
+extension BrokerServer: Service {}

@@ -1,0 +1,88 @@
+import ChaskiBroker
+import ChaskiModel
+
+/// What to do once the core answered a request that is more than one command.
+enum FollowUp {
+    case bind(TopicInfo)
+    case subscribe(subscription: String)
+    case admin(AdminRequest)
+}
+
+extension Shard {
+    /// Looks `topic` up and asks the core where the producer stands.
+    func bind(_ request: RequestID, topic: String, producer: ProducerID, epoch: UInt32) {
+        guard let info = machine.topic(named: topic) else {
+            reply(.bound(request, .failure(.unknownTopic(topic, namespace))), request)
+            return
+        }
+        followUps[request] = .bind(info)
+        machine.handle(
+            .openProducer(request, topic: info.id, producer, epoch: epoch), now: clock.now(),
+            effects: &effects)
+    }
+
+    func subscribe(_ request: SubscribeRequest) {
+        followUps[request.request] = .subscribe(subscription: request.subscription)
+        machine.handle(
+            .openConsumer(
+                request.request, request.consumer, session: request.session,
+                subscription: request.subscription, request.limit, claims: request.claims),
+            now: clock.now(), effects: &effects)
+    }
+
+    /// The core answered the first half of `request`.
+    func follow(_ followUp: FollowUp, request: RequestID, _ result: Result<Reply, Failure>) {
+        switch followUp {
+        case .bind(let topic):
+            reply(.bound(request, result.flatMap { bound($0, topic) }), request)
+        case .subscribe(let subscription):
+            reply(.subscribed(request, result.flatMap { opened($0, subscription) }), request)
+        case .admin(let admin):
+            reply(.answered(request, result.flatMap { _ in answer(admin) }), request)
+        }
+    }
+
+    func reply(_ event: ShardEvent, _ request: RequestID) {
+        router.send(event, to: Numbering.connection(of: request.rawValue))
+    }
+
+    private func bound(_ reply: Reply, _ topic: TopicInfo) -> Result<BoundTopic, Failure> {
+        guard case .producerOpened(let next) = reply else { return .failure(.unexpectedReply) }
+        return .success(
+            BoundTopic(id: topic.id, incarnation: topic.incarnation, nextSequence: next))
+    }
+
+    private func opened(_ reply: Reply, _ subscription: String)
+        -> Result<OpenedConsumer, Failure>
+    {
+        guard case .consumerOpened(_, let epoch, let leaseNanos, let held) = reply else {
+            return .failure(.unexpectedReply)
+        }
+        let info = machine.subscription(named: subscription)
+        return .success(
+            OpenedConsumer(
+                topic: info?.topicName ?? "", topicIncarnation: info?.topicIncarnation ?? 0, epoch: epoch,
+                leaseNanos: leaseNanos, held: held))
+    }
+}
+
+extension Failure {
+    static func unknownTopic(_ name: String, _ namespace: String) -> Failure {
+        Failure(
+            .notFound, .unknownTopic,
+            "There is no topic \"\(name)\" in namespace \"\(namespace)\". Create it first, or list "
+                + "the topics that exist.")
+    }
+
+    static func unknownSubscription(_ name: String, _ namespace: String) -> Failure {
+        Failure(
+            .notFound, .unknownSubscription,
+            "There is no subscription \"\(name)\" in namespace \"\(namespace)\". Create it first, or "
+                + "list the subscriptions that exist.")
+    }
+
+    /// Our own bug, told as such rather than hidden.
+    static let unexpectedReply = Failure(
+        .internalError, FailureReason(rawValue: "unexpected-reply"),
+        "The broker's core answered something else than what was asked.")
+}

@@ -1,0 +1,86 @@
+import ChaskiBroker
+import ChaskiModel
+import ChaskiStorage
+import DequeModule
+import Logging
+import NIOCore
+import NIOPosix
+
+/// The threads that read old messages from disk, shared by all shards.
+struct Readers: Sendable {
+    let pool: NIOThreadPool
+
+    init(threads: Int) {
+        pool = NIOThreadPool(numberOfThreads: threads)
+        pool.start()
+    }
+
+    func execute(
+        _ plan: LoadPlan, _ fileSystem: any FileSystem, on loop: any EventLoop,
+        done: @escaping @Sendable (LoadResult) -> Void
+    ) {
+        pool.submit { state in
+            guard case .active = state else { return }
+            let result = plan.execute(fileSystem)
+            loop.execute { done(result) }
+        }
+    }
+}
+
+/// Reads that the core asked for and that were not begun yet. The core asks for at most one at a
+/// time for each subscription, which bounds it.
+struct ReadQueue {
+    var waiting: Deque<ReadRequest> = []
+    /// Reads on their way through the reader threads.
+    var loading = 0
+    var isContinuing = false
+}
+
+extension Shard {
+    /// Answers reads from memory, or sends them to the reader threads, until `deadline`; the rest
+    /// goes on after others had their turn.
+    ///
+    /// - Returns: whether a read was answered, so that there may be effects.
+    func readNext(until deadline: NIODeadline) -> Bool {
+        guard let request = reads.waiting.first else { return false }
+        guard NIODeadline.now() < deadline else {
+            if !reads.isContinuing {
+                reads.isContinuing = true
+                loop.assumeIsolatedUnsafeUnchecked().execute {
+                    self.reads.isContinuing = false
+                    self.endTurn()
+                }
+            }
+            return false
+        }
+        reads.waiting.removeFirst()
+        let outcome = journal.index.read(
+            request.topic, from: request.from,
+            maximumBytes: min(max(request.maximumBytes, 1), flow.readBytes))
+        finish(request.id, outcome)
+        return true
+    }
+
+    private func finish(_ id: ReadID, _ outcome: ReadOutcome) {
+        switch outcome {
+        case .ready(let batches):
+            machine.loaded(id, .success(batches), now: clock.now(), effects: &effects)
+        case .end:
+            machine.loaded(id, .success([]), now: clock.now(), effects: &effects)
+        case .damaged(let failure):
+            logger.error(
+                "damaged message data",
+                metadata: ["reason": "\(failure.reason.rawValue)", "detail": "\(failure.message)"])
+            machine.loaded(id, .failure(failure), now: clock.now(), effects: &effects)
+        case .load(let plan):
+            reads.loading += 1
+            let bound = NIOLoopBound(self, eventLoop: loop)
+            readers.execute(plan, fileSystem, on: loop) { result in
+                let shard = bound.value
+                shard.reads.loading -= 1
+                shard.finish(id, shard.journal.index.finish(result))
+                shard.endTurn()
+            }
+        }
+    }
+}

@@ -1,0 +1,47 @@
+import ChaskiModel
+import ChaskiWire
+
+/// A call of a method with one request and one answer.
+final class UnaryStream {
+    private let id: StreamID
+    private let method: Method
+    /// The line to the namespace; nil for a method about the broker.
+    private let link: Int?
+    private unowned let owner: ServerConnection
+    private var isStarted = false
+
+    init(_ id: StreamID, _ method: Method, link: Int?, _ owner: ServerConnection) {
+        self.id = id
+        self.method = method
+        self.link = link
+        self.owner = owner
+    }
+
+    func receive(_ message: InboundMessage) throws(Failure) {
+        guard !isStarted else { throw .protocolError("\(method.rawValue) takes one message.") }
+        isStarted = true
+        if let link, let request = try AdminRequest(method, message.protobuf) {
+            owner.send(.admin(owner.expect(.unary(self)), request), over: link)
+        } else {
+            owner.answerStatus(self)
+        }
+        owner.consumed(id, message.windowBytes)
+    }
+
+    /// The client sends no more; without a request there is nothing to answer.
+    func ended() {
+        if !isStarted {
+            owner.end(id, .protocolError("\(method.rawValue) needs a request message."))
+        }
+    }
+
+    func answered(_ result: Result<[UInt8], Failure>) {
+        switch result {
+        case .success(let bytes):
+            owner.send(bytes, [], on: id, class: .rpc, end: true)
+            owner.end(id, nil)
+        case .failure(let failure):
+            owner.end(id, failure)
+        }
+    }
+}
