@@ -1,0 +1,187 @@
+import ChaskiModel
+import ChaskiSimulation
+import ChaskiStorage
+import Testing
+
+/// What a journal promised so far, and whether it keeps it.
+struct JournalOracle {
+    /// Entries of groups that were confirmed (or seen after a recovery), in order.
+    private(set) var kept: [JournalEntry] = []
+    /// The entries of a group whose outcome is unknown.
+    private(set) var inDoubt: [JournalEntry] = []
+    /// Whether that group ends the cycle in progress.
+    private var inDoubtEndsCycle = false
+    /// Entries before the group that began the last finished cycle, and the one in progress.
+    private var replayStart = 0
+    private var cycleStart: Int?
+    private var cycle: UInt64 = 0
+    private(set) var nextOffset: Offset = 0
+    private(set) var released: Offset = 0
+    private var highestEpoch: UInt32 = 0
+    private(set) var okCount = 0
+    private(set) var failed = false
+    private var stateCount = 0
+
+    enum Wrong: Error { case promise(String) }
+
+    /// A group that carries on: some batches, some states, now and then a checkpoint.
+    mutating func nextGroup(_ random: inout DiskRandom) -> JournalGroup {
+        var entries: [JournalEntry] = []
+        var offset = nextOffset
+        for _ in 0..<random.below(3) {
+            let count = UInt32(1 + random.below(3))
+            let bytes = 20 + Int(random.below(4_000))
+            entries.append(Small.batch(offset, count: count, bytes: bytes))
+            offset += Offset(count)
+        }
+        stateCount += 1
+        var state: [UInt8] = []
+        state.append(littleEndian: UInt64(stateCount))
+        entries.append(JournalEntry(kind: .state, body: state[...]))
+        var group = Small.group(entries, clock: Int64(stateCount))
+        switch random.below(4) {
+        case 0:
+            cycle += 1
+            group.beginsCheckpoint = cycle
+        case 1 where cycleStart != nil: group.endsCheckpoint = cycle
+        default: break
+        }
+        return group
+    }
+
+    /// Commits and remembers what was promised.
+    mutating func commit(_ group: JournalGroup, to opened: Opened) throws {
+        let start = kept.count
+        switch opened.journal.commit(group) {
+        case .durable(let receipt):
+            if failed { throw Wrong.promise("OK after a failure") }
+            opened.journal.index.apply(receipt)
+            okCount += 1
+            keep(group.entries)
+            if group.beginsCheckpoint != nil { cycleStart = start }
+            if group.endsCheckpoint == cycle, let begun = cycleStart {
+                replayStart = begun
+                cycleStart = nil
+            }
+        case .refused: break
+        case .failed:
+            if !failed {
+                inDoubt = group.entries
+                inDoubtEndsCycle = group.endsCheckpoint == cycle && cycleStart != nil
+            }
+            failed = true
+        }
+    }
+
+    private mutating func keep(_ entries: [JournalEntry]) {
+        kept += entries
+        for entry in entries where entry.kind == .batch {
+            nextOffset = entry.baseOffset + Offset(entry.count)
+        }
+    }
+
+    mutating func release(_ opened: Opened) {
+        released = nextOffset - min(nextOffset, 5)
+        opened.journal.index.released(Small.topic, 0..<released)
+    }
+
+    /// Compares what a recovery found with what was promised, and settles what was in doubt.
+    mutating func check(_ opened: Opened) throws {
+        let found = opened.replayed.map(\.entry)
+        guard opened.replayed.allSatisfy({ $0.damage == nil }), opened.journal.recovery.damage.isEmpty
+        else { throw Wrong.promise("damage where none was done") }
+        let all = kept + inDoubt
+        if !inDoubt.isEmpty, found.count >= inDoubt.count, isSuffix(found, of: all) {
+            keep(inDoubt)
+            if inDoubtEndsCycle, let begun = cycleStart { replayStart = begun }
+        } else if !isSuffix(found, of: kept) {
+            throw Wrong.promise(
+                "replayed \(found.count) entries that are no end of \(kept.count) kept")
+        }
+        inDoubt = []
+        guard found.count >= kept.count - replayStart else {
+            throw Wrong.promise("replayed \(found.count) of \(kept.count - replayStart) entries")
+        }
+        cycleStart = nil
+        failed = false
+        let epoch = opened.journal.recovery.epoch
+        guard epoch > highestEpoch else { throw Wrong.promise("the epoch was not raised") }
+        highestEpoch = epoch
+        opened.journal.index.retainOnly([(topic: Small.topic, from: released)])
+        try checkReads(opened)
+    }
+
+    private func isSuffix(_ found: [JournalEntry], of all: [JournalEntry]) -> Bool {
+        found.count <= all.count
+            && zip(all.suffix(found.count), found).allSatisfy { expected, entry in
+                expected.kind == entry.kind && expected.topic == entry.topic
+                    && expected.baseOffset == entry.baseOffset && expected.count == entry.count
+                    && Self.same(expected.body, entry.body)
+            }
+    }
+
+    /// Byte by byte, but fast in debug builds too.
+    private static func same(_ a: Bytes, _ b: Bytes) -> Bool {
+        a.count == b.count && CRC32C.checksum(a) == CRC32C.checksum(b)
+    }
+
+    /// Every batch that is still needed can be read, and is what was written.
+    func checkReads(_ opened: Opened) throws {
+        let wanted = kept.filter {
+            $0.kind == .batch && $0.baseOffset + Offset($0.count) > released
+        }
+        let read = try opened.readAll(from: released)
+        guard read.map(\.baseOffset) == wanted.map(\.baseOffset),
+            zip(read, wanted).allSatisfy({ Self.same($0.bytes, $1.body) })
+        else { throw Wrong.promise("read \(read.count) batches, wanted \(wanted.count)") }
+    }
+}
+
+/// A short life of a journal: everything that the journal does happens in it.
+struct JournalScenario {
+    static let configuration = JournalConfiguration(
+        fileBytes: 16 << 10, reserveBytes: 16 << 10, checkpointBytes: 64 << 10,
+        maximumGroupBytes: 8 << 10, cacheBytes: 0, indexCacheBytes: 4 << 10, filesAhead: 1,
+        spacePollNanos: 0)
+    var seed: UInt64
+    var groups: Int
+
+    /// Runs until the journal fails. Nil when it could not even open.
+    @discardableResult
+    func run(_ fileSystem: any FileSystem, _ oracle: inout JournalOracle) throws -> Opened? {
+        var random = DiskRandom(seed: seed)
+        guard let opened = Self.open(fileSystem) else { return nil }
+        do {
+            try oracle.check(opened)
+        } catch is Failure {
+            // A read met the fault: the promises about what was replayed have been checked.
+            return opened
+        }
+        for step in 0..<groups {
+            try oracle.commit(oracle.nextGroup(&random), to: opened)
+            if oracle.failed, step % 2 == 1 { break }
+            switch random.below(5) {
+            case 0: oracle.release(opened)
+            case 1: opened.maintain(bootNanos: Int64(step))
+            case 2: if !oracle.failed { try? oracle.checkReads(opened) }
+            default: break
+            }
+        }
+        return opened
+    }
+
+    static func open(_ fileSystem: any FileSystem) -> Opened? {
+        try? Opened(fileSystem, configuration: configuration)
+    }
+
+    /// Opens without faults, which must succeed, and checks.
+    static func recover(_ fileSystem: any FileSystem, _ oracle: inout JournalOracle) throws -> Opened {
+        do {
+            let opened = try Opened(fileSystem, configuration: configuration)
+            try oracle.check(opened)
+            return opened
+        } catch let failure as Failure {
+            throw JournalOracle.Wrong.promise("does not open: \(failure.message)")
+        }
+    }
+}

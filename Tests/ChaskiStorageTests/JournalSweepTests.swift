@@ -1,0 +1,145 @@
+import ChaskiModel
+import ChaskiSimulation
+import ChaskiStorage
+import Testing
+
+/// Fails, and crashes at, the n-th file operation for every n; crashes again at the m-th operation
+/// of the recovery for every m.
+@Suite struct JournalSweepTests {
+    private func operations(_ scenario: JournalScenario) throws -> Int {
+        let disk = SimulatedFileSystem(seed: 0)
+        var oracle = JournalOracle()
+        let opened = try #require(try scenario.run(disk, &oracle))
+        #expect(opened.journal.spaceState == .available)
+        #expect(oracle.okCount == scenario.groups)
+        return disk.operations
+    }
+
+    /// Two more lives after the fault, the last of them after a power cut.
+    private func liveOn(_ disk: SimulatedFileSystem, _ oracle: inout JournalOracle) throws {
+        disk.faults = DiskFaults()
+        var random = DiskRandom(seed: 5)
+        let opened = try JournalScenario.recover(disk, &oracle)
+        for _ in 0..<3 { try oracle.commit(oracle.nextGroup(&random), to: opened) }
+        #expect(!oracle.failed)
+        disk.powerCut()
+        _ = try JournalScenario.recover(disk, &oracle)
+    }
+
+    @Test(arguments: [true, false]) func crashAtEveryOperation(powerCut: Bool) throws {
+        let scenario = JournalScenario(seed: 11, groups: 14)
+        for number in 1...(try operations(scenario)) {
+            for life in 0..<2 {
+                let disk = SimulatedFileSystem(seed: UInt64(number * 2 + life))
+                disk.faults.crashAt = number
+                var oracle = JournalOracle()
+                try scenario.run(disk, &oracle)
+                if powerCut { disk.powerCut() } else { disk.processKill() }
+                do {
+                    try liveOn(disk, &oracle)
+                } catch {
+                    Issue.record("crash at operation \(number), life \(life): \(error)")
+                    return
+                }
+            }
+        }
+    }
+
+    @Test(arguments: [true, false]) func failAtEveryOperation(fromThereOn: Bool) throws {
+        let scenario = JournalScenario(seed: 12, groups: 14)
+        for number in 1...(try operations(scenario)) {
+            let disk = SimulatedFileSystem(seed: UInt64(number))
+            if fromThereOn { disk.faults.failFrom = number } else { disk.faults.failAt = number }
+            var oracle = JournalOracle()
+            try scenario.run(disk, &oracle)
+            disk.faults = DiskFaults()
+            if number % 2 == 0 { disk.powerCut() } else { disk.processKill() }
+            do {
+                try liveOn(disk, &oracle)
+            } catch {
+                Issue.record("failure at operation \(number): \(error)")
+                return
+            }
+        }
+    }
+
+    @Test func crashAtEveryOperationOfEveryRecovery() throws {
+        let scenario = JournalScenario(seed: 13, groups: 5)
+        var runs = 0
+        for number in 1...(try operations(scenario)) {
+            var again = 1
+            while true {
+                let disk = SimulatedFileSystem(seed: UInt64(number &* 1_000 &+ again))
+                disk.faults.crashAt = number
+                var oracle = JournalOracle()
+                try scenario.run(disk, &oracle)
+                disk.powerCut()
+                disk.faults.crashAt = disk.operations + again
+                let opened = JournalScenario.open(disk)
+                disk.faults = DiskFaults()
+                runs += 1
+                if disk.hasCrashed {
+                    if again % 2 == 0 { disk.powerCut() } else { disk.processKill() }
+                } else if let opened {
+                    try oracle.check(opened)
+                    break
+                }
+                do {
+                    try liveOn(disk, &oracle)
+                } catch {
+                    Issue.record("crash at \(number), then at \(again) of recovery: \(error)")
+                    return
+                }
+                again += 1
+            }
+        }
+        #expect(runs > 500)
+    }
+
+    @Test func manySeeds() throws {
+        for seed in 1...60 as ClosedRange<UInt64> {
+            do {
+                try life(seed)
+            } catch {
+                Issue.record("seed \(seed): \(error)")
+                return
+            }
+        }
+    }
+
+    /// Several lives of one journal with random faults.
+    private func life(_ seed: UInt64) throws {
+        var random = DiskRandom(seed: seed)
+        let disk = SimulatedFileSystem(seed: seed)
+        var oracle = JournalOracle()
+        for round in 0..<6 {
+            let scenario = JournalScenario(seed: random.next(), groups: 20)
+            var faults = DiskFaults()
+            if random.chance(1, in: 2) { faults.syncFailuresPerMillion = 20_000 }
+            if random.chance(1, in: 2) { faults.writeFailuresPerMillion = 20_000 }
+            if random.chance(1, in: 3) {
+                faults.crashAt = disk.operations + Int(random.below(150)) + 1
+            }
+            disk.faults = faults
+            try scenario.run(disk, &oracle)
+            disk.faults = DiskFaults()
+            if random.chance(2, in: 3) { disk.powerCut() } else { disk.processKill() }
+            if round % 2 == 1 { _ = try JournalScenario.recover(disk, &oracle) }
+            disk.processKill()
+        }
+        _ = try JournalScenario.recover(disk, &oracle)
+    }
+
+    @Test func oneSeedIsOneHistory() throws {
+        func contents(_ seed: UInt64) throws -> [[UInt8]?] {
+            let disk = SimulatedFileSystem(seed: seed)
+            disk.faults.crashAt = 70
+            var oracle = JournalOracle()
+            try JournalScenario(seed: seed, groups: 20).run(disk, &oracle)
+            disk.powerCut()
+            return disk.names.map { disk.contents($0) }
+        }
+        #expect(try contents(4) == contents(4))
+        #expect(try contents(4) != contents(5))
+    }
+}
