@@ -1,5 +1,6 @@
 import ChaskiClient
 import ChaskiModel
+import ChaskiWire
 import Testing
 
 /// A consumer machine with a clock, and what it asked to be sent.
@@ -52,7 +53,7 @@ struct ConsumerHarness {
     }
 
     mutating func answer(
-        _ id: UInt64, _ failure: Failure? = nil, refused: [RefusedVerdict] = []
+        _ id: UInt64, _ failure: Failure? = nil, refused: [SettleRefusal] = []
     ) {
         machine.answered(requestID: id, failure, refused: refused, now: now)
         pump()
@@ -166,7 +167,7 @@ struct ConsumerHarness {
         harness.pump()
         let settles = harness.takeSettles()
         harness.answer(
-            settles[0].id, refused: [RefusedVerdict(offset: 1, handout: 1, reason: .stale)])
+            settles[0].id, refused: [SettleRefusal(offset: 1, handout: 1, reason: .stale)])
         #expect(harness.confirmed == [0, 2])
         #expect(harness.failed[1]?.reason == .stale)
         #expect(harness.lost == [LostLease(offset: 1, handout: 1)])
@@ -227,7 +228,7 @@ struct ConsumerHarness {
         #expect(again.map(\.ranges) == [[ConsumerHarness.range(0, 4)]])
         #expect(Set(again.map(\.id)).isDisjoint(with: before.map(\.id)))
         harness.answer(
-            again[0].id, refused: [RefusedVerdict(offset: 1, handout: 1, reason: .stale)])
+            again[0].id, refused: [SettleRefusal(offset: 1, handout: 1, reason: .stale)])
         #expect(Set(harness.confirmed) == [0, 2, 3])
         #expect(harness.failed[1]?.isIndeterminate == true, "the first ack may have been taken")
     }
@@ -376,22 +377,10 @@ struct ConsumerHarness {
     }
 }
 
-@Suite struct TokenRangesTests {
-    @Test func rangesSurviveTheirEncoding() throws {
-        let ranges = [
-            TokenRange(epoch: 3, first: 7, count: 2, handout: 1),
-            TokenRange(epoch: 3, first: UInt64.max - 4, count: 3, handout: 9),
-        ]
-        let bytes = TokenRanges.encoded(ranges)
-        #expect(bytes.count == 32)
-        #expect(TokenRanges.decoded(bytes[...], epoch: 3) == ranges)
-        #expect(TokenRanges.decoded(bytes[1...], epoch: 3) == nil)
-        #expect(TokenRanges.decoded(bytes[...], epoch: 3, maximum: 1) == nil)
-    }
-
+@Suite struct RangeCoalescerTests {
     @Test func twoHandoutsOfOneOffsetDoNotShareARequest() {
         let tokens: [(offset: Offset, handout: UInt32)] = [(1, 1), (2, 1), (2, 2), (3, 1)]
-        let (ranges, covered) = TokenRanges.coalesced(tokens, epoch: 1)
+        let (ranges, covered) = RangeCoalescer.coalesced(tokens, epoch: 1)
         #expect(ranges == [TokenRange(epoch: 1, first: 1, count: 2, handout: 1)])
         #expect(covered == 2)
     }

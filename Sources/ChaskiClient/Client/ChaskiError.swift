@@ -1,4 +1,5 @@
-public import ChaskiModel
+// Names, settings and messages are the client's vocabulary too.
+@_exported public import ChaskiModel
 
 /// Why a call failed.
 ///

@@ -71,6 +71,17 @@ public struct ProducerConfiguration: Sendable {
     public init() {}
 }
 
+extension ProducerConfiguration {
+    /// What the machine keeps, for a broker that takes so many messages in a batch.
+    func limits(batchMessages: Int) -> ProducerLimits {
+        ProducerLimits(
+            batchMessages: min(maximumBatchMessages, batchMessages), batchBytes: maximumBatchBytes,
+            batchesInFlight: maximumBatchesInFlight, eagerBatches: eagerBatches,
+            giveUpNanos: giveUpAfter.clampedNanos,
+            retryRefusalsNanos: retryRefusalsFor.clampedNanos)
+    }
+}
+
 /// Settings of a subscription's consumer.
 public struct SubscriptionConfiguration: Sendable {
     /// Messages that may be held without a verdict, 1 to 100,000: those being worked on and those

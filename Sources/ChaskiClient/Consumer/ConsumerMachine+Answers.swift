@@ -1,4 +1,5 @@
 package import ChaskiModel
+package import ChaskiWire
 import DequeModule
 
 extension ConsumerMachine {
@@ -111,7 +112,7 @@ extension ConsumerMachine {
 
     /// The answer to a settle request: all of it failed, or all but `refused` is on disk.
     package mutating func answered(
-        requestID: UInt64, _ failure: Failure?, refused: [RefusedVerdict], now: Int64
+        requestID: UInt64, _ failure: Failure?, refused: [SettleRefusal], now: Int64
     ) {
         guard let at = requests.firstIndex(where: { $0.requestID == requestID }) else { return }
         let request = requests.remove(at: at)

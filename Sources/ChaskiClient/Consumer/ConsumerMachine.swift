@@ -264,7 +264,7 @@ package struct ConsumerMachine<Waiter: Sendable> {
         items.sort { ($0.epoch, $0.offset, $0.handout) < ($1.epoch, $1.offset, $1.handout) }
         let epoch = items[0].epoch
         let sameEpoch = items.prefix { $0.epoch == epoch }
-        let (ranges, covered) = TokenRanges.coalesced(
+        let (ranges, covered) = RangeCoalescer.coalesced(
             sameEpoch.lazy.map { ($0.offset, $0.handout) }, epoch: epoch)
         let requestID = nextRequestID
         nextRequestID &+= 1
@@ -296,7 +296,7 @@ package struct ConsumerMachine<Waiter: Sendable> {
             }
         }
         tokens.sort { $0 < $1 }
-        return TokenRanges.coalesced(tokens, epoch: epoch).ranges
+        return RangeCoalescer.coalesced(tokens, epoch: epoch).ranges
     }
 
     // MARK: Time

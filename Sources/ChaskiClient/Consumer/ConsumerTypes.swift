@@ -70,19 +70,6 @@ package struct LostLease: Hashable, Sendable {
     }
 }
 
-/// A delivery that the broker refused a verdict on.
-package struct RefusedVerdict: Hashable, Sendable {
-    package var offset: Offset
-    package var handout: UInt32
-    package var reason: FailureReason
-
-    package init(offset: Offset, handout: UInt32, reason: FailureReason) {
-        self.offset = offset
-        self.handout = handout
-        self.reason = reason
-    }
-}
-
 /// The confirmed and the refused among the deliveries that were settled.
 package struct SettleCompletions<Waiter: Sendable>: Sendable {
     package var confirmed: [Waiter] = []

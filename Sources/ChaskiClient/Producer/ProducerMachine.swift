@@ -10,7 +10,8 @@ import DequeModule
 /// time ran out. Events come in the past tense; what to send is pulled by `nextRequest`, outcomes
 /// by `takeCompletions`.
 package struct ProducerMachine<Waiter: Sendable> {
-    package let limits: ProducerLimits
+    /// Replaced when a connection states others.
+    package var limits: ProducerLimits
     /// Replaced when a connection states other limits.
     package var encoder: BatchEncoder
     var lanes: [ProducerLane<Waiter>] = []
@@ -39,7 +40,6 @@ package struct ProducerMachine<Waiter: Sendable> {
     package mutating func submitted(
         _ submissions: [PublishSubmission<Waiter>], now: Int64
     ) {
-        let deadline = now.advancedClamping(by: limits.giveUpNanos)
         for submission in submissions {
             if let fencedBy {
                 complete(submission, with: fencedBy)
@@ -49,6 +49,8 @@ package struct ProducerMachine<Waiter: Sendable> {
                 complete(submission, with: Self.tooManyTopics(limits.topics))
                 continue
             }
+            let start = submission.submittedNanos ?? now
+            let deadline = start.advancedClamping(by: limits.giveUpNanos)
             lanes[index].queue.append(
                 QueuedSubmission(
                     content: submission.content, bytes: submission.bytes,
@@ -218,6 +220,11 @@ package struct ProducerMachine<Waiter: Sendable> {
         fencedBy = failure
         for index in lanes.indices { failAll(of: index, with: failure) }
         laneOfRequest.removeAll()
+    }
+
+    /// Fails all that waits or was on its way; what is submitted later is tried again.
+    package mutating func failAll(with failure: Failure) {
+        for index in lanes.indices { failAll(of: index, with: failure) }
     }
 
     /// Fails all that a topic has; what may be stored fails as indeterminate.

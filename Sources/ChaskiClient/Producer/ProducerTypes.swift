@@ -14,8 +14,13 @@ package struct PublishSubmission<Waiter: Sendable>: Sendable {
     /// About how many bytes it takes in a batch.
     package var bytes: Int
     package var waiter: Waiter
+    /// When it was handed over, monotonic nanoseconds; nil: when the machine takes it.
+    package var submittedNanos: Int64?
 
-    package init(topic: String, content: Content, bytes: Int, waiter: Waiter) {
+    package init(
+        topic: String, content: Content, bytes: Int, waiter: Waiter, submittedNanos: Int64? = nil
+    ) {
+        self.submittedNanos = submittedNanos
         self.topic = topic
         self.content = content
         self.bytes = bytes

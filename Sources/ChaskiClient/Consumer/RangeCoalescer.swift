@@ -1,10 +1,7 @@
 package import ChaskiModel
 
-/// Turning deliveries into the ranges that requests carry, and back.
-package enum TokenRanges {
-    /// Bytes of one range in an attachment: u64 first offset, u32 count, u32 hand-out.
-    package static let bytesPerRange = 16
-
+/// Turning deliveries into the ranges that requests carry.
+package enum RangeCoalescer {
     /// The fewest ranges for `tokens`, which ascend by offset; equal neighbours count once. Stops
     /// before the range that would pass `maximum`, and before a second hand-out of an offset.
     ///
@@ -49,37 +46,6 @@ package enum TokenRanges {
         }
         if covered > 0 { close() }
         return (ranges, covered)
-    }
-
-    /// The ranges as an attachment.
-    package static func encoded(_ ranges: [TokenRange]) -> [UInt8] {
-        var bytes: [UInt8] = []
-        bytes.reserveCapacity(ranges.count * bytesPerRange)
-        for range in ranges {
-            bytes.append(littleEndian: range.first)
-            bytes.append(littleEndian: range.count)
-            bytes.append(littleEndian: range.handout)
-        }
-        return bytes
-    }
-
-    /// The ranges of an attachment; nil where it is no whole number of them or has more than
-    /// `maximum`.
-    package static func decoded(
-        _ bytes: Bytes, epoch: UInt32, maximum: Int = Limits.settleRanges
-    ) -> [TokenRange]? {
-        guard bytes.count.isMultiple(of: bytesPerRange), bytes.count / bytesPerRange <= maximum
-        else { return nil }
-        var ranges: [TokenRange] = []
-        ranges.reserveCapacity(bytes.count / bytesPerRange)
-        for position in stride(from: 0, to: bytes.count, by: bytesPerRange) {
-            guard let first = bytes.littleEndian(UInt64.self, at: position),
-                let count = bytes.littleEndian(UInt32.self, at: position + 8),
-                let handout = bytes.littleEndian(UInt32.self, at: position + 12)
-            else { return nil }
-            ranges.append(TokenRange(epoch: epoch, first: first, count: count, handout: handout))
-        }
-        return ranges
     }
 }
 

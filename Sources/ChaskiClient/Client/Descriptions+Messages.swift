@@ -1,0 +1,107 @@
+import ChaskiMessages
+import ChaskiModel
+
+extension Chaski_V1_TopicSettings {
+    init(_ settings: TopicSettings) {
+        self.init()
+        if let bytes = settings.maximumBytes { maximumBytes = bytes }
+    }
+}
+
+extension TopicSettings {
+    init(_ settings: Chaski_V1_TopicSettings) {
+        self.init(maximumBytes: settings.hasMaximumBytes ? settings.maximumBytes : nil)
+    }
+}
+
+extension Chaski_V1_SubscriptionSettings {
+    init(_ settings: SubscriptionSettings) {
+        self.init()
+        switch settings.start {
+        case .earliest: start.earliest = true
+        case .latest: start.latest = true
+        case .offset(let offset): start.offset = offset
+        }
+        retry.minimumBackoffNanos = UInt64(clamping: settings.retry.minimumBackoffNanos)
+        retry.maximumBackoffNanos = UInt64(clamping: settings.retry.maximumBackoffNanos)
+        retry.maximumFailures = settings.retry.maximumFailures
+        leaseNanos = UInt64(clamping: settings.leaseNanos)
+        maximumUnsettled = settings.maximumUnsettled
+    }
+}
+
+extension SubscriptionSettings {
+    init(_ settings: Chaski_V1_SubscriptionSettings) {
+        self.init()
+        switch settings.start.position {
+        case .latest(true)?: start = .latest
+        case .offset(let offset)?: start = .offset(offset)
+        case .earliest?, .latest?, nil: start = .earliest
+        }
+        let retry = settings.retry
+        if retry.hasMinimumBackoffNanos {
+            self.retry.minimumBackoffNanos = Int64(clamping: retry.minimumBackoffNanos)
+        }
+        if retry.hasMaximumBackoffNanos {
+            self.retry.maximumBackoffNanos = Int64(clamping: retry.maximumBackoffNanos)
+        }
+        if retry.hasMaximumFailures { self.retry.maximumFailures = retry.maximumFailures }
+        if settings.hasLeaseNanos { leaseNanos = Int64(clamping: settings.leaseNanos) }
+        if settings.hasMaximumUnsettled { maximumUnsettled = settings.maximumUnsettled }
+    }
+}
+
+extension TopicInfo {
+    init(_ topic: Chaski_V1_Topic) {
+        self.init(
+            name: topic.name, id: TopicID(rawValue: topic.id), incarnation: topic.incarnation,
+            settings: TopicSettings(topic.settings),
+            firstOffset: topic.firstOffset, nextOffset: topic.nextOffset,
+            bytes: topic.bytes, subscriptions: topic.subscriptions,
+            createdNanos: topic.createdUnixNanos)
+    }
+}
+
+extension SubscriptionInfo {
+    init(_ subscription: Chaski_V1_Subscription) {
+        self.init(
+            name: subscription.name, id: SubscriptionID(rawValue: subscription.id),
+            topic: subscription.topic, settings: SubscriptionSettings(subscription.settings),
+            settledBelow: subscription.settledBelow, cursor: subscription.cursor,
+            leased: subscription.leased, waitingRetry: subscription.waitingRetry,
+            pendingAgain: subscription.pendingAgain, dead: subscription.dead,
+            consumers: subscription.consumers, backlog: subscription.backlog,
+            createdNanos: subscription.createdUnixNanos, acked: subscription.acked,
+            handedOut: subscription.handedOut, failed: subscription.failed,
+            windowFull: subscription.windowFull)
+    }
+}
+
+extension DeadLetterInfo {
+    init(_ letter: Chaski_V1_DeadLetter) {
+        self.init(
+            offset: letter.offset, diedNanos: letter.diedUnixNanos, cause: letter.cause,
+            reason: letter.reason, failed: letter.failed, handedOut: letter.handedOut)
+    }
+}
+
+extension BrokerStatus {
+    init(_ status: Chaski_V1_BrokerStatusResponse) {
+        self.init(
+            software: status.software, startedNanos: status.startedUnixNanos,
+            connections: status.connections, residentBytes: status.residentBytes,
+            namespaces: status.namespaces.map { NamespaceStatus($0) })
+    }
+}
+
+extension NamespaceStatus {
+    init(_ status: Chaski_V1_NamespaceStatus) {
+        self.init(
+            name: status.name, topics: status.topics, subscriptions: status.subscriptions,
+            syncs: status.syncs, bytesWritten: status.bytesWritten,
+            messagesAppended: status.messagesAppended, journalBytes: status.journalBytes,
+            journalEpoch: status.journalEpoch,
+            publishingRefused: status.publishingRefused,
+            allocations: status.allocations)
+    }
+}

@@ -1,0 +1,320 @@
+import ChaskiModel
+import DequeModule
+import NIOCore
+import Synchronization
+
+/// Whoever waits for the confirmation of a verdict.
+enum SettleWaiter: Sendable {
+    case one(UnsafeContinuation<Void, any Error>)
+    /// One of many that are awaited together.
+    case group(SettleGroup)
+
+    func confirmed() {
+        switch self {
+        case .one(let continuation): continuation.resume()
+        case .group(let group): group.ended(nil, nil)
+        }
+    }
+
+    func failed(_ failure: Failure) {
+        switch self {
+        case .one(let continuation): continuation.resume(throwing: ChaskiError(failure))
+        case .group(let group): group.ended(1, failure)
+        }
+    }
+}
+
+/// Verdicts that are awaited together.
+final class SettleGroup: Sendable {
+    private struct State: Sendable {
+        var left: Int
+        var failed = 0
+        var firstFailure: Failure?
+        var continuation: UnsafeContinuation<(failed: Int, first: Failure?), Never>?
+    }
+
+    private let state: Mutex<State>
+
+    init(count: Int) { state = Mutex(State(left: count)) }
+
+    func ended(_ failed: Int?, _ failure: Failure?) {
+        let (continuation, result) = state.withLock { state in
+            state.left -= 1
+            assert(state.left >= 0, "each verdict ends once")
+            state.failed += failed ?? 0
+            if state.firstFailure == nil { state.firstFailure = failure }
+            let result = (failed: state.failed, first: state.firstFailure)
+            guard state.left == 0 else { return (nil, result) as (Continuation?, Result) }
+            defer { state.continuation = nil }
+            return (state.continuation, result)
+        }
+        continuation?.resume(returning: result)
+    }
+
+    private typealias Result = (failed: Int, first: Failure?)
+    private typealias Continuation = UnsafeContinuation<(failed: Int, first: Failure?), Never>
+
+    /// Waits for the last: how many failed, and the first failure.
+    func wait() async -> (failed: Int, first: Failure?) {
+        await withUnsafeContinuation { continuation in
+            let result: Result? = state.withLock { state in
+                if state.left == 0 { return (state.failed, state.firstFailure) }
+                state.continuation = continuation
+                return nil
+            }
+            if let result { continuation.resume(returning: result) }
+        }
+    }
+}
+
+/// What the event loop and the tasks of one subscription share: deliveries one way, verdicts the
+/// other.
+final class SubscriptionCore: Sendable {
+    struct Settlement: Sendable {
+        var item: SettleItem<SettleWaiter>
+        var verdict: Verdict
+    }
+
+    private struct Buffer: Sendable {
+        var deliveries: Deque<Delivery> = []
+        var receivers: Deque<(id: UInt64, continuation: UnsafeContinuation<Delivery?, Never>)> = []
+        var nextReceiver: UInt64 = 0
+        /// Nothing is handed to the application any more.
+        var isClosed = false
+        var endedBy: Failure?
+        /// Whoever waits for the end.
+        var enders: [UnsafeContinuation<Void, Never>] = []
+        var isEnded = false
+        /// Whoever waits for the broker's first confirmation.
+        var starters: [UnsafeContinuation<Void, Never>] = []
+        var isStarted = false
+        /// Told of lost leases; set by a handler pool.
+        var onLost: (@Sendable ([LostLease]) -> Void)?
+    }
+
+    private struct Inbox: Sendable {
+        var acks: [SettleItem<SettleWaiter>] = []
+        var others: [Settlement] = []
+        var isFlushScheduled = false
+    }
+
+    let subscription: String
+    let namespace: String
+    private let loop: any EventLoop
+    private let stream: NIOLoopBoundBox<ConsumerStream?>
+    private let buffer = Mutex(Buffer())
+    private let inbox = Mutex(Inbox())
+    private let source = Mutex(Source())
+
+    /// The topic behind the subscription, known once subscribed.
+    struct Source: Hashable, Sendable {
+        var topic = ""
+        var incarnation: UInt32 = 1
+    }
+
+    init(
+        subscription: String, namespace: String, loop: any EventLoop,
+        stream: NIOLoopBoundBox<ConsumerStream?>
+    ) {
+        self.subscription = subscription
+        self.namespace = namespace
+        self.loop = loop
+        self.stream = stream
+    }
+
+    var topic: Source {
+        get { source.withLock { $0 } }
+        set { source.withLock { $0 = newValue } }
+    }
+
+    /// Runs `body` with the stream on the event loop.
+    func onLoop(_ body: @escaping @Sendable (ConsumerStream) -> Void) {
+        let stream = stream
+        loop.execute {
+            if let stream = stream.value { body(stream) }
+        }
+    }
+
+    /// Takes no more deliveries; returns when the event loop knows.
+    func stop() async {
+        let stream = stream
+        // Fails only on a loop that was shut down: then nothing comes any more.
+        _ = try? await loop.submit { stream.value?.stop() }.get()
+    }
+
+    // MARK: Deliveries
+
+    /// Hands deliveries on; false (nothing taken) when nobody wants them any more.
+    func deliver(_ deliveries: [Delivery]) -> Bool {
+        var served: [(UnsafeContinuation<Delivery?, Never>, Delivery)] = []
+        let isTaken = buffer.withLock { buffer in
+            guard !buffer.isClosed else { return false }
+            var rest = deliveries[...]
+            while let delivery = rest.first, let receiver = buffer.receivers.popFirst() {
+                served.append((receiver.continuation, delivery))
+                rest.removeFirst()
+            }
+            buffer.deliveries.append(contentsOf: rest)
+            return true
+        }
+        for (continuation, delivery) in served { continuation.resume(returning: delivery) }
+        return isTaken
+    }
+
+    /// Drops what is lost from the buffer, and tells the handlers.
+    func lost(_ leases: [LostLease]) {
+        let gone = Set(leases)
+        let onLost = buffer.withLock { buffer in
+            buffer.deliveries.removeAll {
+                gone.contains(LostLease(offset: $0.offset, handout: $0.handout))
+            }
+            return buffer.onLost
+        }
+        onLost?(leases)
+    }
+
+    func whenLost(_ body: (@Sendable ([LostLease]) -> Void)?) {
+        buffer.withLock { $0.onLost = body }
+    }
+
+    /// The next delivery; nil when there will be none, or the task is cancelled.
+    func next() async throws -> Delivery? {
+        let (delivery, id): (Delivery?, UInt64) = buffer.withLock { buffer in
+            if let delivery = buffer.deliveries.popFirst() { return (delivery, 0) }
+            buffer.nextReceiver += 1
+            return (nil, buffer.nextReceiver)
+        }
+        if let delivery { return delivery }
+        let received = await withTaskCancellationHandler {
+            await withUnsafeContinuation { continuation in wait(id, continuation) }
+        } onCancel: {
+            cancelReceiver(id)
+        }
+        if let received { return received }
+        if let failure = buffer.withLock({ $0.endedBy }) { throw ChaskiError(failure) }
+        return nil
+    }
+
+    private func wait(_ id: UInt64, _ continuation: UnsafeContinuation<Delivery?, Never>) {
+        let isCancelled = Task.isCancelled
+        let (delivery, isDecided): (Delivery?, Bool) = buffer.withLock { buffer in
+            if let delivery = buffer.deliveries.popFirst() { return (delivery, true) }
+            if buffer.isClosed || isCancelled { return (nil, true) }
+            buffer.receivers.append((id, continuation))
+            return (nil, false)
+        }
+        if isDecided { continuation.resume(returning: delivery) }
+    }
+
+    private func cancelReceiver(_ id: UInt64) {
+        let continuation: UnsafeContinuation<Delivery?, Never>? = buffer.withLock { buffer in
+            guard let at = buffer.receivers.firstIndex(where: { $0.id == id }) else { return nil }
+            return buffer.receivers.remove(at: at).continuation
+        }
+        continuation?.resume(returning: nil)
+    }
+
+    /// Hands nothing more on: gives back what was buffered.
+    func closeBuffer() -> [LostLease] {
+        let (rest, receivers) = buffer.withLock { buffer in
+            buffer.isClosed = true
+            defer {
+                buffer.deliveries.removeAll()
+                buffer.receivers.removeAll()
+            }
+            return (buffer.deliveries, buffer.receivers)
+        }
+        for receiver in receivers { receiver.continuation.resume(returning: nil) }
+        return rest.map { LostLease(offset: $0.offset, handout: $0.handout) }
+    }
+
+    /// The subscription is over.
+    func ended(_ failure: Failure?) {
+        buffer.withLock { if $0.endedBy == nil { $0.endedBy = failure } }
+        _ = closeBuffer()
+        let enders = buffer.withLock { buffer in
+            buffer.isEnded = true
+            defer { buffer.enders.removeAll() }
+            return buffer.enders
+        }
+        for ender in enders { ender.resume() }
+        started()
+    }
+
+    /// Waits until the subscription is over; why, where it did not end by itself.
+    func waitForEnd() async -> Failure? {
+        await withUnsafeContinuation { (continuation: UnsafeContinuation<Void, Never>) in
+            let isEnded = buffer.withLock { buffer in
+                if !buffer.isEnded { buffer.enders.append(continuation) }
+                return buffer.isEnded
+            }
+            if isEnded { continuation.resume() }
+        }
+        return buffer.withLock { $0.endedBy }
+    }
+
+    /// The broker confirmed the subscription.
+    func started() {
+        let starters = buffer.withLock { buffer in
+            buffer.isStarted = true
+            defer { buffer.starters.removeAll() }
+            return buffer.starters
+        }
+        for starter in starters { starter.resume() }
+    }
+
+    /// Waits until the broker confirmed the subscription, or it is over: why, in that case.
+    func waitForStart() async -> Failure? {
+        await withUnsafeContinuation { (continuation: UnsafeContinuation<Void, Never>) in
+            let isDecided = buffer.withLock { buffer in
+                let isDecided = buffer.isStarted || buffer.isEnded
+                if !isDecided { buffer.starters.append(continuation) }
+                return isDecided
+            }
+            if isDecided { continuation.resume() }
+        }
+        return buffer.withLock { $0.endedBy }
+    }
+
+    // MARK: Verdicts
+
+    /// Leaves a verdict for the event loop, which is woken once for all that come until it looks.
+    func settle(_ item: SettleItem<SettleWaiter>, _ verdict: Verdict) {
+        let schedule = inbox.withLock { inbox in
+            if verdict == .ack {
+                inbox.acks.append(item)
+            } else {
+                inbox.others.append(Settlement(item: item, verdict: verdict))
+            }
+            return Self.schedules(&inbox)
+        }
+        if schedule { onLoop { $0.flush() } }
+    }
+
+    /// Leaves many acks.
+    func acknowledge(_ items: [SettleItem<SettleWaiter>]) {
+        let schedule = inbox.withLock { inbox in
+            inbox.acks.append(contentsOf: items)
+            return Self.schedules(&inbox)
+        }
+        if schedule { onLoop { $0.flush() } }
+    }
+
+    private static func schedules(_ inbox: inout Inbox) -> Bool {
+        if inbox.isFlushScheduled { return false }
+        inbox.isFlushScheduled = true
+        return true
+    }
+
+    /// What was left since the last call.
+    func takeVerdicts() -> (acks: [SettleItem<SettleWaiter>], others: [Settlement]) {
+        inbox.withLock { inbox in
+            inbox.isFlushScheduled = false
+            defer {
+                inbox.acks = []
+                inbox.others = []
+            }
+            return (inbox.acks, inbox.others)
+        }
+    }
+}
