@@ -318,7 +318,40 @@ struct ProducerHarness {
         #expect(batches6.count == 1)
         // It is asked for again when somebody publishes to it again.
         harness.submit(3...3, topic: "nowhere")
-        #expect(harness.sent == [.bind(alias: 1, topic: "nowhere")])
+        #expect(harness.sent == [.bind(alias: 3, topic: "nowhere")])
+    }
+
+    @Test func aTopicDeletedMeanwhileIsBoundAgain() throws {
+        var harness = try Self.flowing(limits: ProducerLimits(eagerBatches: 1))
+        harness.submit(1...1)
+        let first = try harness.takeBatches()
+        harness.refuse(first[0].id, .unknownTopic)
+        #expect(harness.failures(of: .unknownTopic) == [0])
+        #expect(harness.sent == [.bind(alias: 2, topic: "orders")])
+        harness.sent = []
+        harness.bind(2, topicID: 8, next: 0)
+        let second = try harness.takeBatches()
+        #expect(second.map(\.base) == [0])
+        harness.ok(second[0].id, at: 0)
+        #expect(harness.outcomes.map(\.waiter) == [0, 1])
+    }
+
+    @Test func aBrokerThatIsFurtherThanTheGapIsNotAskedToSkip() throws {
+        var harness = try Self.flowing(
+            limits: ProducerLimits(batchMessages: 1, giveUpNanos: 1_000_000_000))
+        harness.now += 900_000_000
+        harness.submit(1...1)
+        harness.lose()
+        harness.advance(200_000_000)
+        #expect(harness.failures(of: .indeterminate) == [0])
+        harness.connect()
+        harness.sent = []
+        // The broker had stored the one given up and the one that is still wanted.
+        harness.bind(next: 2)
+        let again = try harness.takeBatches()
+        #expect(again.map(\.base) == [1])
+        harness.ok(again[0].id, at: 1, duplicate: true)
+        #expect(harness.outcomes.map(\.waiter) == [0, 1])
     }
 
     @Test func aTopicCreatedAgainCountsFromItsOwnStart() throws {

@@ -49,7 +49,8 @@ struct ProducerLane<Waiter: Sendable>: Sendable {
     }
 
     let topic: String
-    let alias: UInt32
+    /// The number that stands for the topic on this connection; another after each binding.
+    var alias: UInt32 = 0
     var phase = Phase.unbound
     /// Nothing is sent before this moment, monotonic nanoseconds.
     var heldUntilNanos: Int64 = 0
@@ -61,6 +62,8 @@ struct ProducerLane<Waiter: Sendable>: Sendable {
     var storedBelow: UInt64 = 0
     /// The broker waits for a sequence that will never be sent.
     var needsSkip = false
+    /// The topic behind the alias is gone: bind again when nothing is on its way.
+    var needsBinding = false
     /// Ascending by sequence. While flowing the first `onWire` of them are on their way.
     var batches: Deque<SequencedBatch<Waiter>> = []
     var onWire = 0
@@ -69,10 +72,7 @@ struct ProducerLane<Waiter: Sendable>: Sendable {
     /// Whether it stands in the machine's list of lanes that may have something to send.
     var isListed = false
 
-    init(topic: String, alias: UInt32) {
-        self.topic = topic
-        self.alias = alias
-    }
+    init(topic: String) { self.topic = topic }
 
     var isIdle: Bool { batches.isEmpty && queue.isEmpty }
 
@@ -148,6 +148,7 @@ struct ProducerLane<Waiter: Sendable>: Sendable {
     /// The connection is gone: what was on its way waits to be sent again.
     mutating func connectionLost() {
         phase = .unbound
+        needsBinding = false
         onWire = 0
         for index in batches.indices where batches[index].requestID != 0 {
             batches[index].requestID = 0

@@ -8,7 +8,7 @@ extension ProducerMachine {
     package mutating func bound(
         alias: UInt32, _ result: Result<BoundTopic, Failure>, now: Int64
     ) {
-        guard let index = laneIndex(alias), case .binding = lanes[index].phase else { return }
+        guard let index = laneOfAlias[alias], case .binding = lanes[index].phase else { return }
         switch result {
         case .success(let topic):
             lanes[index].phase = .flowing
@@ -24,7 +24,7 @@ extension ProducerMachine {
                 lanes[index].renumber(from: topic.nextSequence)
             }
         case .failure(let failure):
-            lanes[index].phase = .unbound
+            unbind(index)
             if failure.reason == .fenced {
                 ended(failure)
             } else if let wait = failure.retryAfterNanos {
@@ -36,23 +36,19 @@ extension ProducerMachine {
         list(index)
     }
 
-    private func laneIndex(_ alias: UInt32) -> Int? {
-        guard alias > 0, Int(alias) <= lanes.count else { return nil }
-        return Int(alias) - 1
-    }
-
     /// The producer came back to a topic where the broker expects `expected` next.
     private mutating func resumed(_ index: Int, expected: UInt64) {
         if expected < lanes[index].storedBelow {
             // It forgot what it had confirmed: it cannot tell either what else it holds.
             giveUpUnknown(index, because: "the broker no longer knows this producer's sequences")
             lanes[index].needsSkip = true
-        } else if lanes[index].batches.isEmpty {
-            if expected > lanes[index].nextSequence { lanes[index].nextSequence = expected }
-            if expected < lanes[index].nextSequence { lanes[index].needsSkip = true }
-        } else if let first = lanes[index].batches.first, expected < first.baseSequence {
-            lanes[index].needsSkip = true
+            return
         }
+        if lanes[index].batches.isEmpty {
+            lanes[index].nextSequence = max(lanes[index].nextSequence, expected)
+        }
+        let next = lanes[index].batches.first?.baseSequence ?? lanes[index].nextSequence
+        lanes[index].needsSkip = expected < next
     }
 
     /// Fails the batches of a topic that may or may not be stored, and forgets them.
@@ -86,6 +82,11 @@ extension ProducerMachine {
         switch result {
         case .success:
             lanes[index].needsSkip = false
+        case .failure(let failure) where failure.reason == .sequenceOverlap:
+            // The broker is further than the gap: what comes next it has, or waits for.
+            lanes[index].needsSkip = false
+        case .failure(let failure) where failure.reason == .unknownTopic:
+            unbind(index)
         case .failure(let failure) where failure.reason == .fenced:
             ended(failure)
         case .failure(let failure):
@@ -116,6 +117,14 @@ extension ProducerMachine {
         // All later ones were answered too: go on, in order.
         lanes[index].dropAbandoned()
         lanes[index].phase = .flowing
+        if lanes[index].needsBinding { unbind(index) }
+    }
+
+    /// The topic behind the alias is gone: perhaps there is another of its name.
+    private mutating func unbind(_ index: Int) {
+        laneOfAlias[lanes[index].alias] = nil
+        lanes[index].needsBinding = false
+        lanes[index].phase = .unbound
     }
 
     private mutating func batchRefused(
@@ -135,6 +144,7 @@ extension ProducerMachine {
             lanes[index].batches[at].mayBeStored = true
             hold(index, for: failure.retryAfterNanos ?? Self.retryNanos, now: now)
         default:
+            if failure.reason == .unknownTopic { lanes[index].needsBinding = true }
             judge(index, at, failure, now: now)
         }
     }

@@ -22,6 +22,9 @@ package struct ProducerMachine<Waiter: Sendable> {
     /// The lane of each request that is on its way.
     var laneOfRequest: [UInt64: Int] = [:]
     private var nextRequestID: UInt64 = 1
+    /// The lane of each alias of this connection, and the last alias given.
+    var laneOfAlias: [UInt32: Int] = [:]
+    private var lastAlias: UInt32 = 0
     private var isConnected = false
     private var fencedBy: Failure?
     private var completions: [PublishCompletion<Waiter>] = []
@@ -66,10 +69,8 @@ package struct ProducerMachine<Waiter: Sendable> {
             lastLane = known
             return known
         }
-        guard lanes.count < limits.topics, let alias = UInt32(exactly: lanes.count + 1) else {
-            return nil
-        }
-        lanes.append(ProducerLane(topic: topic, alias: alias))
+        guard lanes.count < limits.topics else { return nil }
+        lanes.append(ProducerLane(topic: topic))
         lastLane = lanes.count - 1
         laneOfTopic[topic] = lastLane
         return lastLane
@@ -93,6 +94,8 @@ package struct ProducerMachine<Waiter: Sendable> {
     package mutating func connectionLost() {
         isConnected = false
         laneOfRequest.removeAll()
+        laneOfAlias.removeAll()
+        lastAlias = 0
         for index in lanes.indices { lanes[index].connectionLost() }
     }
 
@@ -112,6 +115,9 @@ package struct ProducerMachine<Waiter: Sendable> {
         switch lanes[index].phase {
         case .unbound:
             lanes[index].phase = .binding
+            lastAlias &+= 1
+            lanes[index].alias = lastAlias
+            laneOfAlias[lastAlias] = index
             return .bind(alias: lanes[index].alias, topic: lanes[index].topic)
         case .binding, .draining, .skipping:
             return nil

@@ -86,7 +86,7 @@ package struct ProducerLimits: Hashable, Sendable {
 
     package init(
         batchMessages: Int = 1_000, batchBytes: Int = 256 * 1024, batchesInFlight: Int = 16,
-        eagerBatches: Int = 2, topics: Int = 10_000, giveUpNanos: Int64 = 60_000_000_000,
+        eagerBatches: Int = 2, topics: Int = 4_000, giveUpNanos: Int64 = 60_000_000_000,
         retryRefusalsNanos: Int64 = 5_000_000_000
     ) {
         self.batchMessages = min(max(1, batchMessages), Limits.batchMessagesMaximum)
