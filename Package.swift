@@ -110,7 +110,7 @@ let package = Package(
             ]),
         program("chaski", ["ChaskiCLI"]),
         program("protoc-gen-chaski-swift", ["ChaskiCodeGen"]),
-        program("chaski-sim", ["ChaskiSimulation", argumentParser]),
+        program("chaski-sim", ["ChaskiSimulation"]),
 
         // Tests
         tests("HouseRulesTests", []),
@@ -123,7 +123,9 @@ let package = Package(
             "ChaskiStorageTests",
             ["ChaskiStorage", "ChaskiModel", "ChaskiSimulation", "ChaskiDisk"]),
         tests("ChaskiBrokerTests", ["ChaskiBroker", "ChaskiRecords", "ChaskiModel"]),
-        tests("ChaskiSimulationTests", ["ChaskiSimulation", "ChaskiModel"]),
+        tests(
+            "ChaskiSimulationTests",
+            ["ChaskiSimulation", "ChaskiModel", "ChaskiBroker", "ChaskiRecords"]),
         tests("ChaskiTransportTests", ["ChaskiTransport", "ChaskiWire", nio, nioEmbedded]),
         tests(
             "ChaskiServerTests",

@@ -3,15 +3,12 @@ import ChaskiModel
 
 /// P1 to P8, O1, U1: what producers were promised.
 extension Oracle {
-    /// Where the envelope's checksum stands in a batch.
-    private static let checksumPosition = 60
     private static let brokerHeaderBytes = 32
 
     /// Whether a batch with this content would be told from every other; then it is one.
     func register(_ publication: Publication) -> Int? {
-        guard let checksum: UInt32 = publication.bytes.littleEndian(at: Self.checksumPosition),
-            publicationOfChecksum[checksum] == nil
-        else { return nil }
+        let checksum = checksum(publication.bytes)
+        guard publicationOfChecksum[checksum] == nil else { return nil }
         publicationOfChecksum[checksum] = publications.count
         publications.append(publication)
         return publications.count - 1
@@ -19,11 +16,14 @@ extension Oracle {
 
     /// The publication that these stored bytes are, byte for byte behind the broker header.
     private func identify(_ bytes: Bytes) -> Int? {
-        guard let checksum: UInt32 = bytes.littleEndian(at: Self.checksumPosition),
-            let index = publicationOfChecksum[checksum],
-            isContent(bytes, of: index)
-        else { return nil }
+        guard let index = publicationOfChecksum[checksum(bytes)], isContent(bytes, of: index) else {
+            return nil
+        }
         return index
+    }
+
+    private func checksum(_ bytes: Bytes) -> UInt32 {
+        CRC32C.checksum(bytes.dropFirst(Self.brokerHeaderBytes))
     }
 
     func isContent(_ bytes: Bytes, of publication: Int) -> Bool {

@@ -39,7 +39,7 @@ package final class Oracle {
     /// Virtual time, for messages.
     var time: Int64 = 0
     var publications: [Publication] = []
-    /// By the checksum of the envelope header; unique by construction.
+    /// By the checksum of all behind the broker header; unique by construction.
     var publicationOfChecksum: [UInt32: Int] = [:]
     var topics: [TopicID: TopicModel] = [:]
     var subscriptions: [SubscriptionID: SubscriptionModel] = [:]
