@@ -81,7 +81,9 @@ struct BlockCompressor {
     }
 
     /// Deflates into `scratch`; nil where it would not be smaller.
-    private mutating func deflate(_ input: Bytes, at position: Int, maximumBytes: Int? = nil)
+    private mutating func deflate(
+        _ input: Bytes, at position: Int, maximumBytes: Int? = nil
+    )
         -> Int?
     {
         let room = min(maximumBytes ?? input.count - 1, input.count - 1)
@@ -90,8 +92,9 @@ struct BlockCompressor {
         self.deflater = deflater
         let wanted = position + room
         if scratch.count < wanted {
-            scratch.append(
-                contentsOf: repeatElement(0, count: max(wanted, 2 * scratch.count) - scratch.count))
+            let kept = scratch.prefix(position)
+            scratch = [UInt8](repeating: 0, count: max(wanted, 2 * scratch.count))
+            scratch.replaceSubrange(0..<kept.count, with: kept)
         }
         return scratch.withUnsafeMutableBytes { all in
             input.withUnsafeBytes {

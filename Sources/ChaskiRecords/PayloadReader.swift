@@ -32,7 +32,8 @@ package struct PayloadReader {
         } else {
             try seek(start, header)
             if let current, end <= current.block.end {
-                payload = Self.part(current.bytes, from: start - current.block.position, end - start)
+                payload = Self.part(
+                    current.bytes, from: start - current.block.position, end - start)
             } else {
                 payload = try assemble(start, end, header)
             }
@@ -44,7 +45,9 @@ package struct PayloadReader {
     }
 
     /// Copies a payload that spans blocks.
-    private mutating func assemble(_ start: Int, _ end: Int, _ header: RecordHeader)
+    private mutating func assemble(
+        _ start: Int, _ end: Int, _ header: RecordHeader
+    )
         throws(Failure) -> Bytes
     {
         var result: [UInt8] = []
@@ -82,7 +85,9 @@ package struct PayloadReader {
         throw damaged(header)
     }
 
-    private mutating func load(_ block: BlockEntry, _ stored: Range<Int>, _ header: RecordHeader)
+    private mutating func load(
+        _ block: BlockEntry, _ stored: Range<Int>, _ header: RecordHeader
+    )
         throws(Failure) -> Bytes
     {
         let bytes = view.slice(stored)

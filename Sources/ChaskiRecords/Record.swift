@@ -80,7 +80,9 @@ extension RecordBatchView {
     }
 
     /// The record of a header that this view gave.
-    package func record(_ header: RecordHeader, payloads: inout PayloadReader)
+    package func record(
+        _ header: RecordHeader, payloads: inout PayloadReader
+    )
         throws(Failure) -> Record
     {
         let payload = try payloads.payload(of: header)

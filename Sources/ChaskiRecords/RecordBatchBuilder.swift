@@ -55,27 +55,29 @@ package struct RecordBatchBuilder {
 
     /// Adds a message. Throws what the message's limits say, and `too-many` or `too-large` where
     /// the batch is full; then nothing was added.
-    package mutating func append(message: Message) throws(Failure) {
+    package mutating func append(message: borrowing Message) throws(Failure) {
         let shape = try RecordShape(message, payloadLimit: limits.payloadBytes)
         guard count < limits.messages else {
             throw Failure(
                 .invalidArgument, .tooMany, "a batch holds at most \(limits.messages) messages")
         }
-        let growth = shape.length + shape.payload
+        let growth =
+            shape.length + shape.payload
             + (shape.payload / Limits.blockBytes + 2) * RecordBatchLayout.blockEntryBytes
         guard growth <= limits.batchBytes - byteCount else {
             throw .tooLarge("record batch", byteCount + growth, limits.batchBytes)
         }
         let position = payloads.count
-        let checksum = CRC32C.checksum(message.payload.span.bytes)
-        let index = UInt32(truncatingIfNeeded: count)
-        records.extend(by: shape.length) { buffer in
-            RecordWriter(buffer).write(
-                message, shape, index: index, payloadPosition: position, checksum: checksum)
-        }
+        let start = records.extend(by: shape.length)
+        var checksum: UInt32 = 0
         if shape.payload > 0 {
             placeBlocks(shape.payload)
-            payloads.append(message.payload)
+            checksum = payloads.append(message.payload)
+        }
+        records.withBytes(at: start, count: shape.length) { buffer in
+            RecordWriter(buffer).write(
+                message, shape, index: UInt32(truncatingIfNeeded: count),
+                payloadPosition: position, checksum: checksum)
         }
         count += 1
         assert(byteCount <= limits.batchBytes, "the growth was computed too small")
@@ -157,37 +159,45 @@ struct RecordShape {
     /// The whole record, padded.
     let length: Int
 
-    init(_ message: Message, payloadLimit: Int) throws(Failure) {
+    @inline(__always)
+    init(_ message: borrowing Message, payloadLimit: Int) throws(Failure) {
         payload = message.payload.count
-        try MessageLimits.check(payload: payload, limit: payloadLimit)
-        var length = RecordBatchLayout.recordFixedBytes
-        var flags: UInt16 = 0
-        if let bytes = message.key {
-            key = bytes.count
-            flags |= RecordBatchLayout.hasKey
+        key = message.key?.count ?? 0
+        dedupID = message.dedupID?.count ?? 0
+        let hasDedupID = message.dedupID != nil
+        let attributes = message.attributes.count
+        if payload > payloadLimit || key > Limits.keyBytes || dedupID > Limits.dedupIDBytes
+            || (hasDedupID && dedupID == 0) || attributes > Limits.attributes
+        {
+            try MessageLimits.check(payload: payload, limit: payloadLimit)
             try MessageLimits.check(key: key)
-        } else {
-            key = 0
+            if hasDedupID { try MessageLimits.check(dedupID: dedupID) }
+            try MessageLimits.check(attributes: attributes)
         }
-        if let bytes = message.dedupID {
-            dedupID = bytes.count
-            try MessageLimits.check(dedupID: dedupID)
-        } else {
-            dedupID = 0
-        }
+        var flags: UInt16 = message.key != nil ? RecordBatchLayout.hasKey : 0
         if message.eventTimeNanos != nil { flags |= RecordBatchLayout.hasEventTime }
         if message.expiryNanos != nil { flags |= RecordBatchLayout.hasExpiry }
         if message.schemaID != nil { flags |= RecordBatchLayout.hasSchema }
-        length += 8 * (flags & 7).nonzeroBitCount + key + dedupID
-        try MessageLimits.check(attributes: message.attributes.count)
-        var total = 0
-        for attribute in message.attributes {
-            try MessageLimits.check(
-                name: attribute.name.utf8.count, value: attribute.value.utf8.count, total: &total)
-        }
-        length += total + 4 * message.attributes.count
         self.flags = flags
+        var length = RecordBatchLayout.recordFixedBytes &+ key &+ dedupID
+        length = length &+ 8 &* (flags & 7).nonzeroBitCount
+        if attributes > 0 {
+            length = length &+ (try Self.attributeBytes(message.attributes))
+        }
         self.length = RecordBatchLayout.padded(length)
         assert(self.length <= RecordBatchLayout.recordBytesMaximum)
+    }
+
+    /// Bytes of the encoded attributes; throws where one of them is beyond its limits.
+    private static func attributeBytes(_ attributes: [Attribute]) throws(Failure) -> Int {
+        try attributes.withUnsafeBufferPointer { attributes throws(Failure) -> Int in
+            var total = 0
+            for index in attributes.indices {
+                try MessageLimits.check(
+                    name: attributes[index].name.utf8.count,
+                    value: attributes[index].value.utf8.count, total: &total)
+            }
+            return total &+ 4 &* attributes.count
+        }
     }
 }

@@ -3,26 +3,40 @@ import ChaskiModel
 extension RecordBatchEnvelope {
     /// Checks every record (bounds, checksum, limits, order) and that the blocks hold exactly the
     /// payloads. Throws `invalid-batch`, `checksum-mismatch`, `too-large`, `too-many`.
-    func validatedRecords(limits: RecordBatchLimits, origin: RecordBatchOrigin)
+    func validatedRecords(
+        limits: RecordBatchLimits, origin: RecordBatchOrigin
+    )
         throws(Failure) -> RecordLocator
     {
-        let span = bytes.span.bytes
+        try bytes.span.bytes.withUnsafeBytes { raw throws(Failure) -> RecordLocator in
+            precondition(raw.count >= tablePosition, "the envelope is within the bytes")
+            guard let base = raw.baseAddress else { throw .invalidBatch("it is empty") }
+            return try validatedRecords(base, limits, gapless: origin == .published)
+        }
+    }
+
+    /// - Precondition: `base` has at least `tablePosition` bytes.
+    private func validatedRecords(
+        _ base: UnsafeRawPointer, _ limits: RecordBatchLimits, gapless: Bool
+    ) throws(Failure) -> RecordLocator {
         var builder = RecordLocatorBuilder(count: count)
-        var coverage = PayloadCoverage(envelope: self, origin: origin)
+        var coverage = PayloadCoverage(envelope: self, gapless: gapless)
         var position = RecordBatchLayout.headerBytes
         var nextIndex: UInt64 = 0
         for place in 0..<count {
-            guard let header = RecordHeader(span, at: position, end: tablePosition) else {
+            guard let header = RecordHeader(base, at: position, end: tablePosition) else {
                 throw .invalidBatch("record \(place) passes its bounds")
             }
-            try Self.check(header, place, span, limits)
+            try Self.check(header, place, base, payloadLimit: limits.payloadBytes)
             // Rising, and without a gap where nothing may be missing.
-            guard header.index >= nextIndex, origin == .delivered || header.index == nextIndex
-            else { throw .invalidBatch("record \(place) has index \(header.index)") }
-            nextIndex = UInt64(header.index) + 1
+            let index = UInt64(header.index)
+            guard index == nextIndex || (index > nextIndex && !gapless) else {
+                throw .invalidBatch("record \(place) has index \(header.index)")
+            }
+            nextIndex = index &+ 1
             try coverage.add(header, place)
             builder.append(position: position, length: header.length)
-            position += header.length
+            position = position &+ header.length
         }
         guard position == tablePosition else {
             throw .invalidBatch("bytes are left behind the last record")
@@ -32,79 +46,109 @@ extension RecordBatchEnvelope {
     }
 
     /// One record for itself: its checksum, limits, attributes, padding.
+    @inline(__always)
     private static func check(
-        _ header: RecordHeader, _ place: Int, _ span: RawSpan, _ limits: RecordBatchLimits
+        _ header: RecordHeader, _ place: Int, _ base: UnsafeRawPointer, payloadLimit: Int
     ) throws(Failure) {
-        let end = header.position + header.length
-        let covered = span.extracting(
-            unchecked: header.position + RecordBatchLayout.recordChecksummedFrom..<end)
-        let stated = span.littleEndian(UInt32.self, at: header.position + 4)
-        guard stated == CRC32C.checksum(covered) else { throw .checksum("of record \(place)") }
+        let start = base + header.position
+        let covered = UnsafeRawBufferPointer(
+            start: start + RecordBatchLayout.recordChecksummedFrom,
+            count: header.length &- RecordBatchLayout.recordChecksummedFrom)
+        let stated = UInt32(littleEndian: start.loadUnaligned(fromByteOffset: 4, as: UInt32.self))
+        guard stated == CRC32C.checksum(covered.bytes) else {
+            throw .checksum("of record \(place)")
+        }
         guard header.flags & ~RecordBatchLayout.knownFlags == 0,
             header.hasKey || header.keyLength == 0
         else { throw .invalidBatch("record \(place) has unknown or contradicting flags") }
-        let payload = Int(header.payloadLength)
-        if payload > limits.payloadBytes {
-            throw .tooLarge("payload of record \(place)", payload, limits.payloadBytes)
+        if header.payloadLength > payloadLimit || header.keyLength > Limits.keyBytes
+            || header.dedupLength > Limits.dedupIDBytes || header.attributeCount > Limits.attributes
+        {
+            throw beyondLimits(header, payloadLimit: payloadLimit)
         }
-        try MessageLimits.check(key: Int(header.keyLength))
-        if header.dedupLength > 0 {
-            try MessageLimits.check(dedupID: Int(header.dedupLength))
+        let end = header.position &+ header.length
+        var contentEnd = header.attributesPosition
+        if header.attributeCount > 0 {
+            contentEnd = try checkAttributes(header, place, base, end)
         }
-        try MessageLimits.check(attributes: Int(header.attributeCount))
-        let contentEnd = try checkAttributes(header, place, span, end)
-        guard end - contentEnd < RecordBatchLayout.recordAlignment else {
+        guard end &- contentEnd < RecordBatchLayout.recordAlignment else {
             throw .invalidBatch("record \(place) is longer than its content")
         }
-        for filler in contentEnd..<end where span.littleEndian(UInt8.self, at: filler) != 0 {
+        for filler in contentEnd..<end where base.load(fromByteOffset: filler, as: UInt8.self) != 0
+        {
             throw .invalidBatch("record \(place) is not padded with zeros")
         }
     }
 
-    /// Walks the attributes; returns where they end.
+    /// Which of the limits it is.
+    private static func beyondLimits(_ header: RecordHeader, payloadLimit: Int) -> Failure {
+        do throws(Failure) {
+            try MessageLimits.check(payload: Int(header.payloadLength), limit: payloadLimit)
+            try MessageLimits.check(key: Int(header.keyLength))
+            if header.dedupLength > 0 {
+                try MessageLimits.check(dedupID: Int(header.dedupLength))
+            }
+            try MessageLimits.check(attributes: Int(header.attributeCount))
+        } catch {
+            return error
+        }
+        preconditionFailure("called for a record beyond its limits")
+    }
+
+    /// Walks the attributes; returns where they end. `base` has at least `end` bytes.
+    @inline(__always)
     private static func checkAttributes(
-        _ header: RecordHeader, _ place: Int, _ span: RawSpan, _ end: Int
+        _ header: RecordHeader, _ place: Int, _ base: UnsafeRawPointer, _ end: Int
     ) throws(Failure) -> Int {
-        var position = header.attributesPosition
-        let textStart = position
+        let textStart = header.attributesPosition
+        var position = textStart
         var total = 0
         for _ in 0..<header.attributeCount {
-            guard let lengths = span.littleEndian(UInt32.self, at: position), end - position >= 4
-            else { throw .invalidBatch("an attribute of record \(place) passes its bounds") }
+            guard end &- position >= 4 else { throw attributePastEnd(place) }
+            let lengths = UInt32(
+                littleEndian: base.loadUnaligned(fromByteOffset: position, as: UInt32.self))
             let name = Int(lengths & 0xffff)
             let value = Int(lengths >> 16)
-            guard end - position - 4 >= name + value else {
-                throw .invalidBatch("an attribute of record \(place) passes its bounds")
+            total &+= name &+ value
+            position = position &+ 4 &+ name &+ value
+            guard position <= end else { throw attributePastEnd(place) }
+            if name &- 1 >= Limits.attributeNameBytes || name == 0
+                || value > Limits.attributeValueBytes || total > Limits.attributesBytes
+            {
+                // Throws, since one of its limits is passed.
+                var before = total &- name &- value
+                try MessageLimits.check(name: name, value: value, total: &before)
             }
-            try MessageLimits.check(name: name, value: value, total: &total)
-            position += 4 + name + value
         }
         // Names and values are nearly always ASCII; then the whole run is, lengths included.
-        if total > 0, !isASCII(span, textStart..<position) {
-            try checkUTF8(header, place, span)
-        }
+        if !isASCII(base, textStart, position) { try checkUTF8(header, place, base, end) }
         return position
     }
 
-    private static func isASCII(_ span: RawSpan, _ range: Range<Int>) -> Bool {
-        var position = range.lowerBound
+    private static func attributePastEnd(_ place: Int) -> Failure {
+        .invalidBatch("an attribute of record \(place) passes its bounds")
+    }
+
+    @inline(__always)
+    private static func isASCII(_ base: UnsafeRawPointer, _ start: Int, _ end: Int) -> Bool {
+        var position = start
         var union: UInt64 = 0
-        while range.upperBound - position >= 8 {
-            union |= span.unsafeLoadUnaligned(fromUncheckedByteOffset: position, as: UInt64.self)
-            position += 8
+        while end &- position >= 8 {
+            union |= base.loadUnaligned(fromByteOffset: position, as: UInt64.self)
+            position = position &+ 8
         }
-        while position < range.upperBound {
-            let byte = span.unsafeLoadUnaligned(fromUncheckedByteOffset: position, as: UInt8.self)
-            union |= UInt64(byte)
-            position += 1
+        while position < end {
+            union |= UInt64(base.load(fromByteOffset: position, as: UInt8.self))
+            position = position &+ 1
         }
         return union & 0x8080_8080_8080_8080 == 0
     }
 
     /// The slow way, attribute by attribute, whose bounds are already checked.
-    private static func checkUTF8(_ header: RecordHeader, _ place: Int, _ span: RawSpan)
-        throws(Failure)
-    {
+    private static func checkUTF8(
+        _ header: RecordHeader, _ place: Int, _ base: UnsafeRawPointer, _ end: Int
+    ) throws(Failure) {
+        let span = UnsafeRawBufferPointer(start: base, count: end).bytes
         var position = header.attributesPosition
         for _ in 0..<header.attributeCount {
             let lengths = span.littleEndian(UInt32.self, at: position) ?? 0
@@ -137,19 +181,33 @@ struct PayloadCoverage {
     private var stored: Int
     private var touched = true
 
-    init(envelope: RecordBatchEnvelope, origin: RecordBatchOrigin) {
+    init(envelope: RecordBatchEnvelope, gapless: Bool) {
         self.envelope = envelope
-        gapless = origin == .published
+        self.gapless = gapless
         stored = envelope.blocksPosition
     }
 
+    @inline(__always)
     mutating func add(_ header: RecordHeader, _ place: Int) throws(Failure) {
         let start = Int(header.payloadPosition)
-        let payloadEnd = start + Int(header.payloadLength)
-        guard start >= end, !gapless || start == end, payloadEnd <= envelope.payloadStreamBytes
+        let payloadEnd = start &+ Int(header.payloadLength)
+        guard start == end || (start > end && !gapless), payloadEnd <= envelope.payloadStreamBytes
         else { throw .invalidBatch("the payload of record \(place) is out of order") }
         end = payloadEnd
         guard start < payloadEnd else { return }
+        if blockStart <= start, payloadEnd <= blockEnd {
+            touched = true
+            return
+        }
+        try addBeyondBlock(start, payloadEnd, place)
+    }
+
+    /// A payload that is not within the block in hand.
+    private mutating func addBeyondBlock(
+        _ start: Int, _ payloadEnd: Int, _ place: Int
+    )
+        throws(Failure)
+    {
         while blockEnd <= start { try next() }
         guard blockStart <= start else {
             throw .invalidBatch("no block holds the payload of record \(place)")

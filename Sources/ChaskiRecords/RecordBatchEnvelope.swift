@@ -93,20 +93,23 @@ struct RecordBatchEnvelope {
 
     /// Walks the records by their lengths only. Throws `invalid-batch`.
     func locatedRecords() throws(Failure) -> RecordLocator {
-        let span = bytes.span.bytes
-        var builder = RecordLocatorBuilder(count: count)
-        var position = RecordBatchLayout.headerBytes
-        for place in 0..<count {
-            guard let header = RecordHeader(span, at: position, end: tablePosition) else {
-                throw .invalidBatch("record \(place) passes its bounds")
+        try bytes.span.bytes.withUnsafeBytes { raw throws(Failure) -> RecordLocator in
+            precondition(raw.count >= tablePosition, "the envelope is within the bytes")
+            guard let base = raw.baseAddress else { throw .invalidBatch("it is empty") }
+            var builder = RecordLocatorBuilder(count: count)
+            var position = RecordBatchLayout.headerBytes
+            for place in 0..<count {
+                guard let header = RecordHeader(base, at: position, end: tablePosition) else {
+                    throw .invalidBatch("record \(place) passes its bounds")
+                }
+                builder.append(position: position, length: header.length)
+                position = position &+ header.length
             }
-            builder.append(position: position, length: header.length)
-            position += header.length
+            guard position == tablePosition else {
+                throw .invalidBatch("bytes are left behind the last record")
+            }
+            return builder.finish()
         }
-        guard position == tablePosition else {
-            throw .invalidBatch("bytes are left behind the last record")
-        }
-        return builder.finish()
     }
 }
 

@@ -15,7 +15,9 @@ extension RecordBatchView {
 
     /// As `subset`, appended to `output`; false, and nothing appended, where no record lies in the
     /// ranges.
-    package func appendSubset(indices ranges: [Range<UInt32>], to output: inout [UInt8])
+    package func appendSubset(
+        indices ranges: [Range<UInt32>], to output: inout [UInt8]
+    )
         throws(Failure) -> Bool
     {
         typealias Layout = RecordBatchLayout
@@ -38,7 +40,8 @@ extension RecordBatchView {
         }
         output.set(littleEndian: UInt32(kept), at: start + Layout.recordCount)
         output.set(
-            littleEndian: UInt32(table - start - Layout.headerBytes), at: start + Layout.recordBytes)
+            littleEndian: UInt32(table - start - Layout.headerBytes), at: start + Layout.recordBytes
+        )
         output.set(littleEndian: UInt32(blocks), at: start + Layout.blockCount)
         let checksum = RecordBatchEnvelope.checksum(
             output.span.bytes.extracting(start..<output.count), tablePosition: table - start,

@@ -66,9 +66,11 @@ extension RecordBatchView {
     /// index.
     package func header(at place: Int) -> RecordHeader {
         precondition(place >= 0 && place < count, "no such record")
-        let span = bytes.span.bytes
         let position = locator.position(of: place)
-        guard let header = RecordHeader(span, at: position, end: tablePosition) else {
+        let header = bytes.withUnsafeBytes { raw in
+            raw.baseAddress.flatMap { RecordHeader($0, at: position, end: tablePosition) }
+        }
+        guard let header else {
             preconditionFailure("a view checks its records when it is made")
         }
         return header
@@ -77,14 +79,17 @@ extension RecordBatchView {
     /// Calls `body` with each record in order.
     @inline(__always)
     package func forEachRecord(_ body: (RecordHeader) -> Void) {
-        let span = bytes.span.bytes
-        var position = RecordBatchLayout.headerBytes
-        for _ in 0..<count {
-            guard let header = RecordHeader(span, at: position, end: tablePosition) else {
-                preconditionFailure("a view checks its records when it is made")
+        bytes.withUnsafeBytes { raw in
+            guard let base = raw.baseAddress else { return }
+            precondition(raw.count >= tablePosition, "a view checks its records when it is made")
+            var position = RecordBatchLayout.headerBytes
+            for _ in 0..<count {
+                guard let header = RecordHeader(base, at: position, end: tablePosition) else {
+                    preconditionFailure("a view checks its records when it is made")
+                }
+                body(header)
+                position = header.position &+ header.length
             }
-            body(header)
-            position = header.position + header.length
         }
     }
 
@@ -153,18 +158,24 @@ struct RecordLocatorBuilder {
     /// For `count` records, whose positions are all below 16 MiB.
     init(count: Int) { self.count = count }
 
+    @inline(__always)
     mutating func append(position: Int, length: Int) {
         assert(seen < count, "more records than announced")
         if seen == 0 { stride = length }
-        if stride > 0, length != stride {
+        if length != stride { appendOdd(position: position, length: length) }
+        seen &+= 1
+    }
+
+    /// A record that is not as long as all others before it, or that goes into the table.
+    private mutating func appendOdd(position: Int, length: Int) {
+        if stride > 0 {
             positions.reserveCapacity(count)
             for place in 0..<seen {
                 positions.append(UInt32(RecordBatchLayout.headerBytes + place * stride))
             }
             stride = 0
         }
-        if stride == 0 { positions.append(UInt32(truncatingIfNeeded: position)) }
-        seen += 1
+        positions.append(UInt32(truncatingIfNeeded: position))
     }
 
     consuming func finish() -> RecordLocator {

@@ -38,39 +38,48 @@ package struct RecordHeader: Hashable, Sendable {
     package var creditBytes: Int { length + Int(payloadLength) }
 
     /// Where the optional times and the schema id begin, in the batch's bytes.
-    var optionalPosition: Int { position + RecordBatchLayout.recordFixedBytes }
+    @inline(__always)
+    var optionalPosition: Int { position &+ RecordBatchLayout.recordFixedBytes }
 
     /// Where key, deduplication id and attributes begin, in the batch's bytes.
+    @inline(__always)
     var variablePosition: Int {
-        optionalPosition + 8 * (flags & 7).nonzeroBitCount
+        let bits = Int(flags)
+        return optionalPosition &+ 8 &* ((bits & 1) &+ (bits >> 1 & 1) &+ (bits >> 2 & 1))
     }
 
     /// Where the attributes begin, in the batch's bytes.
-    var attributesPosition: Int { variablePosition + Int(keyLength) + Int(dedupLength) }
+    @inline(__always)
+    var attributesPosition: Int { variablePosition &+ Int(keyLength) &+ Int(dedupLength) }
 
     /// Reads the fixed part at `position`; nil where it or the length it states passes `end`, or
-    /// its variable parts do not fit its length. `end` is within the span.
-    init?(_ span: RawSpan, at position: Int, end: Int) {
-        assert(position >= 0 && end <= span.byteCount)
-        guard end - position >= RecordBatchLayout.recordFixedBytes else { return nil }
-        func load<T: FixedWidthInteger & BitwiseCopyable>(_ offset: Int, as _: T.Type) -> T {
-            // Within the 32 bytes checked above.
-            T(littleEndian: span.unsafeLoadUnaligned(
-                fromUncheckedByteOffset: position + offset, as: T.self))
-        }
-        length = Int(load(0, as: UInt32.self))
-        guard length >= RecordBatchLayout.recordFixedBytes, length <= end - position,
+    /// its variable parts do not fit its length.
+    ///
+    /// - Precondition: `position` is not negative, and `base` has at least `end` bytes.
+    @inline(__always)
+    init?(_ base: UnsafeRawPointer, at position: Int, end: Int) {
+        assert(position >= 0)
+        guard end &- position >= RecordBatchLayout.recordFixedBytes else { return nil }
+        // Within the 32 bytes checked above.
+        let fixed = base + position
+        length = Int(UInt32(littleEndian: fixed.loadUnaligned(as: UInt32.self)))
+        guard length >= RecordBatchLayout.recordFixedBytes, length <= end &- position,
             length & (RecordBatchLayout.recordAlignment - 1) == 0
         else { return nil }
         self.position = position
-        index = load(8, as: UInt32.self)
-        payloadPosition = load(12, as: UInt32.self)
-        payloadLength = load(16, as: UInt32.self)
-        payloadChecksum = load(20, as: UInt32.self)
-        keyLength = load(24, as: UInt16.self)
-        attributeCount = load(26, as: UInt16.self)
-        dedupLength = load(28, as: UInt16.self)
-        flags = load(30, as: UInt16.self)
-        guard attributesPosition <= position + length else { return nil }
+        index = UInt32(littleEndian: fixed.loadUnaligned(fromByteOffset: 8, as: UInt32.self))
+        payloadPosition = UInt32(
+            littleEndian: fixed.loadUnaligned(fromByteOffset: 12, as: UInt32.self))
+        payloadLength = UInt32(
+            littleEndian: fixed.loadUnaligned(fromByteOffset: 16, as: UInt32.self))
+        payloadChecksum = UInt32(
+            littleEndian: fixed.loadUnaligned(fromByteOffset: 20, as: UInt32.self))
+        keyLength = UInt16(littleEndian: fixed.loadUnaligned(fromByteOffset: 24, as: UInt16.self))
+        attributeCount = UInt16(
+            littleEndian: fixed.loadUnaligned(fromByteOffset: 26, as: UInt16.self))
+        dedupLength = UInt16(
+            littleEndian: fixed.loadUnaligned(fromByteOffset: 28, as: UInt16.self))
+        flags = UInt16(littleEndian: fixed.loadUnaligned(fromByteOffset: 30, as: UInt16.self))
+        guard attributesPosition <= position &+ length else { return nil }
     }
 }

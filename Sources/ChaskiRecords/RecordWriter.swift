@@ -7,8 +7,9 @@ struct RecordWriter {
     /// `buffer` has exactly the record's length.
     init(_ buffer: UnsafeMutableRawBufferPointer) { self.buffer = buffer }
 
+    @inline(__always)
     func write(
-        _ message: Message, _ shape: RecordShape, index: UInt32, payloadPosition: Int,
+        _ message: borrowing Message, _ shape: RecordShape, index: UInt32, payloadPosition: Int,
         checksum: UInt32
     ) {
         precondition(buffer.count == shape.length, "the shape is that of the record")
@@ -27,11 +28,15 @@ struct RecordWriter {
         if let schema = message.schemaID { put(schema, &position) }
         if let key = message.key { copy(key, &position) }
         if let dedupID = message.dedupID { copy(dedupID, &position) }
-        for attribute in message.attributes {
-            put(UInt16(truncatingIfNeeded: attribute.name.utf8.count), &position)
-            put(UInt16(truncatingIfNeeded: attribute.value.utf8.count), &position)
-            copy(attribute.name, &position)
-            copy(attribute.value, &position)
+        message.attributes.withUnsafeBufferPointer { attributes in
+            for index in attributes.indices {
+                let lengths = position
+                position += 4
+                let name = copy(attributes[index].name, &position)
+                let value = copy(attributes[index].value, &position)
+                store(UInt16(truncatingIfNeeded: name), lengths)
+                store(UInt16(truncatingIfNeeded: value), lengths + 2)
+            }
         }
         while position < buffer.count { put(UInt8(0), &position) }
         let covered = UnsafeRawBufferPointer(
@@ -53,11 +58,15 @@ struct RecordWriter {
         bytes.withUnsafeBytes { copy($0, &position) }
     }
 
-    private func copy(_ text: String, _ position: inout Int) {
+    /// Returns the number of bytes.
+    @inline(__always)
+    private func copy(_ text: String, _ position: inout Int) -> Int {
+        let start = position
         let done: Void? = text.utf8.withContiguousStorageIfAvailable {
             copy(UnsafeRawBufferPointer($0), &position)
         }
         if done == nil { copy(Array(text.utf8), &position) }
+        return position - start
     }
 
     private func copy(_ source: UnsafeRawBufferPointer, _ position: inout Int) {
@@ -81,20 +90,37 @@ struct ByteBuilder {
 
     var bytes: Bytes { storage[..<count] }
 
-    /// Lets `body` fill the next `length` bytes; it must write all of them.
+    /// Makes the next `length` bytes part of it; returns where they begin. Whoever calls it fills
+    /// all of them.
     @inline(__always)
-    mutating func extend(by length: Int, _ body: (UnsafeMutableRawBufferPointer) -> Void) {
+    mutating func extend(by length: Int) -> Int {
         reserve(length)
-        let start = count
+        defer { count += length }
+        return count
+    }
+
+    /// Lets `body` write to bytes that are part of it.
+    @inline(__always)
+    mutating func withBytes(
+        at start: Int, count length: Int, _ body: (UnsafeMutableRawBufferPointer) -> Void
+    ) {
+        precondition(start >= 0 && length >= 0 && length <= count - start)
         storage.withUnsafeMutableBytes { all in
             body(UnsafeMutableRawBufferPointer(rebasing: all[start..<start + length]))
         }
-        count += length
     }
 
-    mutating func append(_ source: [UInt8]) {
-        extend(by: source.count) { target in
-            source.withUnsafeBytes { target.copyMemory(from: $0) }
+    /// Appends `source` and returns its CRC-32C.
+    @inline(__always)
+    mutating func append(_ source: [UInt8]) -> UInt32 {
+        let start = extend(by: source.count)
+        return storage.withUnsafeMutableBytes { all in
+            source.withUnsafeBytes { bytes in
+                guard let from = bytes.baseAddress, let to = all.baseAddress else { return 0 }
+                precondition(bytes.count <= all.count - start, "the bytes were reserved")
+                (to + start).copyMemory(from: from, byteCount: bytes.count)
+                return CRC32C.checksum(bytes.bytes)
+            }
         }
     }
 
@@ -106,8 +132,12 @@ struct ByteBuilder {
     private mutating func reserve(_ length: Int) {
         precondition(length >= 0)
         guard storage.count - count < length else { return }
-        let wanted = max(count + length, 2 * storage.count, 1024)
-        storage.reserveCapacity(wanted)
-        storage.append(contentsOf: repeatElement(0, count: wanted - storage.count))
+        var bigger = [UInt8](repeating: 0, count: max(count + length, 2 * storage.count, 1024))
+        bigger.withUnsafeMutableBytes { target in
+            storage.withUnsafeBytes {
+                target.copyMemory(from: UnsafeRawBufferPointer(rebasing: $0[..<count]))
+            }
+        }
+        storage = bigger
     }
 }

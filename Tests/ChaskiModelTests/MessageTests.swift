@@ -21,7 +21,9 @@ import Testing
         #expect(reason(Message([UInt8](repeating: 1, count: length)), payloadBytes: 10) == expected)
     }
 
-    @Test(arguments: [(128, nil), (129, "too-large"), (128_000, "too-large"), (0, "invalid-message")])
+    @Test(arguments: [
+        (128, nil), (129, "too-large"), (128_000, "too-large"), (0, "invalid-message"),
+    ])
     func dedupIDIsLimited(_ length: Int, _ expected: String?) {
         #expect(reason(Message([], dedupID: [UInt8](repeating: 1, count: length))) == expected)
     }
@@ -32,7 +34,9 @@ import Testing
         #expect(reason(Message([], attributes: attributes)) == expected)
     }
 
-    @Test(arguments: [(128, nil), (129, "too-large"), (128_000, "too-large"), (0, "invalid-message")])
+    @Test(arguments: [
+        (128, nil), (129, "too-large"), (128_000, "too-large"), (0, "invalid-message"),
+    ])
     func attributeNameIsLimited(_ length: Int, _ expected: String?) {
         let attribute = Attribute(String(repeating: "n", count: length), "v")
         #expect(reason(Message([], attributes: [attribute])) == expected)

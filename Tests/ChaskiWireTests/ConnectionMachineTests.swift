@@ -79,9 +79,11 @@ import Testing
         let stream = try wired.open()
         wired.run()
         let big = [UInt8](repeating: 7, count: 1_000_000)
-        try wired.server.send(on: stream, protobuf: [1], attachment: big[...], class: .batch, now: 0)
+        try wired.server.send(
+            on: stream, protobuf: [1], attachment: big[...], class: .batch, now: 0)
         try wired.server.send(on: stream, protobuf: [2], end: true, class: .control, now: 0)
-        wired.server.close(stream, Failure(.aborted, .stale, "x", retryAfterNanos: 5_000_000), now: 0)
+        wired.server.close(
+            stream, Failure(.aborted, .stale, "x", retryAfterNanos: 5_000_000), now: 0)
         wired.run()
         #expect(wired.clientEvents.messages(on: stream).map(\.protobuf) == [[1], [2]])
         guard case .closed(stream, let failure?)? = wired.clientEvents.last else {
@@ -96,14 +98,17 @@ import Testing
         let stream = try wired.open()
         wired.run()
         let big = [UInt8](repeating: 7, count: 1_000_000)
-        try wired.client.send(on: stream, protobuf: [1], attachment: big[...], class: .batch, now: 0)
+        try wired.client.send(
+            on: stream, protobuf: [1], attachment: big[...], class: .batch, now: 0)
         var part: [UInt8] = []
         _ = wired.client.writeOutput(into: &part, maximumBytes: 150_000, now: 0)
         Wired.deliver(part, to: &wired.server, 0, 65536)
         wired.client.reset(stream, Failure(.cancelled, .stale, "no more"), now: 0)
         #expect(wired.client.openStreams == 0)
         wired.run()
-        guard case .reset(stream, let failure)? = wired.serverEvents.last else { throw TestFailure() }
+        guard case .reset(stream, let failure)? = wired.serverEvents.last else {
+            throw TestFailure()
+        }
         #expect(failure.message == "no more")
         #expect(wired.server.openStreams == 1)
         wired.server.release(stream)
@@ -164,7 +169,9 @@ import Testing
         let back = Wired.output(&wired.server, 0)
         Wired.deliver(back, to: &wired.client, 0, 65536)
         wired.drainClient()
-        guard case .closed(late, let failure?)? = wired.clientEvents.last else { throw TestFailure() }
+        guard case .closed(late, let failure?)? = wired.clientEvents.last else {
+            throw TestFailure()
+        }
         #expect(failure.reason == .draining && failure.code == .unavailable)
         #expect(throws: Failure.self) { try wired.open() }
         wired.run()
@@ -222,9 +229,11 @@ import Testing
         var wired = Wired.established()
         let stream = try wired.open()
         let unit = [UInt8](repeating: 1, count: 300_000)
-        try wired.client.send(on: stream, protobuf: [], attachment: unit[...], class: .batch, now: 0)
+        try wired.client.send(
+            on: stream, protobuf: [], attachment: unit[...], class: .batch, now: 0)
         #expect(wired.client.isWritable(stream))
-        try wired.client.send(on: stream, protobuf: [], attachment: unit[...], class: .batch, now: 0)
+        try wired.client.send(
+            on: stream, protobuf: [], attachment: unit[...], class: .batch, now: 0)
         #expect(!wired.client.isWritable(stream))
         wired.run()
         #expect(wired.client.isWritable(stream))

@@ -22,7 +22,9 @@ package final class Deflater {
 
     /// Deflates `input` and writes it to `output`: the number of bytes written, or nil where
     /// it does not fit (or zlib has no memory). An input or output beyond 2 GiB is nil too.
-    package func deflate(_ input: UnsafeRawBufferPointer, into output: UnsafeMutableRawBufferPointer)
+    package func deflate(
+        _ input: UnsafeRawBufferPointer, into output: UnsafeMutableRawBufferPointer
+    )
         -> Int?
     {
         guard ready, let inputCount = UInt32(exactly: input.count),

@@ -85,7 +85,9 @@ package enum DeliverySections {
         return sections
     }
 
-    private static func decodeRuns(_ section: Bytes, _ count: Int) throws(Failure)
+    private static func decodeRuns(
+        _ section: Bytes, _ count: Int
+    ) throws(Failure)
         -> [DeliveredRun]
     {
         let span = section.span.bytes

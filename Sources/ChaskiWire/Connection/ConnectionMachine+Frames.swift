@@ -246,8 +246,10 @@ extension ConnectionMachine {
         isDraining = true
         events.append(.goingAway(last: last, failure))
         guard configuration.role == .client else { return }
-        let reason = failure ?? Failure(
-            .unavailable, .draining, "the broker takes no new calls on this connection")
+        let reason =
+            failure
+            ?? Failure(
+                .unavailable, .draining, "the broker takes no new calls on this connection")
         for id in streams.ids(above: last) {
             endedByPeer(id)
             events.append(.closed(id, reason))

@@ -48,7 +48,8 @@ extension ConnectionMachine {
             return failProtocol(error.message)
         }
         guard hello.versions.overlaps(configuration.versions) else {
-            return fail(Self.versionMismatch(client: hello.versions, broker: configuration.versions))
+            return fail(
+                Self.versionMismatch(client: hello.versions, broker: configuration.versions))
         }
         guard hello.limits.isAcceptable else {
             return failProtocol("the limits in HELLO are below the least that the protocol allows")
@@ -72,7 +73,8 @@ extension ConnectionMachine {
                     client: configuration.versions, broker: welcome.version...welcome.version))
         }
         guard welcome.limits.isAcceptable else {
-            return failProtocol("the limits in WELCOME are below the least that the protocol allows")
+            return failProtocol(
+                "the limits in WELCOME are below the least that the protocol allows")
         }
         let keepalive = max(welcome.keepaliveNanos, configuration.pingSpacingNanos)
         establish(welcome.limits, keepaliveNanos: keepalive, now: now)
@@ -86,7 +88,9 @@ extension ConnectionMachine {
         timers.established(keepaliveNanos: keepaliveNanos, now: now)
     }
 
-    private static func versionMismatch(client: ClosedRange<UInt32>, broker: ClosedRange<UInt32>)
+    private static func versionMismatch(
+        client: ClosedRange<UInt32>, broker: ClosedRange<UInt32>
+    )
         -> Failure
     {
         func text(_ range: ClosedRange<UInt32>) -> String {

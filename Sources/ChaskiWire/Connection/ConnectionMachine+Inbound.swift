@@ -33,7 +33,8 @@ extension ConnectionMachine {
 
     /// Judges a header before memory is taken for its parts.
     private mutating func accept(_ header: FrameHeader, now: Int64) {
-        let limit = phase == .established
+        let limit =
+            phase == .established
             ? configuration.limits.frameBytes : Limits.frameBytesBeforeWelcome
         guard Int(header.length) <= limit - FrameHeader.bytes else {
             let size = Int(header.length) + FrameHeader.bytes

@@ -46,7 +46,9 @@ struct ConnectionTimers {
     }
 
     mutating func frame(isPartial: Bool, isNew: Bool, now: Int64) {
-        if !isPartial { frameStarted = nil } else if isNew || frameStarted == nil {
+        if !isPartial {
+            frameStarted = nil
+        } else if isNew || frameStarted == nil {
             frameStarted = now
         }
     }

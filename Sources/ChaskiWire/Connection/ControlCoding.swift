@@ -134,7 +134,9 @@ enum ControlCoding {
 
     // MARK: Helpers
 
-    private static func decode<M: ChaskiProtobuf.Message>(_ bytes: Bytes, _ options: DecodingOptions)
+    private static func decode<M: ChaskiProtobuf.Message>(
+        _ bytes: Bytes, _ options: DecodingOptions
+    )
         throws(Failure) -> M
     {
         do throws(DecodingError) {

@@ -44,7 +44,9 @@ enum MessageRefusal: Error {
 extension StreamState {
     /// Counts a MESSAGE frame that begins against the stream's window and its unit; returns the
     /// attachment so far where the frame continues one, taken out of the assembly.
-    mutating func beginFrame(_ header: FrameHeader, unitBytes: Int) throws(MessageRefusal)
+    mutating func beginFrame(
+        _ header: FrameHeader, unitBytes: Int
+    ) throws(MessageRefusal)
         -> [UInt8]
     {
         let length = Int(header.length)

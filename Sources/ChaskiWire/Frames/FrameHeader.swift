@@ -71,7 +71,8 @@ package struct FrameHeader: Hashable, Sendable {
     }
 
     /// A header for parts of these sizes, which the caller holds against the frame limit.
-    init(_ type: FrameType, flags: FrameFlags = [], stream: UInt64, protobuf: Int, attachment: Int) {
+    init(_ type: FrameType, flags: FrameFlags = [], stream: UInt64, protobuf: Int, attachment: Int)
+    {
         precondition(protobuf >= 0 && attachment >= 0 && protobuf + attachment <= Int(UInt32.max))
         self.init(
             length: UInt32(protobuf + attachment), rawType: type.rawValue, flags: flags,
