@@ -67,9 +67,14 @@ package final class Connection: ChannelInboundHandler {
         context?.channel.remoteAddress?.description ?? "unknown"
     }
 
-    /// The time that this connection's machine lives by: monotonic nanoseconds.
+    /// The time that a connection's machine lives by: monotonic nanoseconds, as real event loops
+    /// tell it.
     package static func nowNanos() -> Int64 {
         Int64(clamping: NIODeadline.now().uptimeNanoseconds)
+    }
+
+    private static func nowNanos(_ loop: any EventLoop) -> Int64 {
+        Int64(clamping: loop.now.uptimeNanoseconds)
     }
 
     // MARK: Owner's side
@@ -124,7 +129,7 @@ package final class Connection: ChannelInboundHandler {
         let buffer = unwrapInboundIn(data)
         switch ending {
         case .open, .draining:
-            machine.received(buffer.readableBytesSpan, now: Self.nowNanos())
+            machine.received(buffer.readableBytesSpan, now: Self.nowNanos(context.eventLoop))
         case .lingering:
             discardedBytes += buffer.readableBytes
             if discardedBytes > SocketSettings.lingerBytes { closeNow() }
@@ -192,7 +197,7 @@ package final class Connection: ChannelInboundHandler {
             output = ByteBuffer()
             buffer.clear()
             let more = machine.writeOutput(
-                maximumBytes: SocketSettings.writeBytes, now: Self.nowNanos()
+                maximumBytes: SocketSettings.writeBytes, now: Self.nowNanos(context.eventLoop)
             ) { part in
                 _ = part.withUnsafeBytes { buffer.writeBytes($0) }
             }
@@ -229,7 +234,7 @@ package final class Connection: ChannelInboundHandler {
             deadline: .uptimeNanoseconds(UInt64(clamping: deadline))
         ) {
             self.timer = nil
-            self.machine.timerFired(now: Self.nowNanos())
+            self.machine.timerFired(now: max(deadline, Self.nowNanos(context.eventLoop)))
             self.turn { $0.eventsArrived(on: self) }
         }
         timer = (deadline, task)
