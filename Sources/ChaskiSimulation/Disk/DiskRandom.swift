@@ -24,8 +24,11 @@ package struct DiskRandom: Sendable {
 
     package mutating func noise(_ count: Int) -> [UInt8] {
         var bytes: [UInt8] = []
-        bytes.reserveCapacity(count)
-        while bytes.count < count { bytes.append(UInt8(truncatingIfNeeded: next())) }
+        bytes.reserveCapacity(count + 8)
+        while bytes.count < count {
+            withUnsafeBytes(of: next().littleEndian) { bytes.append(contentsOf: $0) }
+        }
+        bytes.removeLast(bytes.count - count)
         return bytes
     }
 }

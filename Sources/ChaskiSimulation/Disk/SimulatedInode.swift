@@ -38,14 +38,14 @@ struct SimulatedInode {
         guard !bytes.isEmpty else { return }
         let end = position + bytes.count
         if end > cached.count {
-            cached.append(contentsOf: repeatElement(0, count: end - cached.count))
+            cached += [UInt8](repeating: 0, count: end - cached.count)
             let grown = Self.sectors(end) - dirty.count
-            dirty.append(contentsOf: repeatElement(false, count: grown))
-            unreadable.append(contentsOf: repeatElement(false, count: grown))
+            dirty += [Bool](repeating: false, count: grown)
+            unreadable += [Bool](repeating: false, count: grown)
         }
         cached.replaceSubrange(position..<end, with: bytes)
         let touched = (position / Self.sector)..<Self.sectors(end)
-        for index in touched { dirty[index] = true }
+        dirty.replaceSubrange(touched, with: [Bool](repeating: true, count: touched.count))
         dirtyRange =
             dirtyRange.isEmpty
             ? touched
@@ -92,10 +92,13 @@ struct SimulatedInode {
             if durable.count > cached.count {
                 durable.removeLast(durable.count - cached.count)
             } else {
-                durable.append(contentsOf: repeatElement(0, count: cached.count - durable.count))
+                durable += [UInt8](repeating: 0, count: cached.count - durable.count)
             }
         }
-        for index in dirtyRange where dirty[index] {
+        var index = dirtyRange.lowerBound - 1
+        while index + 1 < dirtyRange.upperBound {
+            index += 1
+            guard dirty[index] else { continue }
             let start = index * Self.sector
             let end = min(start + Self.sector, cached.count)
             guard let bytes = choose(index, cached[start..<end]) else { continue }
@@ -105,7 +108,8 @@ struct SimulatedInode {
     }
 
     private mutating func markClean() {
-        for index in dirtyRange { dirty[index] = false }
+        dirty.replaceSubrange(
+            dirtyRange, with: [Bool](repeating: false, count: dirtyRange.count))
         dirtyRange = 0..<0
     }
 

@@ -50,6 +50,8 @@ struct JournalWriter: Sendable {
     var unindexed: [FileIndex] = []
     /// Set once, for good.
     private(set) var failure: Failure?
+    /// Less than a block of zeros is ever needed behind the bodies.
+    private static let padding = [UInt8](repeating: 0, count: Layout.block)
     /// One group, reused.
     private var buffer: [UInt8] = []
 
@@ -170,7 +172,7 @@ struct JournalWriter: Sendable {
     ) -> (locations: [BatchLocation], bodies: [Bytes]) {
         buffer.removeAll(keepingCapacity: true)
         buffer.reserveCapacity(Int(header.length))
-        buffer.append(contentsOf: repeatElement(0, count: header.bodiesStart))
+        buffer += [UInt8](repeating: 0, count: header.bodiesStart)
         var locations: [BatchLocation] = []
         var bodies: [Bytes] = []
         for (index, entry) in group.entries.enumerated() {
@@ -188,7 +190,7 @@ struct JournalWriter: Sendable {
             }
             buffer.append(contentsOf: entry.body)
         }
-        buffer.append(contentsOf: repeatElement(0, count: Int(header.length) - buffer.count))
+        buffer += Self.padding.prefix(Int(header.length) - buffer.count)
         header.seal(&buffer, salt: life.salt)
         return (locations, bodies)
     }

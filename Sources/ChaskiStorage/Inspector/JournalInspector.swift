@@ -1,0 +1,245 @@
+package import ChaskiModel
+
+/// Reads a journal's directory without changing anything, and without stopping at damage: what
+/// `chaski journal dump` and `verify` print. It takes no lock; beside a running broker the end of
+/// the journal may look unfinished.
+package struct JournalInspector {
+    private let fileSystem: any FileSystem
+    private var summary = InspectionSummary()
+    private let visit: (InspectedItem) -> Void
+
+    private static let readAhead = 1 << 20
+
+    /// Gives everything that is found to `visit`, file by file, in order.
+    ///
+    /// - Throws: a `Failure` when the directory itself cannot be read.
+    package static func inspect(
+        _ fileSystem: any FileSystem, visit: (InspectedItem) -> Void
+    ) throws(Failure) -> InspectionSummary {
+        do throws(FileError) {
+            return try withoutActuallyEscaping(visit) { visit throws(FileError) in
+                var inspector = JournalInspector(fileSystem: fileSystem, visit: visit)
+                try inspector.run()
+                return inspector.summary
+            }
+        } catch {
+            throw Failure.storage(error, in: fileSystem.label)
+        }
+    }
+
+    private init(fileSystem: any FileSystem, visit: @escaping (InspectedItem) -> Void) {
+        self.fileSystem = fileSystem
+        self.visit = visit
+    }
+
+    private mutating func run() throws(FileError) {
+        var logs: [UInt64] = []
+        var headers: [FileHeader] = []
+        for name in try fileSystem.list() {
+            switch JournalName(name) {
+            case .log(let id): logs.append(id)
+            case .spare: summary.spares += 1
+            case .index, nil: continue
+            }
+        }
+        logs.sort()
+        for id in logs {
+            if let header = header(of: id) { headers.append(header) }
+        }
+        checkSequence(headers)
+        for id in logs {
+            guard let header = headers.first(where: { $0.file == id }) else { continue }
+            let follower = headers.last { $0.previous.file == id }
+            let isNewest = id == logs.last
+            visit(.file(header, isNewest: isNewest))
+            summary.files += 1
+            do throws(FileError) {
+                try groups(of: header, end: follower?.previous.position, isNewest: isNewest)
+            } catch {
+                report(.journal, JournalPosition(file: id, position: 0), error.message)
+            }
+        }
+    }
+
+    private mutating func header(of id: UInt64) -> FileHeader? {
+        let place = JournalPosition(file: id, position: 0)
+        guard let file = try? fileSystem.open(JournalName.journal(id)),
+            let bytes = try? file.read(at: 0, count: FileHeader.size)
+        else {
+            report(.journal, place, "the header cannot be read")
+            return nil
+        }
+        switch FileHeader.read(bytes[...]) {
+        case .valid(let header):
+            if header.file == id { return header }
+            report(.journal, place, "the header is that of \(JournalName.journal(header.file))")
+        case .newer(let version, let oldestReader):
+            summary.newerFiles += 1
+            report(
+                .journal, place,
+                "written in format \(version), which needs a reader of format \(oldestReader)")
+        case .damaged: report(.journal, place, "the header is not what was written")
+        }
+        return nil
+    }
+
+    /// From the newest file back, each must be there down to the start of replay.
+    private mutating func checkSequence(_ headers: [FileHeader]) {
+        guard var header = headers.last else { return }
+        summary.epoch = header.epoch
+        for stranger in headers where stranger.identity != header.identity {
+            report(
+                .journal, JournalPosition(file: stranger.file, position: 0),
+                "belongs to another journal")
+        }
+        while header.file > header.replayFrom.file {
+            guard let previous = headers.first(where: { $0.file == header.previous.file }) else {
+                report(.journal, header.previous, "the file is missing")
+                return
+            }
+            header = previous
+        }
+    }
+
+    private mutating func groups(
+        of header: FileHeader, end: UInt64?, isNewest: Bool
+    ) throws(FileError) {
+        let handle = try fileSystem.open(JournalName.journal(header.file))
+        var reader = try GroupReader(handle, header: header, readAhead: Self.readAhead)
+        var position = UInt64(FileHeader.size)
+        var sequence = header.sequence
+        var chain: UInt32? = header.chain
+        while position < end ?? UInt64.max {
+            let place = JournalPosition(file: header.file, position: position)
+            guard let group = try reader.group(at: position) else {
+                let beyond = try reader.groupBeyond(position, sequence: sequence)
+                guard let beyond, beyond.header.place.position < end ?? UInt64.max else {
+                    if end != nil || position < header.attestedEnd {
+                        report(.journal, place, "the group is not what was written")
+                    } else if try reader.hasBegun(at: position) {
+                        torn(place)
+                    }
+                    return
+                }
+                report(
+                    .journal, place,
+                    "the group is not what was written, while a later one at "
+                        + "\(beyond.header.place) is")
+                position = beyond.header.place.position
+                sequence = beyond.header.sequence - 1
+                chain = nil
+                continue
+            }
+            if group.header.sequence != sequence + 1 || chain.map({ $0 != group.header.chain }) ?? false {
+                report(.journal, place, "the group does not continue the one before it")
+            }
+            let mayBeTorn = end == nil && group.header.end.position > header.attestedEnd
+            if mayBeTorn, try !reader.isWhole(group),
+                try reader.groupBeyond(position, sequence: group.header.sequence) == nil
+            {
+                torn(place)
+                return
+            }
+            try entries(of: group, &reader)
+            sequence = group.header.sequence
+            chain = group.header.checksum
+            position = group.header.end.position
+        }
+    }
+
+    private mutating func entries(
+        of group: FoundGroup, _ reader: inout GroupReader
+    ) throws(FileError) {
+        summary.groups += 1
+        summary.bytes += UInt64(group.header.length)
+        summary.lastTime = group.header.time
+        visit(.group(group.header))
+        guard let bodies = try reader.bodies(of: group) else {
+            report(.journal, group.header.place, "the group is cut off")
+            return
+        }
+        var position = group.header.place.position + UInt64(group.header.bodiesStart)
+        for (row, body) in zip(group.rows, bodies) {
+            let isSound = CRC32C.checksum(body) == row.checksum
+            summary.entries += 1
+            if row.kind == .batch {
+                summary.batches += 1
+                summary.offsets &+= UInt64(row.count)
+            }
+            visit(
+                .entry(
+                    JournalEntry(
+                        kind: row.kind, topic: row.topic, baseOffset: row.baseOffset,
+                        count: row.count, body: body),
+                    position: position, isSound: isSound))
+            if !isSound {
+                let place = JournalPosition(file: group.header.place.file, position: position)
+                if row.kind == .batch {
+                    report(.topic(row.topic), place, "the batch is not what was written")
+                } else {
+                    report(.journal, place, "the \(row.kind) entry is not what was written")
+                }
+            }
+            position += UInt64(row.length)
+        }
+    }
+
+    private mutating func torn(_ place: JournalPosition) {
+        summary.unfinished = place
+        visit(.unfinished(place))
+    }
+
+    private mutating func report(
+        _ fences: InspectedDamage.Fences, _ place: JournalPosition, _ what: String
+    ) {
+        let damage = InspectedDamage(fences: fences, place: place, what: what)
+        if summary.damage.count < 1_000 { summary.damage.append(damage) }
+        summary.damageCount += 1
+        visit(.damage(damage))
+    }
+}
+
+/// One thing found in a journal's directory.
+package enum InspectedItem: Sendable {
+    case file(FileHeader, isNewest: Bool)
+    case group(GroupHeader)
+    /// `position` of the body in the file of the group before it.
+    case entry(JournalEntry, position: UInt64, isSound: Bool)
+    case damage(InspectedDamage)
+    /// A write that did not finish, and that opening the journal will cut off.
+    case unfinished(JournalPosition)
+}
+
+/// Bytes that are not what was written.
+package struct InspectedDamage: Hashable, Sendable {
+    package enum Fences: Hashable, Sendable {
+        /// The journal does not open.
+        case journal
+        /// The topic cannot be read there; all else goes on.
+        case topic(TopicID)
+    }
+    package var fences: Fences
+    package var place: JournalPosition
+    package var what: String
+}
+
+/// The totals.
+package struct InspectionSummary: Hashable, Sendable {
+    package var files = 0
+    package var spares = 0
+    package var groups: UInt64 = 0
+    package var entries: UInt64 = 0
+    package var batches: UInt64 = 0
+    /// Offsets that the batches occupy.
+    package var offsets: UInt64 = 0
+    /// Bytes of groups.
+    package var bytes: UInt64 = 0
+    package var epoch: UInt32 = 0
+    package var lastTime: Now?
+    /// Files of a format that this release may not open.
+    package var newerFiles = 0
+    package var unfinished: JournalPosition?
+    /// The first 1,000.
+    package var damage: [InspectedDamage] = []
+    package var damageCount: UInt64 = 0
+}
