@@ -8,7 +8,8 @@ package struct InboundMessage: Sendable {
     package var attachment: Bytes
     /// Whether it is the sender's last on the stream.
     package var end: Bool
-    /// What it took of the transport windows: give it to `consumed` when it is dealt with.
+    /// What it took of the transport windows: give it to `consumed` when it is dealt with, also
+    /// where the stream is over meanwhile.
     package var windowBytes: Int
 }
 

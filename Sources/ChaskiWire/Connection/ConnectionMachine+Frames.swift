@@ -65,7 +65,11 @@ extension ConnectionMachine {
     private mutating func messageFrame(
         _ header: FrameHeader, _ id: StreamID, _ protobuf: [UInt8], _ attachment: [UInt8]
     ) {
-        guard var state = streams.take(id) else { return }
+        guard var state = streams.take(id) else {
+            // The host ended the stream while the frame was coming in.
+            return sendWindow(
+                StreamID(rawValue: 0), receiveWindow.consumed(Int(header.length)))
+        }
         var unit: UnitAssembly
         if header.flags.contains(.continues), let begun = state.assembly {
             unit = begun
@@ -76,6 +80,10 @@ extension ConnectionMachine {
             unit = UnitAssembly(
                 protobuf: protobuf, attachment: attachment, windowBytes: Int(header.length),
                 deflated: header.flags.contains(.deflated))
+        }
+        if state.local == .closed {
+            streams.put(id, state)
+            return returnWindow(unit)
         }
         if header.flags.contains(.more) {
             state.assembly = unit

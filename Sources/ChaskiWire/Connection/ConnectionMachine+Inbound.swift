@@ -27,6 +27,11 @@ extension ConnectionMachine {
             completed = true
         }
         timers.frame(isPartial: input.isPartial, isNew: completed, now: now)
+        guard !output.control.isEmpty else { return }
+        timers.outputWaits(now: now)
+        if output.control.count > configuration.outboundBytes {
+            fail(.outboundBytes, "the peer takes no answers to what it sends")
+        }
     }
 
     // MARK: Headers
@@ -102,7 +107,7 @@ extension ConnectionMachine {
         guard receiveWindow.received(Int(header.length)) else {
             return fail(.connectionWindow, "the peer sent more than the connection's window")
         }
-        guard streams[id] != nil, streams[id]?.remote != .closed else {
+        guard let state = streams[id], state.remote != .closed, state.local != .closed else {
             return skipMessage(header, id)
         }
         do throws(MessageRefusal) {

@@ -91,6 +91,10 @@ extension ConnectionMachine {
         // A queue that is too full ends the connection; there is nothing else to report.
         try? enqueue(unit, on: stream, isLast: true, now: now)
         streams[stream]?.local = .closed
+        // What was half received will not be finished.
+        let assembly = streams[stream]?.assembly
+        streams[stream]?.assembly = nil
+        returnWindow(assembly)
     }
 
     /// Gives a stream up at once: what is queued on it is dropped. Does nothing on a stream that
@@ -155,6 +159,9 @@ extension ConnectionMachine {
         timers.outputWaits(now: now)
         if let state = streams[stream], !state.wantsWritable, !isBelowHighWater(state) {
             streams[stream]?.wantsWritable = true
+            if waitingForWritable.count > 2 * streams.count {
+                waitingForWritable.removeAll { streams[$0] == nil }
+            }
             waitingForWritable.append(stream)
         }
     }
