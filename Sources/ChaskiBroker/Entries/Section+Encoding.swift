@@ -1,0 +1,115 @@
+import ChaskiModel
+
+extension Section {
+    func encoded() -> [UInt8] {
+        var out: [UInt8] = []
+        switch self {
+        case .namespace(let section):
+            out.begin(.namespace)
+            out.append(varint: section.cycle)
+            out.append(varint: section.nextTopic)
+            out.append(varint: section.nextSubscription)
+            out.append(varint: UInt64(section.forgotten.count))
+            for (name, topic) in section.forgotten {
+                out.append(text: name)
+                out.append(varint: UInt64(topic.incarnation))
+                out.append(varint: topic.id.rawValue)
+            }
+        case .topic(let section): out.append(section)
+        case .producers(let topic, let producers):
+            out.begin(.producers)
+            out.append(varint: topic.rawValue)
+            out.append(varint: UInt64(producers.count))
+            for producer in producers { out.append(producer) }
+        case .subscription(let section):
+            out.begin(.subscription)
+            out.append(subscription: section.created)
+            out.append(varint: section.settledBelow)
+            out.append(varint: section.ceiling)
+            out.append(varint: section.totals.acked)
+            out.append(varint: section.totals.handedOut)
+            out.append(varint: section.totals.failed)
+        case .window(let id, let from, let pieces):
+            out.begin(.window)
+            out.append(varint: id.rawValue)
+            out.append(varint: from)
+            out.append(varint: UInt64(pieces.count))
+            for piece in pieces { out.append(piece) }
+        case .deadLetters(let id, let letters):
+            out.begin(.deadLetters)
+            out.append(varint: id.rawValue)
+            out.append(varint: UInt64(letters.count))
+            for letter in letters { out.append(letter) }
+        }
+        return out
+    }
+}
+
+extension [UInt8] {
+    fileprivate mutating func begin(_ kind: SectionKind) {
+        append(kind.rawValue)
+        append(StateEncoding.version)
+    }
+
+    fileprivate mutating func append(_ section: TopicSection) {
+        begin(.topic)
+        append(topic: section.created)
+        append(varint: section.nextOffset)
+        append(zigzag: section.lastAppendNanos)
+        append(varint: section.releasedEnd)
+        append(varint: section.markBytes)
+        append(varint: UInt64(section.marks.count))
+        var position: Offset = 0
+        for mark in section.marks {
+            append(varint: mark.first - position)
+            append(varint: mark.end - mark.first)
+            append(varint: mark.bytes)
+            position = mark.end
+        }
+    }
+
+    fileprivate mutating func append(_ producer: KeptProducer) {
+        append(littleEndian: producer.id.rawValue)
+        append(varint: UInt64(producer.epoch))
+        append(varint: producer.next)
+        append(zigzag: producer.lastUsed)
+        append(varint: UInt64(producer.stored.count))
+        for stored in producer.stored {
+            append(varint: stored.sequence)
+            append(varint: stored.count)
+            append(varint: stored.offset)
+            append(zigzag: stored.appendTimeNanos)
+        }
+    }
+
+    fileprivate mutating func append(_ piece: WindowPiece) {
+        switch piece {
+        case .open(let count):
+            append(0)
+            append(varint: count)
+        case .acked(let count):
+            append(1)
+            append(varint: count)
+        case .dead(let count):
+            append(2)
+            append(varint: count)
+        case .message(let kept):
+            append(4 | (kept.due == nil ? 0 : 1) | (kept.extendedUntil == nil ? 0 : 2))
+            append(varint: UInt64(kept.failed))
+            append(varint: UInt64(kept.returns))
+            if let due = kept.due { append(zigzag: due) }
+            if let until = kept.extendedUntil { append(zigzag: until) }
+        }
+    }
+
+    fileprivate mutating func append(_ letter: DeadLetter) {
+        append(varint: letter.offset)
+        append(letter.cause.rawValue)
+        append(text: letter.reason)
+        append(varint: UInt64(letter.failed))
+        append(varint: UInt64(letter.handedOut))
+        append(littleEndian: letter.session.rawValue)
+        append(zigzag: letter.clockNanos)
+        append(zigzag: letter.wallNanos)
+    }
+}

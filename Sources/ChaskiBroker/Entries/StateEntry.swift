@@ -1,0 +1,111 @@
+import ChaskiModel
+
+/// A run of offsets with the hand-out number they had.
+struct EntryRange: Hashable {
+    var first: Offset
+    var count: UInt32
+    var handout: UInt32
+
+    /// Does not overflow: whoever makes or decodes one checks.
+    var end: Offset { first + Offset(count) }
+}
+
+struct TopicCreated: Hashable {
+    var id: TopicID
+    var name: String
+    var incarnation: UInt32
+    var settings: TopicSettings
+    var createdWallNanos: Int64
+}
+
+struct SubscriptionCreated: Hashable {
+    var id: SubscriptionID
+    var name: String
+    var topic: TopicID
+    var settings: SubscriptionSettings
+    /// Where it begins, resolved.
+    var startOffset: Offset
+    var createdWallNanos: Int64
+}
+
+/// Stands before its batch in the same group.
+struct Published: Hashable {
+    var topic: TopicID
+    var producer: ProducerID
+    var epoch: UInt32
+    var baseSequence: UInt64
+    var count: UInt32
+    var baseOffset: Offset
+    var appendTimeNanos: Int64
+}
+
+/// A producer opened with a new epoch, or skipped sequences.
+struct ProducerAdvanced: Hashable {
+    var topic: TopicID
+    var producer: ProducerID
+    var epoch: UInt32
+    /// The sequence that comes next from now on; nil to leave it.
+    var next: UInt64?
+}
+
+struct HandedOut: Hashable {
+    var subscription: SubscriptionID
+    var session: SessionID
+    var ranges: [EntryRange]
+}
+
+/// A verdict.
+struct Settled: Hashable {
+    var subscription: SubscriptionID
+    var session: SessionID
+    var verb: Verb
+    var ranges: [EntryRange]
+    /// `retry`: the delay given, nanoseconds; `extend`: the new lease.
+    var delayNanos: Int64?
+    var reason = ""
+    /// Where the jitter of these retries comes from.
+    var seed: UInt64 = 0
+    /// Whether the dead store has room for all of them; without, they wait.
+    var mayDie = true
+}
+
+/// Why messages came back without a verdict.
+enum ReturnCause: UInt8 {
+    /// Their leases ran out.
+    case leaseExpired = 1
+    /// Their session did not come back in time.
+    case sessionLapsed = 2
+    /// Their session came back and did not claim them.
+    case notClaimed = 3
+    /// Their consumer ended in good order.
+    case consumerClosed = 4
+    /// Nobody claimed them after a restart.
+    case restart = 5
+}
+
+struct Returned: Hashable {
+    var subscription: SubscriptionID
+    /// 0 where it is not known.
+    var session: SessionID
+    var cause: ReturnCause
+    var ranges: [EntryRange]
+}
+
+/// A change of durable state. The page StateEntries describes the encoding.
+enum StateEntry: Hashable {
+    case topicCreated(TopicCreated)
+    case topicDeleted(TopicID)
+    case subscriptionCreated(SubscriptionCreated)
+    /// With the end of what its topic had released by then.
+    case subscriptionDeleted(SubscriptionID, releasedEnd: Offset)
+    case published(Published)
+    case producerAdvanced(ProducerAdvanced)
+    case producerForgotten(TopicID, ProducerID)
+    /// Nothing at or above it is handed out.
+    case ceilingRaised(SubscriptionID, Offset)
+    case handedOut(HandedOut)
+    case settled(Settled)
+    case returned(Returned)
+    /// Nothing but its group's time: what is due by then may be acted on.
+    case clock
+}

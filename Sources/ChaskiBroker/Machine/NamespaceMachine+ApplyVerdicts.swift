@@ -1,0 +1,223 @@
+import ChaskiModel
+import DequeModule
+
+extension NamespaceMachine {
+    func apply(_ settled: Settled, _ time: Now) {
+        guard let subscription = directory.subscriptions[settled.subscription] else { return }
+        guard fits(settled.ranges, subscription) else { return }
+        switch settled.verb {
+        case .ack: applyAck(settled, subscription, time)
+        case .retry, .fail: applyFailure(settled, subscription, time)
+        case .release:
+            for range in settled.ranges { comeBack(range, subscription) }
+        case .extend: applyExtension(settled, subscription, time)
+        }
+        finish(subscription, settled.session)
+    }
+
+    func apply(_ returned: Returned) {
+        guard let subscription = directory.subscriptions[returned.subscription] else { return }
+        guard fits(returned.ranges, subscription) else { return }
+        for range in returned.ranges { comeBack(range, subscription) }
+        finish(subscription, returned.session)
+    }
+
+    /// In replay the cursor follows what was settled; beyond what could have been handed out the
+    /// journal is corrupt.
+    private func fits(_ ranges: [EntryRange], _ subscription: SubscriptionState) -> Bool {
+        let end = ranges.last?.end ?? 0
+        if end <= subscription.window.end { return true }
+        precondition(!isRunning, "a verdict on what was never handed out")
+        guard end <= subscription.ceiling.value, end <= subscription.topic.nextOffset,
+            end - subscription.window.end <= Self.maximumOpenRun,
+            end - subscription.window.settledBelow <= Window.maximumSpan
+        else {
+            stop(.corruptEntry("a verdict on offset \(end - 1), which nobody can have had"))
+            return false
+        }
+        subscription.window.extend(to: end)
+        return true
+    }
+
+    /// After a verdict: what it makes possible.
+    private func finish(_ subscription: SubscriptionState, _ session: SessionID) {
+        subscription.window.advance()
+        work.touched.append(subscription)
+        guard isRunning else { return }
+        markDirty(subscription)
+        if let holder = sessions.byID[session]?.holders[subscription.id] { retireIfIdle(holder) }
+    }
+
+    private func applyAck(_ settled: Settled, _ subscription: SubscriptionState, _ time: Now) {
+        let window = subscription.window
+        let ordinal = session(settled.session, time)?.ordinal ?? 0
+        let seconds = Self.seconds(time.clock)
+        var tally = LeaseTally()
+        var acked: UInt64 = 0
+        for range in settled.ranges {
+            for offset in range.first..<range.end {
+                guard let before = window.settle(offset, as: .acked, a: ordinal, b: seconds)
+                else { continue }
+                acked += 1
+                if before.state == .leased, before.flags & ~(Slot.inFlight | Slot.ackInFlight) == 0 {
+                    if before.a != tally.group { tally.flush(subscription, next: before.a) }
+                    tally.count += 1
+                    tally.bytes += UInt64(before.b)
+                } else {
+                    leave(before, offset, subscription)
+                }
+            }
+        }
+        tally.flush(subscription, next: .max)
+        subscription.totals.acked &+= acked
+    }
+
+    /// Spends an attempt of each: they wait, or die.
+    private func applyFailure(_ settled: Settled, _ subscription: SubscriptionState, _ time: Now) {
+        let policy = subscription.settings.retry
+        for range in settled.ranges {
+            for offset in range.first..<range.end {
+                guard let slot = subscription.window.slot(offset), !slot.pointee.isSettled else {
+                    continue
+                }
+                let failures = slot.pointee.failed == .max ? .max : slot.pointee.failed + 1
+                subscription.totals.failed &+= 1
+                let isTerminal = settled.verb == .fail
+                if settled.mayDie, isTerminal || failures >= policy.maximumFailures {
+                    let letter = DeadLetter(
+                        offset: offset,
+                        cause: isTerminal ? .failedOnPurpose : .maximumFailures,
+                        reason: settled.reason, failed: failures, handedOut: range.handout,
+                        session: settled.session, clockNanos: time.clock, wallNanos: time.wall)
+                    die(letter, subscription)
+                    continue
+                }
+                leave(slot.pointee, offset, subscription)
+                let delay =
+                    isTerminal
+                    ? policy.maximumBackoffNanos
+                    : settled.delayNanos
+                        ?? policy.delay(afterFailure: failures, seed: settled.seed, offset: offset)
+                var waiting = Slot(state: .waiting)
+                waiting.failed = failures
+                waiting.returns = range.handout
+                waiting.due = time.clock.addingSaturating(delay)
+                slot.pointee = waiting
+                subscription.counts.enter(.waiting)
+                if isRunning {
+                    subscription.retries.push(RetryDue(due: waiting.due, offset: offset))
+                    setRetryTimer(subscription)
+                }
+            }
+        }
+    }
+
+    private func die(_ letter: DeadLetter, _ subscription: SubscriptionState) {
+        guard let before = subscription.window.settle(letter.offset, as: .dead) else { return }
+        leave(before, letter.offset, subscription)
+        subscription.dead.insert(letter)
+    }
+
+    /// Back among what is to be handed out, with nothing spent.
+    private func comeBack(_ range: EntryRange, _ subscription: SubscriptionState) {
+        for offset in range.first..<range.end {
+            guard let slot = subscription.window.slot(offset), !slot.pointee.isSettled else {
+                continue
+            }
+            let before = slot.pointee
+            leave(before, offset, subscription)
+            var back = Slot(state: .returned)
+            back.failed = before.failed
+            back.returns = max(before.returns, range.handout)
+            slot.pointee = back
+            subscription.counts.enter(.returned)
+            if isRunning { subscription.wanted.push(offset) }
+        }
+    }
+
+    private func applyExtension(_ settled: Settled, _ subscription: SubscriptionState, _ time: Now) {
+        let deadline = time.clock.addingSaturating(settled.delayNanos ?? 0)
+        let holder =
+            isRunning ? sessions.byID[settled.session]?.holders[subscription.id] : nil
+        if let holder, holder.extendsInFlight > 0 { holder.extendsInFlight -= 1 }
+        for range in settled.ranges {
+            for offset in range.first..<range.end {
+                guard let slot = subscription.window.slot(offset), !slot.pointee.isSettled,
+                    slot.pointee.handout == range.handout
+                else { continue }
+                let until = max(deadline, subscription.extensions[offset] ?? .min)
+                subscription.extensions[offset] = until
+                slot.pointee.flags |= Slot.extended
+                if let holder { move(slot, offset, holder, until: until) }
+            }
+        }
+        if let holder { setTimer(for: holder) }
+    }
+
+    /// Puts a leased message into a group with a later deadline.
+    private func move(
+        _ slot: UnsafeMutablePointer<Slot>, _ offset: Offset, _ holder: Holder, until: Int64
+    ) {
+        guard slot.pointee.state == .leased else { return }
+        let subscription = holder.subscription
+        let old = slot.pointee.a
+        guard subscription.leases.groups[Int(old)].deadline < until else { return }
+        let epoch = subscription.leases.groups[Int(old)].epoch
+        let group = leaseGroup(of: holder, deadline: until)
+        guard group != old else { return }
+        subscription.leases.lowerEpoch(group, to: epoch)
+        // The holder keeps what it has: only the group changes.
+        subscription.leases.move(from: old, to: group, offset: offset)
+        slot.pointee.a = group
+    }
+
+    /// Undoes what a slot that changes its state counted for.
+    func leave(_ slot: Slot, _ offset: Offset, _ subscription: SubscriptionState) {
+        subscription.counts.leave(slot.state)
+        if slot.has(Slot.extended) { subscription.extensions[offset] = nil }
+        guard slot.state == .leased else { return }
+        if slot.has(Slot.unsized) {
+            let group = subscription.leases.groups[Int(slot.a)]
+            subscription.leases.holder(group.holder)?.unsizedOut -= 1
+        }
+        subscription.leases.leave(slot.a, count: 1, bytes: UInt64(slot.b))
+    }
+
+    /// The journal cannot be followed any further.
+    func stop(_ failure: Failure) {
+        if case .stopped = mode { return }
+        mode = .stopped(failure)
+    }
+}
+
+/// Messages of one lease group that are acked, counted together.
+private struct LeaseTally {
+    var group: UInt32 = .max
+    var count: Int32 = 0
+    var bytes: UInt64 = 0
+
+    mutating func flush(_ subscription: SubscriptionState, next: UInt32) {
+        if count > 0 {
+            subscription.counts.leased -= UInt64(count)
+            subscription.leases.leave(group, count: count, bytes: bytes)
+        }
+        group = next
+        count = 0
+        bytes = 0
+    }
+}
+
+extension RetryPolicy {
+    /// Exponential backoff with full jitter: up to minimum times 2 to the failures before, at most
+    /// the maximum. Equal arguments give equal delays.
+    func delay(afterFailure failures: UInt32, seed: UInt64, offset: Offset) -> Int64 {
+        precondition(failures > 0, "a delay follows a failure")
+        let doublings = min(failures - 1, 62)
+        let (shifted, overflow) = max(0, minimumBackoffNanos).multipliedReportingOverflow(
+            by: Int64(1) << Int64(doublings))
+        let bound = overflow ? maximumBackoffNanos : min(shifted, maximumBackoffNanos)
+        guard bound > 0 else { return 0 }
+        let random = SplitMix64.mix(seed ^ SplitMix64.mix(offset &+ 0x9E37_79B9_7F4A_7C15))
+        return Int64((random.multipliedFullWidth(by: UInt64(bound) + 1)).high)
+    }
+}

@@ -1,0 +1,224 @@
+import ChaskiModel
+import DequeModule
+
+/// A checkpoint under way: what is still to be written.
+struct CheckpointCycle {
+    enum Stage {
+        case namespace
+        /// Topics by id, with the place of the next and, when its section is out, the rest of its
+        /// producers.
+        case topics([TopicID], Int, producers: ArraySlice<ProducerID>?)
+        /// Subscriptions by id, with the place of the next, and how far it got.
+        case subscriptions([SubscriptionID], Int, SubscriptionProgress)
+        case finished
+    }
+
+    enum SubscriptionProgress {
+        case header
+        /// Messages from the first offset on, up to the second.
+        case window(Offset, Offset)
+        case deadLetters(from: Offset)
+    }
+
+    let number: UInt64
+    var hasBegun = false
+    var stage = Stage.namespace
+
+    init(number: UInt64) { self.number = number }
+}
+
+extension NamespaceMachine {
+    /// Begins a checkpoint: the next groups carry slices of the state, until replay can begin at
+    /// the first of them. Does nothing while one is under way.
+    package func beginCheckpoint() {
+        guard isRunning, checkpoint == nil else { return }
+        checkpoint = CheckpointCycle(number: nextCycle())
+    }
+
+    func nextCycle() -> UInt64 {
+        lastCycle += 1
+        return lastCycle
+    }
+
+    /// Sections up to about a slice, as of the state before this group's other entries.
+    func appendSections(
+        _ entries: inout [JournalEntry], _ bytes: inout Int, _ flight: inout InFlightGroup
+    ) {
+        guard var cycle = checkpoint else { return }
+        cycle.hasBegun = true
+        flight.hasSections = true
+        while bytes < configuration.checkpointSliceBytes {
+            guard let section = nextSection(&cycle) else { break }
+            let body = section.encoded()
+            bytes += body.count + 32
+            entries.append(JournalEntry(kind: .section, body: body[...]))
+        }
+        if case .finished = cycle.stage { flight.endsCheckpoint = true }
+        if entries.isEmpty { entries.append(StateEntry.clock, &bytes) }
+        checkpoint = cycle
+    }
+
+    /// The sections in the group are on disk.
+    func sectionsDurable(_ flight: InFlightGroup) {
+        if flight.endsCheckpoint { checkpoint = nil }
+    }
+
+    private func nextSection(_ cycle: inout CheckpointCycle) -> Section? {
+        while true {
+            switch cycle.stage {
+            case .namespace:
+                cycle.stage = .topics(directory.topics.keys.sorted(), 0, producers: nil)
+                return namespaceSection(cycle.number)
+            case .topics(let ids, let place, let producers):
+                guard place < ids.count else {
+                    // Taken now: whoever came meanwhile belongs to a topic that is out.
+                    let subscriptions = directory.subscriptions.keys.sorted()
+                    cycle.stage = .subscriptions(subscriptions, 0, .header)
+                    continue
+                }
+                if let section = topicSection(ids, place, producers, &cycle) { return section }
+            case .subscriptions(let ids, let place, let progress):
+                guard place < ids.count else {
+                    cycle.stage = .finished
+                    return nil
+                }
+                guard let subscription = directory.subscriptions[ids[place]] else {
+                    cycle.stage = .subscriptions(ids, place + 1, .header)
+                    continue
+                }
+                let (section, next) = self.section(of: subscription, progress)
+                cycle.stage =
+                    next.map { .subscriptions(ids, place, $0) }
+                    ?? .subscriptions(ids, place + 1, .header)
+                if let section { return section }
+            case .finished: return nil
+            }
+        }
+    }
+
+    private func namespaceSection(_ number: UInt64) -> Section {
+        let forgotten = directory.forgotten.sorted { $0.value.id < $1.value.id }
+        return .namespace(
+            NamespaceSection(
+                cycle: number, nextTopic: directory.nextTopic,
+                nextSubscription: directory.nextSubscription,
+                forgotten: forgotten.map { ($0.key, $0.value) }))
+    }
+
+    /// The topic's own section, then its producers by and by; nil where there is none (more).
+    private func topicSection(
+        _ ids: [TopicID], _ place: Int, _ producers: ArraySlice<ProducerID>?,
+        _ cycle: inout CheckpointCycle
+    ) -> Section? {
+        guard let topic = directory.topics[ids[place]] else {
+            cycle.stage = .topics(ids, place + 1, producers: nil)
+            return nil
+        }
+        guard let producers else {
+            let known = topic.producers.keys.sorted { $0.rawValue < $1.rawValue }
+            cycle.stage = .topics(ids, place, producers: known[...])
+            return .topic(
+                TopicSection(
+                    created: topic.createdEntry, nextOffset: topic.nextOffset,
+                    lastAppendNanos: topic.lastAppendNanos, releasedEnd: topic.releasedEnd,
+                    markBytes: topic.marks.markBytes, marks: topic.marks.marks))
+        }
+        // A producer takes at most about 6 KiB.
+        let now = producers.prefix(32)
+        let rest = producers.dropFirst(32)
+        cycle.stage =
+            rest.isEmpty
+            ? .topics(ids, place + 1, producers: nil) : .topics(ids, place, producers: rest)
+        let kept = now.compactMap { topic.producers[$0] }.filter(\.isDurable).map(\.kept)
+        return kept.isEmpty ? nil : .producers(topic.id, kept)
+    }
+
+    /// The next section of a subscription, and what comes after it; nil when that was all.
+    private func section(
+        of subscription: SubscriptionState, _ progress: CheckpointCycle.SubscriptionProgress
+    ) -> (Section?, CheckpointCycle.SubscriptionProgress?) {
+        let window = subscription.window
+        switch progress {
+        case .header:
+            let header = SubscriptionSection(
+                created: subscription.created, settledBelow: window.settledBelow,
+                ceiling: subscription.ceiling.value, totals: subscription.totals)
+            return (.subscription(header), .window(window.settledBelow, window.end))
+        case .window(let from, let end):
+            guard from < end else { return (nil, .deadLetters(from: 0)) }
+            let (pieces, next) = subscription.pieces(from: from, to: end)
+            let section =
+                pieces.isEmpty ? nil : Section.window(subscription.id, from: from, pieces)
+            return (section, .window(next, end))
+        case .deadLetters(let from):
+            // A letter takes at most about 1.1 KiB.
+            let letters = subscription.dead.list(from: from, limit: 64)
+            guard let last = letters.last else { return (nil, nil) }
+            return (.deadLetters(subscription.id, letters), .deadLetters(from: last.offset + 1))
+        }
+    }
+}
+
+extension TopicState {
+    var createdEntry: TopicCreated {
+        TopicCreated(
+            id: id, name: name, incarnation: incarnation, settings: settings,
+            createdWallNanos: createdWallNanos)
+    }
+}
+
+extension ProducerState {
+    var kept: KeptProducer {
+        KeptProducer(
+            id: id, epoch: epoch, next: next, lastUsed: lastUsed, stored: Array(stored))
+    }
+}
+
+extension SubscriptionState {
+    /// About 8,192 pieces of the window from an offset on, and where the rest begins.
+    func pieces(from: Offset, to end: Offset) -> ([WindowPiece], Offset) {
+        var pieces: [WindowPiece] = []
+        var position = from
+        while position < end, pieces.count < 8_192 {
+            let open = min(window.nextOpen(from: position) ?? end, end)
+            if position < open { appendSettled(position..<open, &pieces) }
+            position = open
+            guard position < end, let slot = window.slot(position) else { break }
+            if slot.pointee.isDefault {
+                if case .open(let count)? = pieces.last {
+                    pieces[pieces.count - 1] = .open(count + 1)
+                } else {
+                    pieces.append(.open(1))
+                }
+            } else {
+                pieces.append(.message(kept(slot.pointee, position)))
+            }
+            position += 1
+        }
+        return (pieces, position)
+    }
+
+    func kept(_ slot: Slot, _ offset: Offset) -> KeptMessage {
+        KeptMessage(
+            failed: slot.failed, returns: slot.returns,
+            due: slot.state == .waiting ? slot.due : nil,
+            extendedUntil: slot.has(Slot.extended) ? extensions[offset] : nil)
+    }
+
+    /// A settled run: the dead of it are named, since they pin.
+    private func appendSettled(_ range: Range<Offset>, _ pieces: inout [WindowPiece]) {
+        var position = range.lowerBound
+        while position < range.upperBound {
+            let next = min(dead.first(from: position)?.offset ?? .max, range.upperBound)
+            if position < next { pieces.append(.acked(next - position)) }
+            position = next
+            guard position < range.upperBound else { break }
+            if case .dead(let count)? = pieces.last {
+                pieces[pieces.count - 1] = .dead(count + 1)
+            } else {
+                pieces.append(.dead(1))
+            }
+            position += 1
+        }
+    }
+}

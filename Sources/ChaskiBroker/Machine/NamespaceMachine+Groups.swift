@@ -1,0 +1,216 @@
+package import ChaskiModel
+import ChaskiRecords
+import DequeModule
+
+extension NamespaceMachine {
+    /// Whether `takeGroup` would return a group (at this time or a later one).
+    package var wantsGroup: Bool {
+        guard case .running = mode, tail.inFlight == nil else { return false }
+        return tail.wantsClock || !tail.control.isEmpty || !tail.publishes.isEmpty
+            || checkpoint != nil || !work.ceilings.isEmpty
+    }
+
+    /// Gathers what waits, at most about `maximumBytes` and at least one entry; nil when nothing
+    /// waits or a group is in flight. Everything but publishes goes first.
+    package func takeGroup(maximumBytes: Int, now: Now) -> JournalGroup? {
+        guard wantsGroup, now.clock >= tail.holdUntil else { return nil }
+        let time = Now(clock: max(now.clock, lastDurable.clock), wall: now.wall)
+        var flight = InFlightGroup(time: time)
+        var entries: [JournalEntry] = []
+        var bytes = 0
+        var begins: UInt64?
+        if let cycle = checkpoint {
+            if !cycle.hasBegun { begins = cycle.number }
+            appendSections(&entries, &bytes, &flight)
+        }
+        gatherExtras(&flight)
+        for extra in flight.extras { entries.append(extra, &bytes) }
+        gatherControl(&flight, &entries, &bytes, maximumBytes)
+        gatherPublishes(&flight, &entries, &bytes, maximumBytes)
+        if entries.isEmpty, !flight.items.isEmpty || tail.wantsClock {
+            // Answers that wait, or a time that must be durable.
+            flight.extras.append(.clock)
+            entries.append(StateEntry.clock, &bytes)
+        }
+        tail.wantsClock = false
+        guard !entries.isEmpty else { return nil }
+        let ends = flight.endsCheckpoint ? checkpoint?.number : nil
+        tail.inFlight = flight
+        return JournalGroup(
+            entries: entries, time: time, beginsCheckpoint: begins, endsCheckpoint: ends)
+    }
+
+    /// Ceilings that are to rise, and hand-outs for the history.
+    private func gatherExtras(_ flight: inout InFlightGroup) {
+        for subscription in work.ceilings {
+            subscription.activity.wantsCeiling = false
+            guard !subscription.activity.isDeleting,
+                subscription.ceiling.proposed > subscription.ceiling.value
+            else { continue }
+            let raised = StateEntry.ceilingRaised(subscription.id, subscription.ceiling.proposed)
+            flight.extras.append(raised)
+        }
+        work.ceilings.removeAll()
+        for holder in sessions.unjournaled where !holder.unjournaled.isEmpty {
+            let handed = HandedOut(
+                subscription: holder.subscription.id, session: holder.session.id,
+                ranges: holder.unjournaled.sortedByOffset())
+            holder.unjournaled.removeAll(keepingCapacity: true)
+            flight.extras.append(.handedOut(handed))
+        }
+        sessions.unjournaled.removeAll(keepingCapacity: true)
+        tail.handoutsDueAt = nil
+    }
+
+    private func gatherControl(
+        _ flight: inout InFlightGroup, _ entries: inout [JournalEntry], _ bytes: inout Int,
+        _ maximumBytes: Int
+    ) {
+        while bytes < maximumBytes, let item = tail.control.popFirst() {
+            switch item.work {
+            case .entry(.settled(var settled)):
+                // Whether they may die is decided here, in order, and written down.
+                settled.mayDie = reserveDeaths(settled, flight)
+                item.entries = [.settled(settled)]
+            case .entry(let entry): item.entries = [entry]
+            case .createSubscription(var created):
+                created.startOffset = resolveStart(created)
+                item.entries = [.subscriptionCreated(created)]
+            case .deleteSubscription(let id):
+                let end = directory.subscriptions[id]?.topic.releasedEnd ?? 0
+                item.entries = [.subscriptionDeleted(id, releasedEnd: end)]
+            case .barrier: item.entries = []
+            case .publish, .advance: preconditionFailure("belongs among the publishes")
+            }
+            for entry in item.entries { entries.append(entry, &bytes) }
+            flight.items.append(item)
+        }
+    }
+
+    /// Whether the dead store has room for all that a verdict may kill, whatever else the group
+    /// kills before.
+    private func reserveDeaths(_ settled: Settled, _ flight: InFlightGroup) -> Bool {
+        guard settled.verb == .retry || settled.verb == .fail,
+            let subscription = directory.subscriptions[settled.subscription]
+        else { return true }
+        let limit = configuration.maximumDeadLetters
+        let room = limit - min(limit, subscription.dead.count)
+        // Far from the limit nothing need be counted.
+        if room > Int(settled.offsetCount) + flight.items.count * 1_000_000 { return true }
+        var before: UInt64 = 0
+        for item in flight.items {
+            for case .settled(let other) in item.entries
+            where other.subscription == settled.subscription && other.mayDie
+                && (other.verb == .retry || other.verb == .fail)
+            {
+                before += other.offsetCount
+            }
+        }
+        return before + settled.offsetCount <= UInt64(room)
+    }
+
+    private func resolveStart(_ created: SubscriptionCreated) -> Offset {
+        guard let topic = directory.topics[created.topic] else { return 0 }
+        switch created.settings.start {
+        case .earliest: return topic.releasedEnd
+        case .latest: return topic.nextOffset
+        case .offset(let offset): return max(offset, topic.releasedEnd)
+        }
+    }
+
+    private func gatherPublishes(
+        _ flight: inout InFlightGroup, _ entries: inout [JournalEntry], _ bytes: inout Int,
+        _ maximumBytes: Int
+    ) {
+        var next: [TopicID: Offset] = [:]
+        var added = 0
+        while let item = tail.publishes.first, bytes + item.bytes <= maximumBytes || entries.isEmpty {
+            tail.publishes.removeFirst()
+            flight.items.append(item)
+            switch item.work {
+            case .publish(let work):
+                tail.queuedBytes -= work.batch.count
+                added += makeRoomForProducer(work, added, &flight, &entries, &bytes)
+                gather(item, work, flight.time, &next, &entries, &bytes)
+            case .advance(let advance):
+                item.entries = [.producerAdvanced(advance)]
+                entries.append(item.entries[0], &bytes)
+            case .entry, .createSubscription, .deleteSubscription, .barrier:
+                preconditionFailure("belongs among the others")
+            }
+        }
+    }
+
+    private func gather(
+        _ item: TailItem, _ work: PublishWork, _ time: Now, _ next: inout [TopicID: Offset],
+        _ entries: inout [JournalEntry], _ bytes: inout Int
+    ) {
+        guard let topic = directory.topics[work.topic] else {
+            preconditionFailure("publishes to a deleted topic are dropped with it")
+        }
+        let base = next[work.topic] ?? topic.nextOffset
+        next[work.topic] = base + Offset(work.count)
+        let appendTime = max(time.wall, topic.lastAppendNanos)
+        var body = work.batch
+        body.setBrokerHeader(baseOffset: base, appendTime: appendTime)
+        let published = Published(
+            topic: work.topic, producer: work.producer, epoch: work.epoch,
+            baseSequence: work.baseSequence, count: work.count, baseOffset: base,
+            appendTimeNanos: appendTime)
+        item.entries = [.published(published)]
+        item.stored = StoredBatch(
+            topic: work.topic, baseOffset: base, count: work.count, bytes: body)
+        entries.append(item.entries[0], &bytes)
+        entries.append(
+            JournalEntry(
+                kind: .batch, topic: work.topic, baseOffset: base, count: work.count, body: body))
+        bytes += body.count + 64
+    }
+
+    /// Before a producer that is not durable yet: where the table is full, the oldest idle one is
+    /// forgotten. Answers 1 when one was.
+    private func makeRoomForProducer(
+        _ work: PublishWork, _ added: Int, _ flight: inout InFlightGroup,
+        _ entries: inout [JournalEntry], _ bytes: inout Int
+    ) -> Int {
+        guard ages.count - added > configuration.maximumProducers,
+            let victim = oldestIdleProducer(except: work.producer)
+        else { return 0 }
+        let forgotten = StateEntry.producerForgotten(victim.topic, victim.producer)
+        entries.append(forgotten, &bytes)
+        flight.extras.append(forgotten)
+        return 1
+    }
+
+    private func oldestIdleProducer(except newest: ProducerID) -> ProducerAge? {
+        var passed: [ProducerAge] = []
+        defer { for age in passed { ages.heap.push(age) } }
+        while passed.count < 64, let age = ages.heap.pop() {
+            guard let state = directory.topics[age.topic]?.producers[age.producer] else { continue }
+            if state.lastUsed != age.lastUsed {
+                ages.heap.push(
+                    ProducerAge(
+                        lastUsed: state.lastUsed, topic: age.topic, producer: age.producer))
+                continue
+            }
+            if state.isBusy || age.producer == newest {
+                passed.append(age)
+                continue
+            }
+            return age
+        }
+        return nil
+    }
+}
+
+extension Settled {
+    var offsetCount: UInt64 { ranges.reduce(0) { $0 + UInt64($1.count) } }
+}
+
+extension [JournalEntry] {
+    mutating func append(_ entry: StateEntry, _ bytes: inout Int) {
+        let body = entry.encoded()
+        bytes += body.count + 32
+        append(JournalEntry(kind: .state, body: body[...]))
+    }
+}

@@ -1,0 +1,98 @@
+import ChaskiModel
+import DequeModule
+
+extension NamespaceMachine {
+    /// The holder's lease group for messages handed out now: the last one while it is young, else
+    /// a new one.
+    func leaseGroup(of holder: Holder, deadline: Int64) -> UInt32 {
+        let subscription = holder.subscription
+        let spread = min(10_000_000, subscription.settings.leaseNanos / 64)
+        dropEmptyGroups(of: holder)
+        // Groups ascend by deadline; only leases extended by name can be later than a new one.
+        var place = holder.groups.count
+        while place > 0 {
+            let reference = holder.groups[place - 1]
+            guard subscription.leases.contains(reference) else {
+                holder.groups.remove(at: place - 1)
+                place -= 1
+                continue
+            }
+            let group = subscription.leases.groups[Int(reference.index)]
+            if group.deadline > deadline {
+                place -= 1
+                continue
+            }
+            if deadline - group.firstDeadline <= spread {
+                subscription.leases.raiseDeadline(reference.index, to: deadline)
+                return reference.index
+            }
+            break
+        }
+        let reference = subscription.leases.addGroup(
+            holder: holder.index, epoch: epoch, deadline: deadline)
+        holder.groups.insert(reference, at: place)
+        setTimer(for: holder)
+        return reference.index
+    }
+
+    private func dropEmptyGroups(of holder: Holder) {
+        while let first = holder.groups.first, !holder.subscription.leases.contains(first) {
+            holder.groups.removeFirst()
+        }
+        // Those behind an old one that lives on, too, before they are many.
+        if holder.groups.count > 64, holder.groups.count > 4 * Int(holder.messagesOut) {
+            holder.groups.removeAll { !holder.subscription.leases.contains($0) }
+        }
+    }
+
+    /// When the holder's next lease runs out; nil when it holds nothing.
+    func nextLapse(of holder: Holder) -> Int64? {
+        dropEmptyGroups(of: holder)
+        guard let first = holder.groups.first else { return nil }
+        guard holder.consumer != nil else { return holder.graceUntil }
+        return max(holder.subscription.leases.deadline(first), holder.leaseFloor)
+    }
+
+    /// Leases of the holder that have run out go back.
+    func lapse(_ holder: Holder, _ now: Now) {
+        guard now.clock >= timers.guardUntil else { return }
+        guard holder.extendsInFlight == 0 else { return }
+        while let at = nextLapse(of: holder), at <= now.clock, let first = holder.groups.first {
+            let cause: ReturnCause = holder.consumer == nil ? .sessionLapsed : .leaseExpired
+            returnGroup(first.index, holder, cause: cause) { _ in true }
+            // Whatever is left in it is on its way with a verdict.
+            holder.groups.removeFirst()
+        }
+    }
+
+    /// After a restart nobody came for these: they are handed out again.
+    func lapseUnresolved(_ now: Now) {
+        for subscription in directory.subscriptionsByID where subscription.counts.unresolved > 0 {
+            var ranges: [EntryRange] = []
+            var position = subscription.window.settledBelow
+            while let offset = subscription.window.nextOpen(from: position) {
+                position = offset + 1
+                if let slot = subscription.window.slot(offset), slot.pointee.state == .unresolved,
+                    !slot.pointee.has(Slot.inFlight)
+                {
+                    slot.pointee.flags |= Slot.inFlight
+                    ranges.append(offset: offset, handout: slot.pointee.handout)
+                }
+            }
+            proposeReturn(ranges, subscription.id, SessionID(rawValue: 0), .restart)
+        }
+    }
+
+    /// A hand-out for the history: it rides with the next group.
+    func note(handout: EntryRange, _ holder: Holder) {
+        if holder.unjournaled.isEmpty { sessions.unjournaled.append(holder) }
+        if let last = holder.unjournaled.last, last.end == handout.first,
+            last.handout == handout.handout, last.count <= UInt32.max - handout.count
+        {
+            holder.unjournaled[holder.unjournaled.count - 1].count += handout.count
+        } else {
+            holder.unjournaled.append(handout)
+        }
+        holder.subscription.totals.handedOut &+= UInt64(handout.count)
+    }
+}

@@ -1,0 +1,151 @@
+package import ChaskiModel
+import DequeModule
+
+extension NamespaceMachine {
+    /// The group in flight is on disk: applies it, answers, delivers.
+    package func durable(now: Now, effects: inout [Effect]) {
+        guard case .running = mode, let flight = tail.inFlight else { return }
+        tail.inFlight = nil
+        lastDurable = flight.time
+        for extra in flight.extras { apply(extra, flight.time, &effects) }
+        for item in flight.items {
+            for entry in item.entries { apply(entry, flight.time, &effects) }
+            if let stored = item.stored { appended(stored, item) }
+            answer(item, &effects)
+        }
+        if flight.hasSections { sectionsDurable(flight) }
+        shrinkCooled()
+        releaseTouched(&effects)
+        releaseDue()
+        finishEvent(now, &effects)
+    }
+
+    private func answer(_ item: TailItem, _ effects: inout [Effect]) {
+        guard !item.requests.isEmpty else { return }
+        let reply: Reply
+        switch item.reply {
+        case .done: reply = .done
+        case .topicCreated(let id): reply = .topicCreated(id)
+        case .subscriptionCreated(let id): reply = .subscriptionCreated(id)
+        case .settled(let accepted, let rejected):
+            reply = .settled(accepted: accepted, rejected: rejected)
+        case .producerOpened(let topic, let producer):
+            let next = directory.topics[topic]?.producers[producer]?.next ?? 0
+            reply = .producerOpened(nextSequence: next)
+        case .published:
+            guard case .published(let published)? = item.entries.first else {
+                preconditionFailure("a publish has its entry")
+            }
+            let first = Reply.published(
+                baseOffset: published.baseOffset, appendTimeNanos: published.appendTimeNanos,
+                duplicate: false)
+            let repeated = Reply.published(
+                baseOffset: published.baseOffset, appendTimeNanos: published.appendTimeNanos,
+                duplicate: true)
+            for (place, request) in item.requests.enumerated() {
+                effects.append(.reply(request, .success(place == 0 ? first : repeated)))
+            }
+            return
+        }
+        for request in item.requests { effects.append(.reply(request, .success(reply))) }
+    }
+
+    /// A batch of ours is durable: takes it off the tail, hands it on without a read.
+    private func appended(_ stored: StoredBatch, _ item: TailItem) {
+        guard let topic = directory.topics[stored.topic], let work = item.publish else { return }
+        append(stored.baseOffset, stored.count, stored.bytes.count, to: topic)
+        topic.queuedBytes -= min(topic.queuedBytes, UInt64(work.batch.count))
+        if let producer = topic.producers[work.producer] {
+            if producer.pending.first === item {
+                producer.pending.removeFirst()
+            } else {
+                producer.pending.removeAll { $0 === item }
+            }
+        }
+        for subscription in topic.subscriptions where subscription.activity.consumers > 0 {
+            let supply = subscription.supply
+            let next = supply.freshEnd ?? subscription.window.end
+            if next == stored.baseOffset, supply.freshBytes < configuration.prefetchBytes {
+                subscription.supply.append(stored)
+            }
+            markDirty(subscription)
+        }
+    }
+
+    /// Nothing of the group was written: publishes fail with `failure`, those that were not yet in
+    /// a group too; the rest is proposed again in order.
+    package func refused(_ failure: Failure, now: Now, effects: inout [Effect]) {
+        guard case .running = mode, let flight = tail.inFlight else { return }
+        tail.inFlight = nil
+        let hadBatch = flight.items.contains { $0.stored != nil }
+        var control: [TailItem] = []
+        var advances: [TailItem] = []
+        for item in flight.items {
+            item.entries = []
+            item.stored = nil
+            switch item.work {
+            case .publish(let work): fail(item, work, failure, &effects)
+            case .advance: advances.append(item)
+            default: control.append(item)
+            }
+        }
+        for item in control.reversed() { tail.control.prepend(item) }
+        dropPublishesOnly(failure, &effects)
+        for item in advances.reversed() { tail.publishes.prepend(item) }
+        restore(flight.extras)
+        if flight.hasSections { checkpoint = CheckpointCycle(number: nextCycle()) }
+        if !hadBatch {
+            tail.holdUntil = now.clock.addingSaturating(100_000_000)
+            timers.heap.push(Timer(at: tail.holdUntil, kind: .wake))
+        }
+        finishEvent(now, &effects)
+    }
+
+    /// Fails all queued publishes; producers' openings and skips stay.
+    private func dropPublishesOnly(_ failure: Failure, _ effects: inout [Effect]) {
+        let queued = tail.publishes
+        tail.publishes.removeAll()
+        for item in queued {
+            guard case .publish(let work) = item.work else {
+                tail.publishes.append(item)
+                continue
+            }
+            tail.queuedBytes -= work.batch.count
+            fail(item, work, failure, &effects)
+        }
+    }
+
+    /// What rode along in a refused group rides with the next.
+    private func restore(_ extras: [StateEntry]) {
+        for extra in extras {
+            switch extra {
+            case .ceilingRaised(let id, _):
+                guard let subscription = directory.subscriptions[id],
+                    !subscription.activity.wantsCeiling
+                else { break }
+                subscription.activity.wantsCeiling = true
+                work.ceilings.append(subscription)
+            case .clock: tail.wantsClock = true
+            case .handedOut, .producerForgotten:
+                tail.control.append(TailItem(.entry(extra), .done, []))
+            default: preconditionFailure("does not ride along")
+            }
+        }
+    }
+
+    /// The journal is at its end: it is not known what of the tail is on disk. Nothing is taken
+    /// from here on.
+    package func failed(_ failure: Failure, effects: inout [Effect]) {
+        if case .stopped = mode { return }
+        let unknown = Failure(
+            .unavailable, .indeterminate,
+            "the journal failed; it is not known whether this took effect: \(failure.message)")
+        let items = (tail.inFlight?.items ?? []) + tail.control + tail.publishes
+        for item in items {
+            for request in item.requests { effects.append(.reply(request, .failure(unknown))) }
+        }
+        tail = Tail()
+        checkpoint = nil
+        mode = .stopped(failure)
+    }
+}

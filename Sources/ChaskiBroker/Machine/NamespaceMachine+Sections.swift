@@ -1,0 +1,141 @@
+import ChaskiModel
+import DequeModule
+
+extension NamespaceMachine {
+    /// Puts a piece of a checkpoint in the place of what is known of it.
+    func replay(_ section: Section) throws(Failure) {
+        switch section {
+        case .namespace(let section):
+            lastCycle = max(lastCycle, section.cycle)
+            directory.nextTopic = max(directory.nextTopic, section.nextTopic)
+            directory.nextSubscription = max(directory.nextSubscription, section.nextSubscription)
+            directory.forgotten.removeAll()
+            for (name, topic) in section.forgotten { directory.forgotten[name] = topic }
+        case .topic(let section): replay(section)
+        case .producers(let id, let producers):
+            guard let topic = directory.topics[id] else { break }
+            for kept in producers { replay(kept, topic) }
+        case .subscription(let section): try replay(section)
+        case .window(let id, let from, let pieces):
+            guard let subscription = directory.subscriptions[id] else { break }
+            try replay(pieces, from: from, subscription)
+        case .deadLetters(let id, let letters):
+            guard let subscription = directory.subscriptions[id] else { break }
+            for letter in letters { subscription.dead.insert(letter) }
+        }
+    }
+
+    private func replay(_ section: TopicSection) {
+        let created = section.created
+        directory.nextTopic = max(directory.nextTopic, created.id.rawValue &+ 1)
+        let topic = directory.topics[created.id] ?? TopicState(created)
+        directory.topics[created.id] = topic
+        directory.topicNames[created.name] = created.id
+        topic.nextOffset = max(topic.nextOffset, section.nextOffset)
+        topic.lastAppendNanos = max(topic.lastAppendNanos, section.lastAppendNanos)
+        topic.releasedEnd = max(topic.releasedEnd, section.releasedEnd)
+        topic.marks.restore(section.marks, markBytes: section.markBytes)
+    }
+
+    private func replay(_ kept: KeptProducer, _ topic: TopicState) {
+        let time = Now(clock: kept.lastUsed, wall: 0)
+        let state = topic.producers[kept.id] ?? addProducer(kept.id, to: topic, time)
+        state.epoch = kept.epoch
+        state.next = kept.next
+        state.lastUsed = kept.lastUsed
+        state.stored = .init(kept.stored)
+        state.isDurable = true
+    }
+
+    private func replay(_ section: SubscriptionSection) throws(Failure) {
+        let created = section.created
+        directory.nextSubscription = max(directory.nextSubscription, created.id.rawValue &+ 1)
+        guard let topic = directory.topics[created.topic] else {
+            throw .corruptEntry("subscription \(created.name) stands before its topic")
+        }
+        if let known = directory.subscriptions[created.id] {
+            // Known from an earlier checkpoint or its creation: its window is whole.
+            known.ceiling = Ceiling(value: max(known.ceiling.value, section.ceiling))
+            known.totals = section.totals
+            return
+        }
+        let subscription = SubscriptionState(
+            created, topic: topic, settledBelow: section.settledBelow)
+        subscription.ceiling = Ceiling(value: max(section.ceiling, section.settledBelow))
+        subscription.totals = section.totals
+        insert(subscription, topic)
+    }
+
+    private func replay(
+        _ pieces: [WindowPiece], from: Offset, _ subscription: SubscriptionState
+    ) throws(Failure) {
+        let window = subscription.window
+        let end = pieces.reduce(from) { $0 + $1.count }
+        guard end <= max(subscription.topic.nextOffset, window.end),
+            end <= max(subscription.ceiling.value, window.end),
+            end < window.settledBelow || end - window.settledBelow <= Window.maximumSpan
+        else { throw .corruptEntry("a window reaches past what was handed out") }
+        var position = from
+        for piece in pieces {
+            switch piece {
+            case .open(let count):
+                guard count <= NamespaceMachine.maximumOpenRun else {
+                    throw .corruptEntry("a window has too many open messages")
+                }
+                window.extend(to: position + count)
+                for offset in position..<position + count {
+                    restore(offset, Slot(), nil, subscription)
+                }
+            case .acked(let count): settle(position, count, .acked, subscription)
+            case .dead(let count): settle(position, count, .dead, subscription)
+            case .message(let kept):
+                window.extend(to: position + 1)
+                restore(position, Slot(kept), kept.extendedUntil, subscription)
+            }
+            position += piece.count
+        }
+        window.advance()
+        work.touched.append(subscription)
+    }
+
+    /// More messages than can be tracked at once, ceiling included.
+    static var maximumOpenRun: UInt64 { 20_000_000 }
+
+    private func settle(
+        _ first: Offset, _ count: UInt64, _ state: SlotState, _ subscription: SubscriptionState
+    ) {
+        var offset = max(first, subscription.window.settledBelow)
+        let known = min(first + count, subscription.window.end)
+        while offset < known {
+            if let before = subscription.window.settle(offset, as: state) {
+                leave(before, offset, subscription)
+            }
+            offset += 1
+        }
+        subscription.window.extendSettled(to: first + count)
+    }
+
+    private func restore(
+        _ offset: Offset, _ kept: Slot, _ extendedUntil: Int64?, _ subscription: SubscriptionState
+    ) {
+        guard offset >= subscription.window.settledBelow,
+            let slot = subscription.window.slot(offset), !slot.pointee.isSettled
+        else { return }
+        leave(slot.pointee, offset, subscription)
+        subscription.window.restore(offset, kept)
+        subscription.counts.enter(kept.state)
+        subscription.extensions[offset] = extendedUntil
+    }
+}
+
+extension Slot {
+    /// What a checkpoint kept of an unsettled message.
+    init(_ kept: KeptMessage) {
+        self.init()
+        state = kept.due != nil ? .waiting : kept.returns > 0 ? .returned : .unseen
+        failed = kept.failed
+        returns = kept.returns
+        if let due = kept.due { self.due = due }
+        if kept.extendedUntil != nil { flags |= Slot.extended }
+    }
+}

@@ -1,0 +1,154 @@
+import ChaskiModel
+import DequeModule
+
+extension NamespaceMachine {
+    /// What looking at the offsets of a verdict found.
+    fileprivate struct Examination {
+        /// To be written.
+        var ranges: [EntryRange] = []
+        var accepted: UInt32 = 0
+        var rejected: [SettleRejection] = []
+        /// The answer depends on something on its way to the disk.
+        var waits = false
+    }
+
+    func settle(
+        _ request: RequestID, _ command: SettleCommand, _ now: Now, _ effects: inout [Effect]
+    ) {
+        guard let holder = sessions.consumers[command.consumer],
+            !holder.subscription.activity.isDeleting
+        else {
+            let failure = Failure(.notFound, .unknownSession, "the consumer has ended")
+            effects.append(.reply(request, .failure(failure)))
+            return
+        }
+        if let failure = Self.checkRanges(command.ranges) {
+            effects.append(.reply(request, .failure(failure)))
+            return
+        }
+        guard tail.control.count < configuration.maximumQueuedRequests else {
+            effects.append(.reply(request, .failure(.overloaded("verdicts wait for the journal"))))
+            return
+        }
+        var found = Examination()
+        for range in command.ranges { examine(range, command.verb, holder, now, &found) }
+        let reply = PendingReply.settled(accepted: found.accepted, rejected: found.rejected)
+        guard !found.ranges.isEmpty else {
+            if found.waits {
+                tail.control.append(TailItem(.barrier, reply, [request]))
+            } else {
+                let answer = Reply.settled(accepted: found.accepted, rejected: found.rejected)
+                effects.append(.reply(request, .success(answer)))
+            }
+            return
+        }
+        var settled = Settled(
+            subscription: holder.subscription.id, session: holder.session.id, verb: command.verb,
+            ranges: found.ranges)
+        if command.verb == .retry || command.verb == .fail {
+            settled.reason = Self.cut(command.reason)
+            settled.seed = random.next()
+        }
+        if command.verb == .retry { settled.delayNanos = command.delayNanos.map { max(0, $0) } }
+        if command.verb == .extend {
+            settled.delayNanos = max(0, command.delayNanos ?? holder.subscription.settings.leaseNanos)
+            holder.extendsInFlight += 1
+        }
+        tail.control.append(TailItem(.entry(.settled(settled)), reply, [request]))
+    }
+
+    /// Looks at each offset of a range; marks those accepted as on their way.
+    private func examine(
+        _ range: TokenRange, _ verb: Verb, _ holder: Holder, _ now: Now,
+        _ found: inout Examination
+    ) {
+        let subscription = holder.subscription
+        let window = subscription.window
+        let end = window.end
+        var marks = Slot.inFlight
+        if verb == .ack { marks |= Slot.ackInFlight }
+        if verb == .extend { marks = 0 }
+        for offset in range.first..<range.first + Offset(range.count) {
+            guard offset < end, offset >= subscription.created.startOffset else {
+                found.reject(offset, range, .stale)
+                continue
+            }
+            guard let slot = window.slot(offset) else {
+                found.reject(offset, range, .alreadySettled)
+                continue
+            }
+            if slot.pointee.isSettled {
+                if verb == .ack, isRepeat(slot.pointee, range, holder, now) {
+                    found.accepted += 1
+                } else {
+                    found.reject(offset, range, .alreadySettled)
+                }
+                continue
+            }
+            guard slot.pointee.state == .leased, slot.pointee.handout == range.handout,
+                range.epoch <= epoch,
+                subscription.leases.belongs(slot.pointee.a, to: holder.index, epoch: range.epoch)
+            else {
+                found.reject(offset, range, .stale)
+                continue
+            }
+            if slot.pointee.flags & Slot.inFlight != 0 {
+                found.waits = true
+                if verb == .ack, slot.pointee.has(Slot.ackInFlight) {
+                    found.accepted += 1
+                } else {
+                    found.reject(offset, range, .alreadySettled)
+                }
+                continue
+            }
+            slot.pointee.flags |= marks
+            found.accepted += 1
+            found.ranges.append(offset: offset, handout: range.handout)
+        }
+    }
+
+    /// Whether this is the ack that settled the message, again, by the same session.
+    private func isRepeat(_ slot: Slot, _ range: TokenRange, _ holder: Holder, _ now: Now) -> Bool {
+        guard slot.state == .acked, slot.a == holder.session.ordinal, slot.handout == range.handout
+        else { return false }
+        let age = Self.seconds(now.clock) &- slot.b
+        return Int64(age) <= configuration.repeatWindowNanos / 1_000_000_000
+    }
+
+    /// Seconds of the broker clock, modulo 2^32.
+    static func seconds(_ clock: Int64) -> UInt32 {
+        UInt32(truncatingIfNeeded: clock / 1_000_000_000)
+    }
+
+    /// At most 1 KiB of a text, cut between characters.
+    static func cut(_ reason: String) -> String {
+        guard reason.utf8.count > StateEncoding.reasonBytes else { return reason }
+        var kept = reason.unicodeScalars.startIndex
+        var bytes = 0
+        while kept < reason.unicodeScalars.endIndex {
+            bytes += UTF8.width(reason.unicodeScalars[kept])
+            if bytes > StateEncoding.reasonBytes { break }
+            kept = reason.unicodeScalars.index(after: kept)
+        }
+        return String(reason.unicodeScalars[..<kept])
+    }
+}
+
+extension NamespaceMachine.Examination {
+    @inline(never)
+    fileprivate mutating func reject(
+        _ offset: Offset, _ range: TokenRange, _ reason: FailureReason
+    ) {
+        let rejection = SettleRejection(offset: offset, handout: range.handout, reason: reason)
+        rejected.append(rejection)
+    }
+}
+
+extension LeaseTable {
+    /// Whether the group at `index` is of this holder, and tokens of `epoch` name it.
+    @inline(__always)
+    func belongs(_ index: UInt32, to holder: Int32, epoch: UInt32) -> Bool {
+        let place = Int(index)
+        return groups[place].holder == holder && epoch >= groups[place].epoch
+    }
+}

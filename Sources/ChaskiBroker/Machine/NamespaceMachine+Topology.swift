@@ -1,0 +1,138 @@
+import ChaskiModel
+import DequeModule
+
+extension NamespaceMachine {
+    func createTopic(
+        _ request: RequestID, _ name: String, _ settings: TopicSettings, _ now: Now,
+        _ effects: inout [Effect]
+    ) {
+        if let failure = checkNewTopic(name) {
+            effects.append(.reply(request, .failure(failure)))
+            return
+        }
+        let id = TopicID(rawValue: directory.nextTopic)
+        let last = directory.forgotten[name]?.incarnation ?? 0
+        let created = TopicCreated(
+            id: id, name: name, incarnation: last == .max ? last : last + 1, settings: settings,
+            createdWallNanos: now.wall)
+        guard propose(.entry(.topicCreated(created)), .topicCreated(id), request, &effects) else {
+            return
+        }
+        directory.nextTopic += 1
+        directory.pendingTopics.insert(name)
+    }
+
+    private func checkNewTopic(_ name: String) -> Failure? {
+        if let failure = Self.checkName(name, of: "topic") { return failure }
+        guard directory.topicNames[name] == nil, !directory.pendingTopics.contains(name) else {
+            return Failure(.alreadyExists, .alreadyExists, "topic \(name) exists already")
+        }
+        guard directory.topics.count + directory.pendingTopics.count < configuration.maximumTopics
+        else { return .tooMany("topics", limit: configuration.maximumTopics) }
+        return nil
+    }
+
+    func deleteTopic(_ request: RequestID, _ name: String, _ effects: inout [Effect]) {
+        guard let topic = directory.topic(named: name), !topic.isDeleting else {
+            effects.append(.reply(request, .failure(.unknownTopic(name))))
+            return
+        }
+        guard topic.subscriptions.isEmpty, topic.pendingSubscriptions == 0 else {
+            let names = topic.subscriptions.prefix(3).map(\.created.name)
+            let text = names.isEmpty ? "a new one" : names.joined(separator: ", ")
+            let failure = Failure(
+                .failedPrecondition, .topicInUse,
+                "topic \(name) has subscriptions (\(text)): delete them first")
+            effects.append(.reply(request, .failure(failure)))
+            return
+        }
+        guard propose(.entry(.topicDeleted(topic.id)), .done, request, &effects) else { return }
+        topic.isDeleting = true
+        // What waits for this topic could only be written behind the deletion.
+        dropQueuedPublishes(.unknownTopic(name), &effects) { $0 == topic.id }
+    }
+
+    func createSubscription(
+        _ request: RequestID, _ name: String, _ topicName: String,
+        _ settings: SubscriptionSettings, _ now: Now, _ effects: inout [Effect]
+    ) {
+        guard let topic = directory.topic(named: topicName), !topic.isDeleting else {
+            effects.append(.reply(request, .failure(.unknownTopic(topicName))))
+            return
+        }
+        if let failure = checkNewSubscription(name, settings) {
+            effects.append(.reply(request, .failure(failure)))
+            return
+        }
+        let id = SubscriptionID(rawValue: directory.nextSubscription)
+        let created = SubscriptionCreated(
+            id: id, name: name, topic: topic.id, settings: settings, startOffset: 0,
+            createdWallNanos: now.wall)
+        guard propose(.createSubscription(created), .subscriptionCreated(id), request, &effects)
+        else { return }
+        directory.nextSubscription += 1
+        directory.pendingSubscriptions.insert(name)
+        topic.pendingSubscriptions += 1
+    }
+
+    private func checkNewSubscription(_ name: String, _ settings: SubscriptionSettings) -> Failure?
+    {
+        if let failure = Self.checkName(name, of: "subscription") { return failure }
+        if let failure = Self.check(settings) { return failure }
+        guard directory.subscriptionNames[name] == nil,
+            !directory.pendingSubscriptions.contains(name)
+        else {
+            return Failure(.alreadyExists, .alreadyExists, "subscription \(name) exists already")
+        }
+        let count = directory.subscriptions.count + directory.pendingSubscriptions.count
+        guard count < configuration.maximumSubscriptions else {
+            return .tooMany("subscriptions", limit: configuration.maximumSubscriptions)
+        }
+        return nil
+    }
+
+    func deleteSubscription(_ request: RequestID, _ name: String, _ effects: inout [Effect]) {
+        guard let subscription = directory.subscription(named: name),
+            !subscription.activity.isDeleting
+        else {
+            effects.append(.reply(request, .failure(.unknownSubscription(name))))
+            return
+        }
+        guard propose(.deleteSubscription(subscription.id), .done, request, &effects) else {
+            return
+        }
+        subscription.activity.isDeleting = true
+    }
+
+    /// Names have 1 to 255 bytes of UTF-8 without control characters.
+    static func checkName(_ name: String, of what: String) -> Failure? {
+        let isPlain = name.unicodeScalars.allSatisfy {
+            $0.properties.generalCategory != .control
+        }
+        guard !name.isEmpty, name.utf8.count <= Limits.nameBytes, isPlain else {
+            return Failure(
+                .invalidArgument, .invalidName,
+                "the name of a \(what) has 1 to \(Limits.nameBytes) bytes, no control characters")
+        }
+        return nil
+    }
+
+    static func check(_ settings: SubscriptionSettings) -> Failure? {
+        func invalid(_ text: String) -> Failure { Failure(.invalidArgument, .invalidSetting, text) }
+        let retry = settings.retry
+        if retry.minimumBackoffNanos < 0 || retry.maximumBackoffNanos < retry.minimumBackoffNanos {
+            return invalid("backoff: 0 <= minimum <= maximum is needed")
+        }
+        if retry.maximumFailures < 1 { return invalid("the maximum of failures is at least 1") }
+        if settings.leaseNanos < 1_000_000 || settings.leaseNanos > 7 * 86_400_000_000_000 {
+            return invalid("a lease lasts between 1 ms and 7 days")
+        }
+        if settings.maximumUnsettled < 1 || settings.maximumUnsettled > 10_000_000 {
+            return invalid("the maximum of unsettled messages is 1 to 10,000,000")
+        }
+        if case .offset(let offset) = settings.start, offset > Offset(Int64.max) {
+            return invalid("no topic reaches offset \(offset)")
+        }
+        return nil
+    }
+}

@@ -1,0 +1,83 @@
+import ChaskiModel
+import DequeModule
+
+/// A consumer session, across its connections.
+final class SessionState {
+    let id: SessionID
+    /// Short for it within this process.
+    let ordinal: UInt32
+    var holders: [SubscriptionID: Holder] = [:]
+    /// Broker clock, nanoseconds.
+    var lastSeen: Int64
+
+    init(id: SessionID, ordinal: UInt32, lastSeen: Int64) {
+        self.id = id
+        self.ordinal = ordinal
+        self.lastSeen = lastSeen
+    }
+}
+
+/// What one session holds of one subscription; outlives its connections.
+final class Holder {
+    unowned let session: SessionState
+    unowned let subscription: SubscriptionState
+    /// Its place in the subscription's table.
+    let index: Int32
+    /// The consumer on the present connection; nil while disconnected.
+    var consumer: ConsumerID?
+    var limit = ConsumerLimit(messages: 0, bytes: 0)
+    /// Messages and payload bytes handed out without a verdict.
+    var messagesOut: UInt32 = 0
+    var bytesOut: UInt64 = 0
+    /// Claimed messages whose length is not known yet.
+    var unsizedOut: UInt32 = 0
+    /// No lease of a connected session ends before; heartbeats raise it. Broker clock.
+    var leaseFloor: Int64 = .min
+    /// While disconnected: until when its leases wait for it. Broker clock.
+    var graceUntil: Int64 = .max
+    /// Its lease groups, ascending by deadline.
+    var groups: Deque<GroupReference> = []
+    /// Extensions on their way to the disk: meanwhile nothing of it lapses.
+    var extendsInFlight = 0
+    /// Hand-outs to be noted in the journal with the next group.
+    var unjournaled: [EntryRange] = []
+    /// When a timer is set for it.
+    var timer: Int64?
+    var isClosed = false
+
+    init(session: SessionState, subscription: SubscriptionState, index: Int32) {
+        self.session = session
+        self.subscription = subscription
+        self.index = index
+    }
+
+    /// Whether it may get one more message of this length.
+    @inline(__always)
+    func hasRoom(bytes: UInt64) -> Bool {
+        if messagesOut == 0 { return limit.messages > 0 }
+        return messagesOut < limit.messages && bytesOut &+ bytes <= limit.bytes && unsizedOut == 0
+    }
+
+    var isEligible: Bool { consumer != nil && hasRoom(bytes: 0) }
+}
+
+/// Names a lease group; one whose generation is another is gone.
+struct GroupReference {
+    var index: UInt32
+    var generation: UInt32
+}
+
+/// Messages handed out to one session at about one time.
+struct LeaseGroup {
+    var holder: Int32
+    var generation: UInt32 = 0
+    /// Messages of it that are still out.
+    var live: Int32 = 0
+    /// The oldest epoch whose tokens name its hand-outs.
+    var epoch: UInt32 = 0
+    /// Broker clock. Hand-outs shortly after the first share the group and raise its deadline.
+    var deadline: Int64 = 0
+    var firstDeadline: Int64 = 0
+    /// Offsets that may belong to it; the slot says whether one does.
+    var runs: [Range<Offset>] = []
+}

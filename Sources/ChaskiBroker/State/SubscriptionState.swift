@@ -1,0 +1,143 @@
+import ChaskiModel
+
+/// When a waiting message is due.
+struct RetryDue: Comparable {
+    var due: Int64
+    var offset: Offset
+
+    static func < (a: Self, b: Self) -> Bool {
+        a.due != b.due ? a.due < b.due : a.offset < b.offset
+    }
+}
+
+/// One incarnation of a subscription.
+final class SubscriptionState {
+    let created: SubscriptionCreated
+    unowned let topic: TopicState
+    let window: Window
+    /// Messages of the window by what they wait for; the settled are not counted.
+    var counts = WindowCounts()
+    var totals = SubscriptionTotals()
+    var dead = DeadStore()
+    var ceiling: Ceiling
+    /// Until when leases extended by name last, by offset. Broker clock.
+    var extensions: [Offset: Int64] = [:]
+    var leases = LeaseTable()
+    /// Offsets that must be read: to be handed out again, or to learn their length. May hold some
+    /// that need it no more.
+    var wanted = Heap<Offset>()
+    /// May hold some that do not wait any more.
+    var retries = Heap<RetryDue>()
+    var supply = Supply()
+    var activity = Activity()
+
+    var id: SubscriptionID { created.id }
+    var settings: SubscriptionSettings { created.settings }
+
+    init(_ created: SubscriptionCreated, topic: TopicState) {
+        self.created = created
+        self.topic = topic
+        window = Window(start: created.startOffset)
+        ceiling = Ceiling(value: created.startOffset)
+    }
+
+    /// From a checkpoint: `settledBelow` may lie above the start.
+    init(_ created: SubscriptionCreated, topic: TopicState, settledBelow: Offset) {
+        self.created = created
+        self.topic = topic
+        window = Window(start: settledBelow)
+        ceiling = Ceiling(value: settledBelow)
+    }
+
+    /// Whether no more messages may be tracked.
+    var isWindowFull: Bool {
+        counts.tracked >= UInt64(settings.maximumUnsettled)
+            || window.end - window.settledBelow >= Window.maximumSpan
+    }
+
+    /// Messages of the topic neither settled nor dead.
+    var backlog: UInt64 {
+        counts.tracked + (topic.nextOffset > window.end ? topic.nextOffset - window.end : 0)
+    }
+
+    /// Whether all of a chunk's messages are acked.
+    func isReleasable(chunk number: UInt64) -> Bool {
+        guard window.isClean(number) else { return false }
+        let first = number << Window.chunkBits
+        return !dead.contains(first..<first + UInt64(Window.chunkSlots))
+    }
+}
+
+/// How many messages of a window are in each unsettled state.
+struct WindowCounts: Hashable {
+    var leased: UInt64 = 0
+    var returned: UInt64 = 0
+    var waiting: UInt64 = 0
+    var unresolved: UInt64 = 0
+
+    var tracked: UInt64 { leased + returned + waiting + unresolved }
+
+    /// A message leaves this state.
+    mutating func leave(_ state: SlotState) {
+        switch state {
+        case .leased: leased -= 1
+        case .returned: returned -= 1
+        case .waiting: waiting -= 1
+        case .unresolved: unresolved -= 1
+        case .unseen, .acked, .dead: break
+        }
+    }
+
+    /// A message enters this state.
+    mutating func enter(_ state: SlotState) {
+        switch state {
+        case .leased: leased += 1
+        case .returned: returned += 1
+        case .waiting: waiting += 1
+        case .unresolved: unresolved += 1
+        case .unseen, .acked, .dead: break
+        }
+    }
+}
+
+/// Counters since a subscription was created.
+struct SubscriptionTotals: Hashable {
+    var acked: UInt64 = 0
+    var handedOut: UInt64 = 0
+    var failed: UInt64 = 0
+}
+
+/// The hand-out ceiling: raised durably ahead of the cursor, so that after a crash it is known what
+/// may have been handed out.
+struct Ceiling {
+    /// Durable.
+    var value: Offset
+    /// On its way to the disk; equal to `value` when nothing is.
+    var proposed: Offset
+    var step: UInt64 = 0
+    /// Broker clock at the last proposal.
+    var raisedAt: Int64 = .min
+
+    init(value: Offset) {
+        self.value = value
+        proposed = value
+    }
+}
+
+/// What a machine notes about a subscription between events.
+struct Activity {
+    /// In the machine's list of subscriptions to deliver to.
+    var isDirty = false
+    /// In the machine's list of those whose ceiling is to rise.
+    var wantsCeiling = false
+    /// Consumers connected.
+    var consumers = 0
+    /// Holders in the order in which they are served; the next to be served.
+    var rotation: [Holder] = []
+    var turn = 0
+    /// Deletion is on its way.
+    var isDeleting = false
+    /// Timers set for retries and for a new read.
+    var retryTimer: Int64?
+    var readTimer: Int64?
+}

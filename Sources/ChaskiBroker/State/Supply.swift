@@ -1,0 +1,76 @@
+import ChaskiModel
+import DequeModule
+
+/// A batch at hand, and how far it was walked.
+struct SupplyBatch {
+    let batch: StoredBatch
+    /// Index of the next record, and where it begins in the batch's bytes.
+    var index: UInt32 = 0
+    var position = BatchWalk.firstRecord
+
+    init(_ batch: StoredBatch) { self.batch = batch }
+
+    var end: Offset { batch.baseOffset + Offset(batch.count) }
+}
+
+/// Reads the lengths in a stored batch's record headers, in order.
+enum BatchWalk {
+    /// The records begin behind the broker's and the envelope's header.
+    static let firstRecord = 64
+
+    /// Payload length of the record at `position`, which moves to the next; nil where the batch is
+    /// damaged.
+    @inline(__always)
+    static func next(_ span: RawSpan, _ position: inout Int) -> UInt32? {
+        guard let length = span.littleEndian(UInt32.self, at: position),
+            let payload = span.littleEndian(UInt32.self, at: position + 16), length >= 32
+        else { return nil }
+        position += Int(length)
+        return payload
+    }
+}
+
+/// The batches that a subscription has at hand, and the read it waits for.
+struct Supply {
+    enum Purpose { case fresh, again }
+
+    /// Consecutive batches from the cursor on.
+    var fresh: Deque<SupplyBatch> = []
+    var freshBytes = 0
+    /// Batches for messages that are handed out again, ascending.
+    var again: [StoredBatch] = []
+    /// The read under way.
+    var reading: (id: ReadID, purpose: Purpose)?
+    /// The last read was for messages handed out again: the next is for fresh ones, if needed.
+    var lastWasAgain = false
+    /// The last read failed: with what, and when to try again (broker clock).
+    var failure: Failure?
+    var retryAt: Int64 = .min
+
+    /// The offset after the last batch at hand; nil when there is none.
+    var freshEnd: Offset? { fresh.last?.end }
+
+    mutating func append(_ batch: StoredBatch) {
+        fresh.append(SupplyBatch(batch))
+        freshBytes += batch.bytes.count
+    }
+
+    mutating func dropFirst() {
+        guard let first = fresh.popFirst() else { return }
+        freshBytes -= first.batch.bytes.count
+        assert(freshBytes >= 0, "bytes of the supply are miscounted")
+    }
+
+    mutating func dropAll() {
+        fresh.removeAll()
+        freshBytes = 0
+        again.removeAll()
+    }
+
+    /// The batch for messages handed out again that holds `offset`.
+    func againBatch(holding offset: Offset) -> StoredBatch? {
+        again.first {
+            $0.baseOffset <= offset && offset - $0.baseOffset < Offset($0.count)
+        }
+    }
+}

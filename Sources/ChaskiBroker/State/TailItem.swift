@@ -1,0 +1,65 @@
+import ChaskiModel
+
+/// A batch on its way to the disk.
+struct PublishWork {
+    var topic: TopicID
+    var producer: ProducerID
+    var epoch: UInt32
+    var baseSequence: UInt64
+    var count: UInt32
+    var batch: Bytes
+}
+
+/// What is to be written for an item of the tail.
+enum TailWork {
+    case publish(PublishWork)
+    /// A producer's new epoch, or a skip.
+    case advance(ProducerAdvanced)
+    case entry(StateEntry)
+    /// The start is resolved when its group is gathered.
+    case createSubscription(SubscriptionCreated)
+    case deleteSubscription(SubscriptionID)
+    /// Nothing: an answer that waits until what went before is durable.
+    case barrier
+}
+
+/// What is answered when an item is durable.
+enum PendingReply {
+    case done
+    case topicCreated(TopicID)
+    case subscriptionCreated(SubscriptionID)
+    case published
+    case producerOpened(TopicID, ProducerID)
+    case settled(accepted: UInt32, rejected: [SettleRejection])
+}
+
+/// A proposal: checked against state and tail, not durable. Discarded, or applied when durable.
+final class TailItem {
+    var work: TailWork
+    let reply: PendingReply
+    /// The requests that wait for it.
+    var requests: [RequestID]
+    /// What it became in the group in flight.
+    var entries: [StateEntry] = []
+    /// The batch as stored, once it is in a group.
+    var stored: StoredBatch?
+
+    init(_ work: TailWork, _ reply: PendingReply, _ requests: [RequestID]) {
+        self.work = work
+        self.reply = reply
+        self.requests = requests
+    }
+
+    var publish: PublishWork? {
+        if case .publish(let work) = work { work } else { nil }
+    }
+
+    /// Bytes that it keeps waiting, about.
+    var bytes: Int {
+        switch work {
+        case .publish(let work): work.batch.count
+        case .entry(.settled(let settled)): 64 + 16 * settled.ranges.count
+        default: 128
+        }
+    }
+}

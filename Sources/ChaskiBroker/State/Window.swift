@@ -1,0 +1,216 @@
+import ChaskiModel
+
+/// What a subscription knows of each message between the oldest unsettled one and its cursor.
+///
+/// 256 messages share a chunk. A chunk in which little is left shrinks to what is left; one in which
+/// all is settled vanishes. So one straggler costs little, however far the cursor is ahead.
+final class Window {
+    static let chunkBits: UInt64 = 8
+    static let chunkSlots = 256
+    /// A chunk with at least this many settled slots may shrink.
+    static let shrinkAt: UInt16 = 224
+    /// Offsets between the oldest unsettled message and the cursor, at most.
+    static let maximumSpan: UInt64 = 1 << 34
+
+    /// Everything below is settled.
+    private(set) var settledBelow: Offset
+    /// The cursor: nothing from here on was looked at.
+    private(set) var end: Offset
+    /// Numbers of chunks that had become wholly settled since they were last taken.
+    private(set) var cleaned: [UInt64] = []
+    /// Numbers of chunks that may shrink, likewise.
+    private(set) var cooled: [UInt64] = []
+
+    /// The number of the first chunk in `chunks` that counts, which is at `head`.
+    private var firstChunk: UInt64
+    private var head = 0
+    private var chunks: ContiguousArray<Chunk> = []
+
+    init(start: Offset) {
+        settledBelow = start
+        end = start
+        firstChunk = start >> Window.chunkBits
+    }
+
+    deinit {
+        for index in chunks.indices { chunks[index].free() }
+    }
+
+    /// The slot of an offset below `end`; nil when it is settled and forgotten.
+    @inline(__always)
+    func slot(_ offset: Offset) -> UnsafeMutablePointer<Slot>? {
+        assert(offset < end, "beyond the cursor")
+        let number = offset >> Window.chunkBits
+        guard number >= firstChunk else { return nil }
+        let index = head &+ Int(truncatingIfNeeded: number &- firstChunk)
+        guard index < chunks.count else { return nil }
+        let place = Int(truncatingIfNeeded: offset & 255)
+        if let dense = chunks[index].dense { return dense + place }
+        return chunks[index].sparseSlot(place)
+    }
+
+    /// Whether an offset is settled.
+    func isSettled(_ offset: Offset) -> Bool {
+        if offset < settledBelow { return true }
+        guard offset < end else { return false }
+        return slot(offset)?.pointee.isSettled ?? true
+    }
+
+    /// Moves the cursor on, to at most `maximumSpan` past the oldest unsettled.
+    func extend(to newEnd: Offset) {
+        guard newEnd > end else { return }
+        precondition(newEnd - settledBelow <= Window.maximumSpan, "the window is too wide")
+        if settledBelow == end, head == chunks.count {
+            // Nothing is kept: start over at the cursor's chunk.
+            firstChunk = end >> Window.chunkBits
+        }
+        let last = (newEnd - 1) >> Window.chunkBits
+        while firstChunk + UInt64(chunks.count - head) <= last {
+            let number = firstChunk + UInt64(chunks.count - head)
+            chunks.append(Chunk(settledBelow: settledBelow, number: number))
+        }
+        end = newEnd
+    }
+
+    /// Moves the cursor on over messages that are all settled; whole chunks of them take no memory.
+    func extendSettled(to newEnd: Offset) {
+        while end < newEnd {
+            let aligned = end & (UInt64(Window.chunkSlots) - 1) == 0
+            if aligned, newEnd - end >= UInt64(Window.chunkSlots), head < chunks.count {
+                chunks.append(Chunk.settledChunk)
+                end += UInt64(Window.chunkSlots)
+            } else {
+                let offset = end
+                extend(to: offset + 1)
+                _ = settle(offset, as: .acked)
+            }
+        }
+    }
+
+    /// Settles one message below `end`; answers what it was, nil where it was settled before.
+    @inline(__always)
+    func settle(_ offset: Offset, as state: SlotState, a: UInt32 = 0, b: UInt32 = 0) -> Slot? {
+        guard let slot = slot(offset), !slot.pointee.isSettled else { return nil }
+        let previous = slot.pointee
+        slot.pointee.state = state
+        slot.pointee.flags = 0
+        slot.pointee.a = a
+        slot.pointee.b = b
+        let number = offset >> Window.chunkBits
+        let index = head &+ Int(truncatingIfNeeded: number &- firstChunk)
+        chunks[index].settled &+= 1
+        if chunks[index].settled >= Window.shrinkAt { settledMany(number, index) }
+        return previous
+    }
+
+    private func settledMany(_ number: UInt64, _ index: Int) {
+        let settled = chunks[index].settled
+        precondition(settled <= UInt16(Window.chunkSlots), "a message settled twice")
+        if !chunks[index].isCooled {
+            chunks[index].isCooled = true
+            cooled.append(number)
+        }
+        if settled == UInt16(Window.chunkSlots) {
+            cleaned.append(number)
+            if chunks[index].sparse != nil { chunks[index].free() }
+        }
+    }
+
+    /// Moves `settledBelow` over what is settled.
+    func advance() {
+        while settledBelow < end {
+            let number = settledBelow >> Window.chunkBits
+            let index = head + Int(truncatingIfNeeded: number &- firstChunk)
+            if number < firstChunk || chunks[index].settled == UInt16(Window.chunkSlots) {
+                settledBelow = min(end, (number + 1) << Window.chunkBits)
+                continue
+            }
+            guard slot(settledBelow)?.pointee.isSettled ?? true else { break }
+            settledBelow += 1
+        }
+        dropHead()
+    }
+
+    /// Drops chunks at the head that are settled and forgotten.
+    private func dropHead() {
+        while head < chunks.count, chunks[head].isFree,
+            (firstChunk + 1) << Window.chunkBits <= settledBelow
+        {
+            head += 1
+            firstChunk += 1
+        }
+        if head > 64, head * 2 > chunks.count {
+            chunks.removeFirst(head)
+            head = 0
+        }
+    }
+
+    /// Makes a chunk small: forgets its settled messages.
+    func shrink(_ number: UInt64) {
+        guard number >= firstChunk else { return }
+        let index = head + Int(truncatingIfNeeded: number &- firstChunk)
+        guard index < chunks.count, chunks[index].dense != nil else { return }
+        assert(chunks[index].settled >= Window.shrinkAt, "it holds too much")
+        chunks[index].shrink()
+        dropHead()
+    }
+
+    /// The first unsettled offset from `offset` on and below the cursor; nil when there is none.
+    /// Skips settled chunks.
+    func nextOpen(from offset: Offset) -> Offset? {
+        var offset = max(offset, settledBelow)
+        while offset < end {
+            let number = offset >> Window.chunkBits
+            if isClean(number) {
+                offset = (number + 1) << Window.chunkBits
+                continue
+            }
+            if let slot = slot(offset), !slot.pointee.isSettled { return offset }
+            offset += 1
+        }
+        return nil
+    }
+
+    /// Whether all of a chunk is settled.
+    func isClean(_ number: UInt64) -> Bool {
+        if (number + 1) << Window.chunkBits <= settledBelow { return true }
+        guard number >= firstChunk else { return false }
+        let index = head + Int(truncatingIfNeeded: number &- firstChunk)
+        return index < chunks.count && chunks[index].settled == UInt16(Window.chunkSlots)
+    }
+
+    /// Makes an unsettled message what a checkpoint says; a settled one stays settled.
+    func restore(_ offset: Offset, _ kept: Slot) {
+        precondition(!kept.isSettled, "use settle")
+        guard let slot = slot(offset), !slot.pointee.isSettled else { return }
+        slot.pointee = kept
+    }
+
+    func takeCleaned() -> [UInt64] {
+        defer { cleaned.removeAll(keepingCapacity: true) }
+        return cleaned
+    }
+
+    func takeCooled() -> [UInt64] {
+        defer { cooled.removeAll(keepingCapacity: true) }
+        return cooled
+    }
+
+    /// Bytes of memory that the chunks take, about.
+    var memoryBytes: Int {
+        chunks[head...].reduce(chunks.count * MemoryLayout<Chunk>.stride) { $0 + $1.memoryBytes }
+    }
+
+    /// Counts that must agree with what is there; nil when they do.
+    func inconsistency() -> String? {
+        for index in chunks.indices[head...] {
+            let number = firstChunk + UInt64(index - head)
+            if let text = chunks[index].inconsistency() { return "chunk \(number): \(text)" }
+        }
+        if settledBelow < end, isSettled(settledBelow), slot(settledBelow)?.pointee.isSettled ?? true
+        {
+            return "settledBelow \(settledBelow) is settled itself"
+        }
+        return nil
+    }
+}
