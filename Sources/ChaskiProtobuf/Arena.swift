@@ -11,7 +11,7 @@ import CProtobufC
 /// Memory of one decoding or encoding: handed out by moving a cursor, given back all at once.
 ///
 /// Its bookkeeping lies at the head of the first block, so that a small message costs one `malloc`.
-/// Blocks double up to 256 KiB; their sum never passes the budget.
+/// Blocks double up to 64 KiB (larger ones cost `malloc` a mapping); their sum never passes the budget.
 struct Arena {
     struct State {
         var cursor: UnsafeMutableRawPointer
@@ -26,7 +26,7 @@ struct Arena {
     }
 
     static let alignment = 8
-    static let largestBlock = 256 << 10
+    static let largestBlock = 64 << 10
 
     let state: UnsafeMutablePointer<State>
 

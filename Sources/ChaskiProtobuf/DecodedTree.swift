@@ -1,6 +1,7 @@
 import CProtobufC
 
-/// A message as protobuf-c unpacked it, in an arena of its own; for the runtime.
+/// A C message filled from the wire, in an arena of its own; for the runtime. Its text and bytes
+/// point into the input.
 @usableFromInline
 struct DecodedTree {
     private let arena: Arena
@@ -8,20 +9,27 @@ struct DecodedTree {
     /// Bytes of the budget that the Swift value may take.
     @usableFromInline let budget: Int
 
-    private init(_ arena: Arena, _ root: UnsafeRawPointer) {
-        self.arena = arena
-        self.root = root
-        budget = arena.remainingBudget
-    }
-
-    /// Scans `span`, normalises it if it needs that, and unpacks it. Whoever opens a tree closes it.
+    /// Unpacks `buffer`, which must stay until the tree is closed. Whoever opens a tree closes it.
     @usableFromInline
     @inline(never)
     static func open(
-        _ span: RawSpan, schema: MessageSchema, options: DecodingOptions
+        _ buffer: UnsafeRawBufferPointer, schema: MessageSchema, options: DecodingOptions
     ) throws(DecodingError) -> DecodedTree {
-        try span.withUnsafeBytes { buffer throws(DecodingError) in
-            try unpack(buffer, schema, options)
+        guard buffer.count <= WireFormat.maximumLength,
+            let arena = Arena(
+                firstBlock: firstBlock(buffer.count, schema), budget: options.memoryBudget)
+        else {
+            throw DecodingError(.overMemoryBudget, field: schema.name)
+        }
+        // An empty buffer may have no address; nothing is read from the one that stands in.
+        let base = buffer.baseAddress ?? UnsafeRawPointer(arena.state)
+        do throws(DecodingError) {
+            let root = try WireUnpacker.unpack(
+                base, buffer.count, schema: schema, options: options, into: arena.state)
+            return DecodedTree(arena: arena, root: root, budget: arena.remainingBudget)
+        } catch {
+            arena.close()
+            throw error
         }
     }
 
@@ -32,60 +40,10 @@ struct DecodedTree {
         arena.close()
     }
 
-    private static func unpack(
-        _ buffer: UnsafeRawBufferPointer, _ schema: MessageSchema, _ options: DecodingOptions
-    ) throws(DecodingError) -> DecodedTree {
-        guard let base = buffer.baseAddress, buffer.count > 0 else {
-            return try unpackEmpty(schema, options)
-        }
-        let finding = try WireScan.scan(base, buffer.count, schema: schema, options: options)
-        guard finding.needsNormalising else {
-            return try unpack(base, buffer.count, finding.memoryEstimate, schema, options)
-        }
-        guard buffer.count < options.memoryBudget / 4 else {
-            throw DecodingError(.overMemoryBudget, field: schema.name)
-        }
-        let normal = try WireNormalizer.normalized(buffer, schema: schema, options: options)
-        return try normal.span.bytes.withUnsafeBytes { copy throws(DecodingError) in
-            guard let base = copy.baseAddress, copy.count > 0 else {
-                return try unpackEmpty(schema, options)
-            }
-            return try unpack(base, copy.count, finding.memoryEstimate, schema, options)
-        }
-    }
-
-    private static func unpack(
-        _ base: UnsafeRawPointer, _ count: Int, _ estimate: Int, _ schema: MessageSchema,
-        _ options: DecodingOptions
-    ) throws(DecodingError) -> DecodedTree {
-        let first = min(estimate, Arena.largestBlock)
-        guard let arena = Arena(firstBlock: first, budget: options.memoryBudget) else {
-            throw DecodingError(.overMemoryBudget, field: schema.name)
-        }
-        let bytes = base.assumingMemoryBound(to: UInt8.self)
-        guard
-            let root = protobuf_c_message_unpack(
-                schema.descriptor, arena.allocator, count, bytes)
-        else {
-            defer { arena.close() }
-            let code: DecodingError.Code = arena.isExhausted ? .overMemoryBudget : .malformed
-            throw DecodingError(code, field: schema.name)
-        }
-        return DecodedTree(arena, UnsafeRawPointer(root))
-    }
-
-    private static func unpackEmpty(
-        _ schema: MessageSchema, _ options: DecodingOptions
-    ) throws(DecodingError) -> DecodedTree {
-        let size = schema.descriptor.pointee.sizeof_message
-        guard let arena = Arena(firstBlock: size + 64, budget: options.memoryBudget) else {
-            throw DecodingError(.overMemoryBudget, field: schema.name)
-        }
-        guard let root = Arena.allocate(arena.state, size) else {
-            arena.close()
-            throw DecodingError(.overMemoryBudget, field: schema.name)
-        }
-        protobuf_c_message_init(schema.descriptor, root)
-        return DecodedTree(arena, UnsafeRawPointer(root))
+    /// Bytes that are likely to hold the whole tree: the message and, as text stays where it is,
+    /// something for what it holds.
+    private static func firstBlock(_ count: Int, _ schema: MessageSchema) -> Int {
+        let guess = min(max(count &* 2, 64), 16 << 10)
+        return schema.descriptor.pointee.sizeof_message &+ guess
     }
 }

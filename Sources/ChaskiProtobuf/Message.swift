@@ -43,11 +43,14 @@ extension Message {
     public init(
         serializedSpan span: RawSpan, options: DecodingOptions = DecodingOptions()
     ) throws(DecodingError) {
-        self.init()
-        let tree = try DecodedTree.open(span, schema: Self._schema, options: options)
-        defer { tree.close() }
-        var reader = MessageReader(budget: tree.budget)
-        try _unpack(tree.root, &reader)
+        self = try span.withUnsafeBytes { buffer throws(DecodingError) in
+            let tree = try DecodedTree.open(buffer, schema: Self._schema, options: options)
+            defer { tree.close() }
+            var message = Self()
+            var reader = MessageReader(budget: tree.budget)
+            try message._unpack(tree.root, &reader)
+            return message
+        }
     }
 
     /// The message in the wire format.

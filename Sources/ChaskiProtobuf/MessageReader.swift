@@ -228,14 +228,8 @@ public struct MessageReader {
             let field = fields[index]
             let payload = UnsafeRawBufferPointer(start: field.data, count: field.len)
             try charge(field.len &* 2 &+ 10, type)
-            if field.tag == WireFormat.wrapperNumber, let base = payload.baseAddress,
-                let length = Varint.read(base, 0, payload.count)
-            {
-                unknown.append(raw: UnsafeRawBufferPointer(rebasing: payload[length.next...]))
-            } else {
-                let tag = UInt64(field.tag) << 3 | UInt64(field.wire_type.rawValue)
-                unknown.append(tag: tag, payload: payload)
-            }
+            let tag = UInt64(field.tag) << 3 | UInt64(field.wire_type.rawValue)
+            unknown.append(tag: tag, payload: payload)
         }
     }
 }

@@ -32,6 +32,11 @@ public final class MessageSchema: Sendable {
         self.children = children
         let size = self.descriptor.pointee.sizeof_message
         precondition(size >= MemoryLayout<ProtobufCMessage>.size, "no message descriptor")
+        for index in 0..<Int(self.descriptor.pointee.n_fields) {
+            let field = self.descriptor.pointee.fields[index]
+            precondition(field.type != PROTOBUF_C_TYPE_STRING, "text that C ends at NUL")
+            precondition(field.label != PROTOBUF_C_LABEL_REQUIRED, "a field not lowered")
+        }
     }
 
     /// The descriptor of an initialised C message: its first member.

@@ -22,12 +22,7 @@ public struct UnknownFields: Hashable, Sendable {
         storage.removeAll()
     }
 
-    /// Adds records that are known to be well formed.
-    mutating func append(raw: UnsafeRawBufferPointer) {
-        storage.append(contentsOf: raw)
-    }
-
-    /// Adds one record from its tag and the bytes that follow it.
+    /// Adds records: the first one's tag and the bytes that follow it.
     mutating func append(tag: UInt64, payload: UnsafeRawBufferPointer) {
         Varint.append(tag, to: &storage)
         storage.append(contentsOf: payload)

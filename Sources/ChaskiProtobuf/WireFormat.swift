@@ -10,16 +10,12 @@ enum WireType {
     static let fixed32: UInt32 = 5
 }
 
-/// Facts about records on the wire that the scan and the normaliser share.
+/// Facts about records on the wire.
 enum WireFormat {
     /// Bytes of the longest tag: 32 bits in base 128.
     static let maximumTagBytes = 5
     /// The largest length that protobuf-c takes.
     static let maximumLength = Int(Int32.max)
-    /// A field number past the largest that a .proto file may give (2^29 - 1). protobuf-c keeps it
-    /// as an unknown field: so records that it would refuse travel through it, wrapped.
-    static let wrapperNumber: UInt32 = (1 << 29) + 1
-
     /// Why a record cannot be read.
     struct Failure: Error {
         var code: DecodingError.Code
@@ -53,20 +49,40 @@ enum WireFormat {
         field.pointee.name.pointee == CChar(UInt8(ascii: "g"))
     }
 
-    /// The index of field `number`; -1 if the message has none.
+    /// True for a member of a oneof.
+    @inline(__always)
+    static func isOneofMember(_ field: UnsafePointer<ProtobufCFieldDescriptor>) -> Bool {
+        field.pointee.flags & UInt32(PROTOBUF_C_FIELD_FLAG_ONEOF.rawValue) != 0
+    }
+
+    /// Bytes of one element of a repeated field of `type` in C.
+    @inline(__always)
+    static func elementSize(_ type: ProtobufCType) -> Int {
+        switch type {
+        case PROTOBUF_C_TYPE_INT64, PROTOBUF_C_TYPE_SINT64, PROTOBUF_C_TYPE_SFIXED64,
+            PROTOBUF_C_TYPE_UINT64, PROTOBUF_C_TYPE_FIXED64, PROTOBUF_C_TYPE_DOUBLE,
+            PROTOBUF_C_TYPE_MESSAGE:
+            8
+        case PROTOBUF_C_TYPE_BYTES:
+            MemoryLayout<ProtobufCBinaryData>.stride
+        default:
+            4
+        }
+    }
+
+    /// The index of field `number`; nil if the message has none.
     static func index(
-        of number: UInt32, in descriptor: UnsafePointer<ProtobufCMessageDescriptor>
-    ) -> Int {
-        guard let fields = descriptor.pointee.fields else { return -1 }
+        of number: UInt32, in fields: UnsafePointer<ProtobufCFieldDescriptor>, _ count: Int
+    ) -> Int? {
         var low = 0
-        var high = Int(descriptor.pointee.n_fields)
+        var high = count
         while low < high {
             let middle = (low &+ high) >> 1
             let id = fields[middle].id
             if id == number { return middle }
             if id < number { low = middle &+ 1 } else { high = middle }
         }
-        return -1
+        return nil
     }
 
     /// Where the value of a record ends whose tag ends at `offset`.

@@ -158,15 +158,16 @@ import Testing
     }
 
     @Test func unknownFieldsAreBounded() {
-        let bytes = Wire.repeated([0x78, 0x00], 150_000)
+        // Apart from each other, so that they cannot share an entry.
+        let bytes = Wire.repeated([0x78, 0x00, 0x08, 0x01], 150_000)
         let options = DecodingOptions(memoryBudget: 1 << 20)
         #expect(error(Chaski_V1_Status.self, bytes, options)?.code == .overMemoryBudget)
     }
 
     @Test func budgetCoversTextOfTheResult() {
         let bytes = Wire.text(3, String(repeating: "x", count: 100_000))
-        #expect(error(Chaski_V1_Status.self, bytes, .init(memoryBudget: 250_000)) == nil)
-        let failure = error(Chaski_V1_Status.self, bytes, .init(memoryBudget: 150_000))
+        #expect(error(Chaski_V1_Status.self, bytes, .init(memoryBudget: 150_000)) == nil)
+        let failure = error(Chaski_V1_Status.self, bytes, .init(memoryBudget: 100_000))
         #expect(failure?.code == .overMemoryBudget)
     }
 

@@ -2,8 +2,8 @@ import ChaskiMessages
 import ChaskiProtobuf
 import Testing
 
-/// What protobuf-c alone gets wrong.
-@Suite struct NormalizingTests {
+/// What protobuf_c_message_unpack gets wrong.
+@Suite struct WireUnpackerTests {
     @Test func piecesOfASubmessageMerge() throws {
         let one = Wire.bytes(2, Wire.number(1, 5) + Wire.text(2, "busy") + Wire.number(50, 1))
         let two = Wire.bytes(2, Wire.text(3, "later") + Wire.number(51, 2))
