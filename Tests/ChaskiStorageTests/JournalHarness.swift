@@ -102,7 +102,9 @@ struct Opened {
             let batches = try read(topic, from: next, maximumBytes: 2_000)
             guard let last = batches.last else { return all }
             all += batches
-            next = last.baseOffset + Offset(last.count)
+            let end = last.baseOffset + Offset(last.count)
+            precondition(end > next, "a read goes on")
+            next = end
         }
     }
 

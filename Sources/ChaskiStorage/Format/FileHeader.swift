@@ -71,7 +71,8 @@ package struct FileHeader: Hashable, Sendable {
         clockOffset = i64(120)
         lastTime = Now(clock: i64(128), wall: i64(136))
         // What a sound writer never wrote is damage even when its checksum fits.
-        guard file > 0, previous.file < file, replayFrom.file > 0, replayFrom.file <= file,
+        guard file > 0, file < Layout.countBound, sequence < Layout.countBound,
+            previous.file < file, replayFrom.file > 0, replayFrom.file <= file,
             attestedEnd >= UInt64(Self.size), attestedEnd <= fileBytes, fileBytes < 1 << 32
         else { return nil }
     }

@@ -56,7 +56,8 @@ package struct GroupHeader: Hashable, Sendable {
         endsCheckpoint = u64(104)
         guard self.place == place, place.position <= fileBytes,
             UInt64(length) <= fileBytes - place.position,
-            length % UInt32(Layout.block) == 0, sequence > 0,
+            length > 0, length % UInt32(Layout.block) == 0,
+            sequence > 0, sequence < Layout.countBound,
             entryCount <= (length / UInt32(Layout.entryRow)), bodiesStart <= Int(length),
             replayFrom.file > 0, replayFrom.file <= place.file
         else { return nil }
@@ -133,6 +134,9 @@ struct EntryRow: Hashable, Sendable {
         self.length = length
         self.checksum = checksum
     }
+
+    /// Whether a sound writer could have written it: a batch has offsets, and they do not overflow.
+    var isPossible: Bool { kind != .batch || (count > 0 && baseOffset < Layout.countBound) }
 
     init(_ entry: JournalEntry, checksum: UInt32) {
         precondition(entry.body.count < 1 << 32, "a body fits its length field")

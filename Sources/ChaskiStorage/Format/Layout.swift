@@ -4,6 +4,8 @@ package enum Layout {
     package static let block = 4096
     /// The format that this code writes, and the newest that it reads.
     package static let version: UInt16 = 1
+    /// File ids and group numbers in a file lie below this, so that counting on cannot overflow.
+    static let countBound: UInt64 = 1 << 62
     /// Bytes of one row of a group's entry table.
     static let entryRow = 32
     /// Bytes of a group's header, the entry table excluded.

@@ -6,6 +6,7 @@ enum Sidecar {
     /// "CHASKIX1", read as a little-endian integer.
     private static let magic: UInt64 = 0x3158_494b_5341_4843
     static let headerSize = 64
+    static let topicRow = 40
     static let row = 32
 
     /// Topics and batches that a sidecar may hold; a file with more is read instead.
@@ -26,13 +27,15 @@ enum Sidecar {
 
     static func encode(_ index: FileIndex, salt: UInt32) -> [UInt8] {
         var bytes = [UInt8](repeating: 0, count: headerSize)
-        bytes.reserveCapacity(headerSize + row * (index.topics.count + index.locations.count))
+        bytes.reserveCapacity(
+            headerSize + topicRow * index.topics.count + row * index.locations.count)
         for topic in index.topics {
             bytes.append(littleEndian: topic.topic.rawValue)
             bytes.append(littleEndian: topic.first)
             bytes.append(littleEndian: topic.end)
             bytes.append(littleEndian: UInt32(topic.start))
             bytes.append(littleEndian: UInt32(topic.count))
+            bytes.append(littleEndian: topic.bytes)
         }
         let tableEnd = bytes.count
         for location in index.locations {
@@ -64,7 +67,7 @@ enum Sidecar {
             let start = try? handle.read(at: 0, count: Layout.block),
             let counts = counts(start[...], file: file)
         else { return nil }
-        let tableEnd = headerSize + row * Int(counts.topics)
+        let tableEnd = headerSize + topicRow * Int(counts.topics)
         let whole = tableEnd + row * Int(counts.locations)
         let wanted = withLocations ? whole : tableEnd
         var bytes = start
@@ -110,19 +113,20 @@ enum Sidecar {
         topics.reserveCapacity(Int(counts.topics))
         var next: UInt64 = 0
         for index in 0..<Int(counts.topics) {
-            let at = headerSize + index * row
+            let at = headerSize + index * topicRow
             guard let topic = bytes.littleEndian(UInt64.self, at: at),
                 let first = bytes.littleEndian(UInt64.self, at: at + 8),
                 let end = bytes.littleEndian(UInt64.self, at: at + 16),
                 let start = bytes.littleEndian(UInt32.self, at: at + 24),
                 let count = bytes.littleEndian(UInt32.self, at: at + 28),
+                let stored = bytes.littleEndian(UInt64.self, at: at + 32),
                 UInt64(start) == next, first <= end
             else { return nil }
             next += UInt64(count)
             topics.append(
                 TopicRun(
-                    topic: TopicID(rawValue: topic), first: first, end: end, start: Int(start),
-                    count: Int(count)))
+                    topic: TopicID(rawValue: topic), first: first, end: end, bytes: stored,
+                    start: Int(start), count: Int(count)))
         }
         return next == UInt64(counts.locations) ? topics : nil
     }
@@ -131,6 +135,7 @@ enum Sidecar {
         var locations: [BatchLocation] = []
         locations.reserveCapacity(bytes.count / row)
         for topic in topics {
+            var least: Offset = 0
             for index in topic.start..<(topic.start + topic.count) {
                 let at = index * row
                 guard let baseOffset = bytes.littleEndian(UInt64.self, at: at),
@@ -138,8 +143,10 @@ enum Sidecar {
                     let count = bytes.littleEndian(UInt32.self, at: at + 16),
                     let length = bytes.littleEndian(UInt32.self, at: at + 20),
                     let checksum = bytes.littleEndian(UInt32.self, at: at + 24),
-                    position < 1 << 32
+                    position < 1 << 32, count > 0, baseOffset >= least,
+                    baseOffset < Layout.countBound
                 else { return [] }
+                least = baseOffset + Offset(count)
                 locations.append(
                     BatchLocation(
                         topic: topic.topic, baseOffset: baseOffset, count: count, length: length,

@@ -6,6 +6,8 @@ package struct TopicRun: Hashable, Sendable {
     /// First offset and the offset after the last.
     package var first: Offset
     package var end: Offset
+    /// Bytes of its batches' bodies.
+    package var bytes: UInt64 = 0
     /// Its rows in `FileIndex.locations`.
     var start: Int
     var count: Int
@@ -47,10 +49,12 @@ package struct FileIndex: Hashable, Sendable {
             {
                 locations.removeLast()
                 topics[last].count -= 1
+                topics[last].bytes -= UInt64(previous.length)
             }
             if topics[last].count == 0 { topics[last].first = location.baseOffset }
             locations.append(location)
             topics[last].count += 1
+            topics[last].bytes += UInt64(location.length)
             topics[last].end = location.endOffset
         }
         self.topics = topics

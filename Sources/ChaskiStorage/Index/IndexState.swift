@@ -45,14 +45,11 @@ struct IndexState {
         precondition(files.last.map { $0.id < index.file } ?? true, "files come in order")
         var memory: [TopicID: [BatchLocation]] = [:]
         for run in index.topics {
-            var bytes: UInt64 = 0
-            if !index.locations.isEmpty {
-                let rows = index.locations[run.start..<(run.start + run.count)]
-                for row in rows { bytes &+= UInt64(row.length) }
-                if inMemory { memory[run.topic] = Array(rows) }
+            if inMemory {
+                memory[run.topic] = Array(index.locations[run.start..<(run.start + run.count)])
             }
             topics[run.topic, default: TopicState()].extend(
-                file: index.file, first: run.first, end: run.end, bytes: bytes)
+                file: index.file, first: run.first, end: run.end, bytes: run.bytes)
         }
         files.append(
             FileEntry(

@@ -180,7 +180,7 @@ struct JournalWriter: Sendable {
             let row = EntryRow(entry, checksum: checksum)
             row.write(to: &buffer, at: Layout.groupHeader + index * Layout.entryRow)
             if entry.kind == .batch {
-                precondition(entry.count > 0, "a batch occupies at least one offset")
+                precondition(row.isPossible, "a batch occupies at least one offset")
                 locations.append(
                     BatchLocation(
                         topic: entry.topic, baseOffset: entry.baseOffset, count: entry.count,

@@ -42,7 +42,8 @@ struct SpareFiles: Sendable {
 
     /// A name that no file bears.
     mutating func newName() -> String {
-        defer { nextSerial += 1 }
+        // It wraps only where somebody made a file of the last name; then creation fails.
+        defer { nextSerial &+= 1 }
         return JournalName.spare(named: nextSerial)
     }
 

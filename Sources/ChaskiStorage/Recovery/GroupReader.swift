@@ -58,7 +58,7 @@ struct GroupReader {
         var left = UInt64(header.length) - UInt64(header.bodiesStart)
         for index in 0..<Int(header.entryCount) {
             guard let row = EntryRow(checked, at: Layout.groupHeader + index * Layout.entryRow),
-                UInt64(row.length) <= left, row.kind != .batch || row.count > 0
+                UInt64(row.length) <= left, row.isPossible
             else { return nil }
             left -= UInt64(row.length)
             rows.append(row)

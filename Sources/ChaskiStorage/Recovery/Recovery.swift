@@ -63,7 +63,12 @@ struct Recovery {
             indexes.append(try older(header, survey))
         }
         for index in replay.indexes {
-            indexes.append((index, survey.sidecars.contains(index.file)))
+            let sidecar =
+                survey.sidecars.contains(index.file)
+                ? Sidecar.read(
+                    index.file, salt: replay.tail.newest.salt, withLocations: false,
+                    from: fileSystem) : nil
+            indexes.append((index, sidecar?.end == index.end))
         }
     }
 

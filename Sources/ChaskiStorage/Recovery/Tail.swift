@@ -12,7 +12,10 @@ struct Tail {
     var isCut = false
     /// The newest file holds no group but what was durable before it got its name, so that a new
     /// file may take its place.
-    var isUnused: Bool { end.position <= newest.attestedEnd }
+    var isUnused: Bool {
+        end.position <= newest.attestedEnd
+            && last.map { $0.header.place.position == UInt64(FileHeader.size) } ?? true
+    }
 
     /// Reads the newest file to its end. A group that is not sound ends it, unless something sound
     /// stands behind it, or it was durable before: then it is damage.
