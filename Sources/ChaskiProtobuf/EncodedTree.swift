@@ -6,17 +6,19 @@ struct EncodedTree {
     private let arena: Arena
     @usableFromInline let root: UnsafeMutableRawPointer
 
-    /// Bytes of the first block: enough for a small message with its strings.
-    private static let firstBlock = 960
+    /// Results of at most so many bytes are packed within the arena and copied; for larger ones the
+    /// exact size is computed first.
+    private static let largestScratch = 8 << 10
+    private static let blockBytes = 4 << 10
 
-    /// An empty message of `schema`. Whoever opens a tree closes it.
+    /// An empty message of `schema` in an arena that begins in `memory`, which must stay until the
+    /// tree is closed. Whoever opens a tree closes it.
     @usableFromInline
     @inline(never)
-    static func open(_ schema: MessageSchema) -> EncodedTree {
-        let size = schema.descriptor.pointee.sizeof_message
-        guard let arena = Arena(firstBlock: size + firstBlock, budget: .max) else {
-            fatalError("out of memory")
-        }
+    static func open(
+        _ schema: MessageSchema, in memory: UnsafeMutableRawBufferPointer
+    ) -> EncodedTree {
+        let arena = Arena(in: memory, blockBytes: blockBytes, budget: .max)
         let root = MessageWriter(arena.state, EncodingOptions()).empty(schema)
         return EncodedTree(arena: arena, root: root)
     }
@@ -39,6 +41,13 @@ struct EncodedTree {
     @inline(never)
     func serialized(_ schema: MessageSchema) throws(EncodingError) -> [UInt8] {
         let message = UnsafeRawPointer(root).assumingMemoryBound(to: ProtobufCMessage.self)
+        let bound = arena.state.pointee.packedBound
+        if bound <= Self.largestScratch, let scratch = Arena.allocate(arena.state, bound) {
+            let output = scratch.assumingMemoryBound(to: UInt8.self)
+            let count = protobuf_c_message_pack(message, output)
+            precondition(count <= bound, "a message is larger than its bound")
+            return [UInt8](UnsafeBufferPointer(start: output, count: count))
+        }
         let size = protobuf_c_message_get_packed_size(message)
         guard size <= WireFormat.maximumLength else {
             throw EncodingError(.tooLarge, field: schema.name)

@@ -44,11 +44,22 @@ extension Message {
         serializedSpan span: RawSpan, options: DecodingOptions = DecodingOptions()
     ) throws(DecodingError) {
         self = try span.withUnsafeBytes { buffer throws(DecodingError) in
-            let tree = try DecodedTree.open(buffer, schema: Self._schema, options: options)
-            defer { tree.close() }
             var message = Self()
-            var reader = MessageReader(budget: tree.budget)
-            try message._unpack(tree.root, &reader)
+            let failure = withUnsafeTemporaryAllocation(
+                byteCount: TreeMemory.bytes, alignment: TreeMemory.alignment
+            ) { memory -> DecodingError? in
+                do throws(DecodingError) {
+                    let tree = try DecodedTree.open(
+                        buffer, in: memory, schema: Self._schema, options: options)
+                    defer { tree.close() }
+                    var reader = MessageReader(budget: tree.budget)
+                    try message._unpack(tree.root, &reader)
+                    return nil
+                } catch {
+                    return error
+                }
+            }
+            if let failure { throw failure }
             return message
         }
     }
@@ -58,11 +69,23 @@ extension Message {
     public func serializedBytes(
         options: EncodingOptions = EncodingOptions()
     ) throws(EncodingError) -> [UInt8] {
-        let tree = EncodedTree.open(Self._schema)
-        defer { tree.close() }
-        var writer = tree.writer(options)
-        try _pack(tree.root, &writer)
-        return try tree.serialized(Self._schema)
+        var bytes: [UInt8] = []
+        let failure = withUnsafeTemporaryAllocation(
+            byteCount: TreeMemory.bytes, alignment: TreeMemory.alignment
+        ) { memory -> EncodingError? in
+            do throws(EncodingError) {
+                let tree = EncodedTree.open(Self._schema, in: memory)
+                defer { tree.close() }
+                var writer = tree.writer(options)
+                try _pack(tree.root, &writer)
+                bytes = try tree.serialized(Self._schema)
+                return nil
+            } catch {
+                return error
+            }
+        }
+        if let failure { throw failure }
+        return bytes
     }
 
     /// A message made by setting fields of an empty one.
@@ -74,6 +97,14 @@ extension Message {
         try populate(&message)
         return message
     }
+}
+
+/// The stack memory in which a tree begins.
+@usableFromInline
+enum TreeMemory {
+    /// As much as Swift takes from the stack.
+    @usableFromInline static var bytes: Int { @inlinable get { 1024 } }
+    @usableFromInline static var alignment: Int { @inlinable get { 16 } }
 }
 
 /// A protobuf enum. Enums of proto3 files are open: a number without a name is

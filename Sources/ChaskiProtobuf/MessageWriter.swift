@@ -15,6 +15,16 @@ public struct MessageWriter {
         deterministic = options.deterministic
     }
 
+    /// A tag of 5 bytes and a varint of 10, or a length of 5 bytes and data that counts apart.
+    private static let largestRecord = 16
+
+    /// Notes that packing may write `count` more pieces of `bytes` bytes.
+    private func addBound(_ count: Int, of bytes: Int) {
+        let (product, overflow) = count.multipliedReportingOverflow(by: bytes)
+        let (sum, carry) = arena.pointee.packedBound.addingReportingOverflow(product)
+        arena.pointee.packedBound = overflow || carry ? .max : sum
+    }
+
     private func allocate(_ size: Int) -> UnsafeMutableRawPointer {
         guard let memory = Arena.allocate(arena, size) else { fatalError("out of memory") }
         return memory
@@ -28,6 +38,7 @@ public struct MessageWriter {
         memory.initializeMemory(as: UInt8.self, repeating: 0, count: size)
         memory.storeBytes(
             of: schema.descriptor, as: UnsafePointer<ProtobufCMessageDescriptor>.self)
+        addBound(Int(schema.descriptor.pointee.n_fields) &+ 1, of: Self.largestRecord)
         return memory
     }
 
@@ -46,6 +57,7 @@ public struct MessageWriter {
 
     private func copy(_ source: UnsafeRawBufferPointer) -> Bytes {
         let memory = allocate(source.count)
+        addBound(source.count, of: 1)
         if let base = source.baseAddress {
             memory.copyMemory(from: base, byteCount: source.count)
         }
@@ -131,11 +143,15 @@ public struct MessageWriter {
     /// Uninitialised room for `count` values, which generated code fills.
     @inlinable
     public func space<T>(_ count: Int, _ type: T.Type = T.self) -> UnsafeMutablePointer<T> {
-        raw(count &* MemoryLayout<T>.stride).bindMemory(to: T.self, capacity: count)
+        raw(count, MemoryLayout<T>.stride).bindMemory(to: T.self, capacity: count)
     }
 
+    /// Room for `count` elements of `stride` bytes, each of which is packed as a record.
     @usableFromInline
-    func raw(_ size: Int) -> UnsafeMutableRawPointer { allocate(size) }
+    func raw(_ count: Int, _ stride: Int) -> UnsafeMutableRawPointer {
+        addBound(count, of: Self.largestRecord)
+        return allocate(count &* stride)
+    }
 
     // MARK: Maps
 
