@@ -1,11 +1,7 @@
 private import CChaskiShims
 import ChaskiStorage
 
-#if canImport(Glibc)
-    private import Glibc
-#else
-    private import Musl
-#endif
+private import Glibc
 
 /// An open file descriptor, closed with its last reference. Immutable, so it may be shared.
 final class Descriptor: File, FileLock {

@@ -1,11 +1,7 @@
 private import CChaskiShims
 package import ChaskiStorage
 
-#if canImport(Glibc)
-    private import Glibc
-#else
-    private import Musl
-#endif
+private import Glibc
 
 /// One directory of the operating system.
 package final class PosixFileSystem: FileSystem {

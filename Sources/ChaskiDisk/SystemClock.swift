@@ -6,7 +6,7 @@ package import ChaskiStorage
 package struct SystemClock: Sendable {
     /// Identifies this boot; 0 where the kernel does not tell.
     package let bootID: UInt128
-    /// What `JournalRecovery` said to add to the boot clock.
+    /// What `RecoveryReport.clockOffset` said to add to the boot clock.
     package var offset: Int64
 
     package init(offset: Int64 = 0) {

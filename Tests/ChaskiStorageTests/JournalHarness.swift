@@ -80,7 +80,9 @@ struct Opened {
     }
 
     /// Reads one outcome to its end.
-    func read(_ topic: TopicID = Small.topic, from: Offset, maximumBytes: Int = 1) throws(Failure)
+    func read(
+        _ topic: TopicID = Small.topic, from: Offset, maximumBytes: Int = 1
+    ) throws(Failure)
         -> [StoredBatch]
     {
         var outcome = journal.index.read(topic, from: from, maximumBytes: maximumBytes)
@@ -95,7 +97,8 @@ struct Opened {
     }
 
     /// All batches of a topic, from its first.
-    func readAll(_ topic: TopicID = Small.topic, from: Offset = 0) throws(Failure) -> [StoredBatch] {
+    func readAll(_ topic: TopicID = Small.topic, from: Offset = 0) throws(Failure) -> [StoredBatch]
+    {
         var all: [StoredBatch] = []
         var next = from
         while true {

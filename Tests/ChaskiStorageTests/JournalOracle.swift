@@ -88,7 +88,8 @@ struct JournalOracle {
     /// Compares what a recovery found with what was promised, and settles what was in doubt.
     mutating func check(_ opened: Opened) throws {
         let found = opened.replayed.map(\.entry)
-        guard opened.replayed.allSatisfy({ $0.damage == nil }), opened.journal.recovery.damage.isEmpty
+        guard opened.replayed.allSatisfy({ $0.damage == nil }),
+            opened.journal.recovery.damage.isEmpty
         else { throw Wrong.promise("damage where none was done") }
         let all = kept + inDoubt
         if !inDoubt.isEmpty, found.count >= inDoubt.count, isSuffix(found, of: all) {
@@ -175,7 +176,9 @@ struct JournalScenario {
     }
 
     /// Opens without faults, which must succeed, and checks.
-    static func recover(_ fileSystem: any FileSystem, _ oracle: inout JournalOracle) throws -> Opened {
+    static func recover(
+        _ fileSystem: any FileSystem, _ oracle: inout JournalOracle
+    ) throws -> Opened {
         do {
             let opened = try Opened(fileSystem, configuration: configuration)
             try oracle.check(opened)

@@ -19,8 +19,9 @@ import Testing
         #expect(second.journal.recovery.epoch == 2)
         #expect(second.batches.map(\.baseOffset) == Array(0..<20))
         #expect(second.batches.allSatisfy { $0.body == Small.body($0.topic, $0.baseOffset) })
-        #expect(second.replayed.filter { $0.entry.kind == .state }.map { $0.entry.body.first }
-            == (0..<20).map { UInt8($0) })
+        #expect(
+            second.replayed.filter { $0.entry.kind == .state }.map { $0.entry.body.first }
+                == (0..<20).map { UInt8($0) })
         let read = try second.readAll()
         #expect(read.map(\.baseOffset) == Array(0..<20))
         #expect(read.allSatisfy { $0.bytes == Small.body($0.topic, $0.baseOffset) })

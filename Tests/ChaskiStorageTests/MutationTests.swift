@@ -7,7 +7,9 @@ import Testing
 /// sweeps would prove nothing.
 @Suite struct MutationTests {
     /// The first seed whose power cut is caught, if any.
-    private func caught(_ mutation: DiskMutation, faults: DiskFaults = DiskFaults()) throws -> UInt64? {
+    private func caught(
+        _ mutation: DiskMutation, faults: DiskFaults = DiskFaults()
+    ) throws -> UInt64? {
         for seed in 1...200 as ClosedRange<UInt64> {
             let disk = SimulatedFileSystem(seed: seed)
             let mutated = MutatedFileSystem(disk, mutation)

@@ -33,7 +33,8 @@ final class TemporaryDirectory {
         do {
             let opened = try Opened(try PosixFileSystem(path: directory.path))
             for offset in 0..<60 {
-                #expect(opened.commit(Small.group([Small.batch(Offset(offset), bytes: 2_000)])) != nil)
+                #expect(
+                    opened.commit(Small.group([Small.batch(Offset(offset), bytes: 2_000)])) != nil)
             }
             opened.maintain()
             #expect(try opened.readAll().map(\.baseOffset) == Array(0..<60))

@@ -50,7 +50,9 @@ import Testing
         #expect(try Opened(disk).batches.map(\.baseOffset) == [0, 1, 2])
     }
 
-    @Test("Case 3: nothing was added since the last opening; its file is replaced") func case3() throws {
+    @Test("Case 3: nothing was added since the last opening; its file is replaced") func case3()
+        throws
+    {
         let disk = try written(3)
         for round in 0..<6 {
             let opened = try Opened(disk)
@@ -61,7 +63,9 @@ import Testing
         }
     }
 
-    @Test("Case 4: a torn group header is cut", arguments: [0, 100, 150]) func case4(keep: Int) throws {
+    @Test("Case 4: a torn group header is cut", arguments: [0, 100, 150]) func case4(
+        keep: Int
+    ) throws {
         let disk = try written(3)
         let torn = [UInt8](repeating: 0, count: 4096 - keep)
         disk.overwrite(torn, at: 4096 * 3 + keep, in: log1)
@@ -95,7 +99,8 @@ import Testing
         let disk = SimulatedFileSystem(seed: 1)
         let first = try Opened(disk)
         for offset in 0..<3 as Range<Offset> {
-            first.commit(Small.group([Small.batch(offset), Small.batch(offset, topic: Small.other)]))
+            first.commit(
+                Small.group([Small.batch(offset), Small.batch(offset, topic: Small.other)]))
         }
         disk.processKill()
         disk.flipBit(3, of: 4096 * 2 + 128 + 64 + 50, in: log1)
@@ -206,7 +211,9 @@ import Testing
         #expect(try Opened(disk).journal.recovery.scannedFiles == [])
     }
 
-    @Test("Case 16: the clock goes on by the boot clock, else by the wall clock") func case16() throws {
+    @Test("Case 16: the clock goes on by the boot clock, else by the wall clock") func case16()
+        throws
+    {
         let disk = SimulatedFileSystem(seed: 1)
         let first = try Opened(disk)
         let start = Small.clock.bootNanos + first.journal.recovery.clockOffset

@@ -49,8 +49,9 @@ struct SimulatedInode {
         dirtyRange =
             dirtyRange.isEmpty
             ? touched
-            : min(dirtyRange.lowerBound, touched.lowerBound)..<max(
-                dirtyRange.upperBound, touched.upperBound)
+            : min(
+                dirtyRange.lowerBound, touched.lowerBound)..<max(
+                    dirtyRange.upperBound, touched.upperBound)
     }
 
     /// All that is dirty reaches the device.

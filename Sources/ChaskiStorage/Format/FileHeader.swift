@@ -45,7 +45,9 @@ package struct FileHeader: Hashable, Sendable {
             let version = bytes.littleEndian(UInt16.self, at: 12),
             let oldestReader = bytes.littleEndian(UInt16.self, at: 14)
         else { return .damaged }
-        if oldestReader > Layout.version { return .newer(version: version, oldestReader: oldestReader) }
+        if oldestReader > Layout.version {
+            return .newer(version: version, oldestReader: oldestReader)
+        }
         let content = bytes.prefix(size).dropFirst(12)
         guard CRC32C.checksum(content) == stored, let header = FileHeader(fields: bytes) else {
             return .damaged

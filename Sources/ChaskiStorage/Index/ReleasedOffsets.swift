@@ -16,7 +16,8 @@ struct ReleasedOffsets {
         var end = first
         while end < ranges.count, ranges[end].lowerBound <= merged.upperBound {
             merged =
-                min(merged.lowerBound, ranges[end].lowerBound)..<max(
+                min(
+                    merged.lowerBound, ranges[end].lowerBound)..<max(
                     merged.upperBound, ranges[end].upperBound)
             end += 1
         }
@@ -43,7 +44,11 @@ struct ReleasedOffsets {
         var high = ranges.count
         while low < high {
             let middle = (low + high) / 2
-            if ranges[middle].upperBound < range.upperBound { low = middle + 1 } else { high = middle }
+            if ranges[middle].upperBound < range.upperBound {
+                low = middle + 1
+            } else {
+                high = middle
+            }
         }
         guard low < ranges.count else { return false }
         return ranges[low].lowerBound <= max(range.lowerBound, below)

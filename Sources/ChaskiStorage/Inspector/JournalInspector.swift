@@ -130,7 +130,9 @@ package struct JournalInspector {
                 chain = nil
                 continue
             }
-            if group.header.sequence != sequence + 1 || chain.map({ $0 != group.header.chain }) ?? false {
+            if group.header.sequence != sequence + 1
+                || chain.map({ $0 != group.header.chain }) ?? false
+            {
                 report(.journal, place, "the group does not continue the one before it")
             }
             let mayBeTorn = end == nil && group.header.end.position > header.attestedEnd

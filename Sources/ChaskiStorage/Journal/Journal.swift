@@ -12,10 +12,13 @@ package final class Journal: Sendable {
     /// Where batches are, and what is in memory.
     package let index: JournalIndex
     private let writer: Mutex<JournalWriter>
+    /// Apart from the writer, which is locked while a sync runs.
+    private let space: Mutex<SpaceState>
 
     init(recovery: RecoveryReport, index: JournalIndex, writer: sending JournalWriter) {
         self.recovery = recovery
         self.index = index
+        space = Mutex(writer.space)
         self.writer = Mutex(writer)
     }
 
@@ -44,7 +47,12 @@ package final class Journal: Sendable {
 
     /// Writes and syncs one group. Blocking; journal thread only.
     package func commit(_ group: JournalGroup) -> CommitOutcome {
-        writer.withLock { $0.commit(group) }
+        let (outcome, state) = writer.withLock { writer in
+            let outcome = writer.commit(group)
+            return (outcome, writer.space)
+        }
+        space.withLock { $0 = state }
+        return outcome
     }
 
     /// Drops files, allocates ahead, writes sidecar indexes, and looks whether a full disk has
@@ -54,11 +62,13 @@ package final class Journal: Sendable {
     ///   - droppable: what `JournalIndex.takeDroppableFiles` gave; each is passed once.
     ///   - bootNanos: the host's boot clock; paces the attempts on a full disk.
     package func maintain(droppable: [UInt64], bootNanos: Int64) -> MaintenanceReport {
-        writer.withLock { $0.maintain(droppable: droppable, bootNanos: bootNanos) }
+        let report = writer.withLock { $0.maintain(droppable: droppable, bootNanos: bootNanos) }
+        space.withLock { $0 = report.space }
+        return report
     }
 
-    /// Whether publishing is possible, as far as disk space goes.
-    package var spaceState: SpaceState { writer.withLock { $0.space } }
+    /// Whether publishing is possible, as far as disk space goes; any thread, never blocks.
+    package var spaceState: SpaceState { space.withLock { $0 } }
 
     /// Gives the directory back; everything later fails.
     package func close() { writer.withLock { $0.close() } }

@@ -53,7 +53,8 @@ package struct JournalConfiguration: Hashable, Sendable {
         }
         guard fileBytes >= 16 << 10, fileBytes < 1 << 32, fileBytes % Layout.block == 0 else {
             return invalid(
-                "A journal file must have 16 KiB to 4 GiB, in steps of 4096 bytes, not \(fileBytes).")
+                "A journal file must have 16 KiB to 4 GiB, in steps of 4 KiB, not \(fileBytes)."
+            )
         }
         guard reserveBytes >= 0, reserveBytes <= 1 << 40, filesAhead >= 0, filesAhead <= 1024 else {
             return invalid("The journal's reserve and files ahead must be between 0 and 1 TiB.")

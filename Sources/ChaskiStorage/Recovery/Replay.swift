@@ -90,7 +90,8 @@ struct Replay {
             }
             position = group.header.end.position
         }
-        guard position == end, startSeen, next.map({ $0.chain == chain && $0.sequence == sequence }) ?? true
+        guard position == end, startSeen,
+            next.map({ $0.chain == chain && $0.sequence == sequence }) ?? true
         else {
             let place = JournalPosition(file: header.file, position: end)
             return .failure(damaged("the groups before \(place) are not those that were written"))

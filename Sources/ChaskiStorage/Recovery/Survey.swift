@@ -26,7 +26,11 @@ struct Survey {
                 case .spare(let serial):
                     nextSerial = max(nextSerial, serial == UInt64.max ? serial : serial + 1)
                     let size = try fileSystem.open(name).size()
-                    if size == spareBytes { spares.append(name) } else { uselessSpares.append(name) }
+                    if size == spareBytes {
+                        spares.append(name)
+                    } else {
+                        uselessSpares.append(name)
+                    }
                 case nil: continue
                 }
             }
@@ -47,7 +51,8 @@ struct Survey {
                 // A newer format anywhere says more than damage: look at all headers first.
                 firstDamage =
                     firstDamage
-                    ?? Failure.damagedJournal(label, "the header of \(name) is not what was written")
+                    ?? Failure.damagedJournal(
+                        label, "the header of \(name) is not what was written")
             }
         }
         if let firstDamage { throw firstDamage }
