@@ -53,7 +53,6 @@ struct LeaseTable {
     func contains(_ reference: GroupReference) -> Bool {
         let index = Int(reference.index)
         return index < groups.count && groups[index].generation == reference.generation
-            && groups[index].live > 0
     }
 
     func deadline(_ reference: GroupReference) -> Int64 { groups[Int(reference.index)].deadline }

@@ -1,0 +1,286 @@
+import ChaskiBroker
+import ChaskiModel
+
+struct Random {
+    private var state: UInt64
+
+    init(_ seed: UInt64) { state = seed &* 0x9E37_79B9_7F4A_7C15 &+ 1 }
+
+    mutating func next(_ bound: Int) -> Int {
+        state ^= state << 13
+        state ^= state >> 7
+        state ^= state << 17
+        return Int(state % UInt64(max(1, bound)))
+    }
+}
+
+/// A consumer of the workload: what it believes it holds.
+private struct Client {
+    var session: UInt128
+    var subscription: String
+    var consumer: ConsumerID?
+    /// Offset to hand-out number.
+    var held: [Offset: UInt32] = [:]
+}
+
+/// One random history with its own idea of what must hold.
+final class RandomRun {
+    let host: BrokerHost
+    private(set) var crashes = 0
+    private(set) var trace: [UInt64] = []
+    private var random: Random
+    private var topic: TopicID
+    private var clients: [Client] = []
+    private var sequences: [UInt128: UInt64] = [:]
+    private var asked: [UInt64: (verb: Verb, subscription: String, offsets: [Offset])] = [:]
+    private var acked: [String: Set<Offset>] = [:]
+    private var text: String?
+
+    init(seed: UInt64) {
+        random = Random(seed)
+        var configuration = BrokerConfiguration(seed: seed)
+        configuration.repeatChunks = random.next(4)
+        configuration.checkpointSliceBytes = 200 + random.next(4_000)
+        configuration.minimumCeilingStep = UInt64(1 + random.next(40))
+        configuration.prefetchBytes = 500 + random.next(20_000)
+        configuration.sequenceRanges = 1 + random.next(6)
+        host = BrokerHost(configuration)
+        host.maximumGroupBytes = 300 + random.next(10_000)
+        topic = host.createTopic()
+        for name in ["s", "u"] {
+            host.subscribe(
+                SubscriptionSettings(
+                    retry: RetryPolicy(
+                        minimumBackoffNanos: second, maximumBackoffNanos: 8 * second,
+                        maximumFailures: UInt32(1 + random.next(4))),
+                    leaseNanos: 3 * second, maximumUnsettled: UInt32(20 + random.next(700))),
+                name: name)
+            for number in 0..<2 {
+                clients.append(Client(session: UInt128(clients.count + number), subscription: name))
+            }
+        }
+        for index in clients.indices { clients[index].session = UInt128(index + 1) }
+    }
+
+    func problem() -> String? { text ?? host.machine.checkInvariants() }
+
+    func step() {
+        let choice = random.next(100)
+        switch choice {
+        case 0..<22: publish()
+        case 22..<30: connect()
+        case 30..<62: verdict()
+        case 62..<64: disconnect()
+        case 64..<66: close()
+        case 66..<72: host.advance(Int64(random.next(1_500)) * 1_000_000)
+        case 72..<74: host.advance(Int64(random.next(20)) * second)
+        case 74..<76: heartbeat()
+        case 76..<92:
+            host.gather()
+            if random.next(4) > 0 { host.sync() }
+        case 92..<94: refuse()
+        case 94..<96: host.machine.beginCheckpoint()
+        case 96..<98: crash()
+        default: host.settle()
+        }
+        digestReplies()
+        take()
+        trace.append(host.machine.stateDigest())
+    }
+
+    // MARK: steps
+
+    private func publish() {
+        let producer = UInt128(1 + random.next(3))
+        let base = sequences[producer] ?? 0
+        let count = 1 + random.next(30)
+        let command = host.publishCommand(
+            topic, base, count, producer: producer, bytes: random.next(60))
+        let request = host.request()
+        host.send(.publish(request, command))
+        if host.reply(request).reason == nil { sequences[producer] = base + UInt64(count) }
+    }
+
+    private func connect() {
+        let index = random.next(clients.count)
+        let claims = clients[index].held.sorted { $0.key < $1.key }.map {
+            TokenRange(
+                epoch: host.epoch - UInt32(random.next(2)), first: $0.key, count: 1,
+                handout: $0.value)
+        }
+        let limit = UInt32(1 + random.next(300))
+        let (id, held) = host.open(
+            clients[index].session, clients[index].subscription, messages: limit,
+            bytes: UInt64(50 + random.next(20_000)), claims: claims)
+        clients[index].consumer = id
+        // Deliveries that came with the opening are taken by the caller.
+        var kept: [Offset: UInt32] = [:]
+        for range in held {
+            for offset in range.first..<range.first + Offset(range.count) {
+                kept[offset] = range.handout
+            }
+        }
+        clients[index].held = kept
+    }
+
+    private func verdict() {
+        let index = random.next(clients.count)
+        guard let consumer = clients[index].consumer else { return }
+        let offsets = clients[index].held.keys.sorted().filter { _ in random.next(3) > 0 }
+        guard !offsets.isEmpty else { return }
+        let verb = [Verb.ack, .ack, .ack, .ack, .retry, .fail, .release, .extend][random.next(8)]
+        let ranges = offsets.map {
+            TokenRange(
+                epoch: host.epoch, first: $0, count: 1, handout: clients[index].held[$0] ?? 0)
+        }
+        let request = host.request()
+        asked[request.rawValue] = (verb, clients[index].subscription, offsets)
+        host.send(
+            .settle(
+                request,
+                SettleCommand(
+                    consumer: consumer, verb: verb, ranges: ranges,
+                    delayNanos: random.next(2) == 0 ? Int64(random.next(9)) * second : nil,
+                    reason: "because \(request.rawValue)")))
+        // A client may forget to ask twice, or repeat itself.
+        if verb != .extend, random.next(4) > 0 {
+            for offset in offsets { clients[index].held[offset] = nil }
+        }
+    }
+
+    private func disconnect() {
+        let index = random.next(clients.count)
+        guard let consumer = clients[index].consumer else { return }
+        host.send(.disconnected(consumer))
+        clients[index].consumer = nil
+    }
+
+    private func close() {
+        let index = random.next(clients.count)
+        guard let consumer = clients[index].consumer else { return }
+        host.send(.closeConsumer(host.request(), consumer))
+        clients[index].consumer = nil
+        clients[index].held = [:]
+    }
+
+    private func heartbeat() {
+        for client in clients where random.next(2) == 0 {
+            host.send(.heartbeat(SessionID(rawValue: client.session)))
+        }
+    }
+
+    private func refuse() {
+        guard host.gather() else { return }
+        host.refuse(Failure(.resourceExhausted, .diskFull, "no room"))
+        for producer in sequences.keys.sorted() {
+            let id = ProducerID(rawValue: producer)
+            let result = host.ask { .openProducer($0, topic: topic, id, epoch: 0) }
+            if case .success(.producerOpened(let next))? = result { sequences[producer] = next }
+        }
+    }
+
+    private func crash() {
+        crashes += 1
+        let before = host.machine.stateDigest()
+        let isFlying = host.inFlight != nil
+        let keeps = isFlying && random.next(2) == 0
+        digestReplies()
+        host.crash(keepingInFlight: keeps)
+        if !keeps, host.machine.stateDigest() != before { text = "recovery changed the state" }
+        let again = host.machine.stateDigest()
+        host.crash(fromStart: true)
+        if host.machine.stateDigest() != again { text = "replay from the start differs" }
+        host.crash()
+        for index in clients.indices { clients[index].consumer = nil }
+        for producer in sequences.keys.sorted() {
+            let id = ProducerID(rawValue: producer)
+            let result = host.ask { .openProducer($0, topic: topic, id, epoch: 0) }
+            if case .success(.producerOpened(let next))? = result { sequences[producer] = next }
+        }
+    }
+
+    // MARK: checking
+
+    /// Confirmed acks are remembered.
+    private func digestReplies() {
+        for (request, ask) in asked.sorted(by: { $0.key < $1.key }) {
+            guard let reply = host.replies[request] else { continue }
+            asked[request] = nil
+            guard ask.verb == .ack, case .success(.settled(_, let rejected)) = reply else { continue }
+            let refused = Set(rejected.map(\.offset))
+            acked[ask.subscription, default: []].formUnion(
+                ask.offsets.filter { !refused.contains($0) })
+        }
+        for (request, count) in host.replyCounts where count != 1 {
+            text = "request \(request) was answered \(count) times"
+        }
+    }
+
+    /// Deliveries reach the clients; nobody else may hold what they bring.
+    private func take() {
+        for handed in host.takeDeliveries() {
+            guard let index = clients.firstIndex(where: { $0.consumer == handed.consumer }) else {
+                continue
+            }
+            let name = clients[index].subscription
+            if acked[name]?.contains(handed.offset) == true {
+                text = "\(handed.offset) was delivered after its ack was confirmed"
+            }
+            guard case .leased(let session, let handout, _, _)? = host.state(handed.offset, name)
+            else { continue }
+            if session.rawValue == clients[index].session, handout == handed.handout {
+                clients[index].held[handed.offset] = handed.handout
+            }
+        }
+    }
+
+    /// Everybody comes back and acks everything.
+    func drain() {
+        host.settle()
+        digestReplies()
+        for _ in 0..<200 {
+            for index in clients.indices {
+                if clients[index].consumer == nil {
+                    let claims = clients[index].held.sorted { $0.key < $1.key }.map {
+                        TokenRange(
+                            epoch: host.epoch, first: $0.key, count: 1, handout: $0.value)
+                    }
+                    clients[index].consumer =
+                        host.open(
+                            clients[index].session, clients[index].subscription, claims: claims
+                        ).id
+                    take()
+                }
+                guard let consumer = clients[index].consumer else { continue }
+                host.send(.setLimit(consumer, ConsumerLimit(messages: 1_000, bytes: 1 << 30)))
+                take()
+                let ranges = clients[index].held.sorted { $0.key < $1.key }.map {
+                    TokenRange(epoch: host.epoch, first: $0.key, count: 1, handout: $0.value)
+                }
+                if !ranges.isEmpty {
+                    let request = host.request()
+                    asked[request.rawValue] = (
+                        .ack, clients[index].subscription, ranges.map(\.first)
+                    )
+                    host.send(
+                        .settle(
+                            request,
+                            SettleCommand(consumer: consumer, verb: .ack, ranges: ranges)))
+                }
+                clients[index].held = [:]
+            }
+            host.settle()
+            digestReplies()
+            take()
+            host.advance(second)
+            take()
+        }
+    }
+
+    /// Subscriptions that are not drained.
+    func leftOver() -> [String] {
+        host.machine.subscriptions().filter { $0.backlog > 0 }.map {
+            "\($0.name): \($0.backlog) of \($0.cursor), leased \($0.leased), retry \($0.waitingRetry), again \($0.pendingAgain), resume \($0.awaitingResume), ceiling \($0.handoutCeiling), blocked \(String(describing: $0.blockedBy))"
+        }
+    }
+}
