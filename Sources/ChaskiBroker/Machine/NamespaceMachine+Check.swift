@@ -15,7 +15,7 @@ extension NamespaceMachine {
         }
         let producers = directory.topics.values.reduce(0) { $0 + $1.producers.count }
         if producers != ages.count { return "\(producers) producers, counted \(ages.count)" }
-        let queued = tail.publishes.reduce(0) { $0 + ($1.publish?.batch.count ?? 0) }
+        let queued = tail.publishes.reduce(0) { $0 + ($1.publish?.bytes ?? 0) }
         if queued != tail.queuedBytes { return "\(queued) bytes queued, counted \(tail.queuedBytes)" }
         for (consumer, holder) in sessions.consumers where holder.consumer != consumer {
             return "consumer \(consumer.rawValue) is not its holder's"

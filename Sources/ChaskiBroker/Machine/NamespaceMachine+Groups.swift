@@ -128,10 +128,11 @@ extension NamespaceMachine {
             tail.publishes.removeFirst()
             flight.items.append(item)
             switch item.work {
-            case .publish(let work):
-                tail.queuedBytes -= work.batch.count
+            case .publish:
+                guard let (work, batch) = item.takeBatch() else { continue }
+                tail.queuedBytes -= work.bytes
                 added += makeRoomForProducer(work, added, &flight, &entries, &bytes)
-                gather(item, work, flight.time, &next, &entries, &bytes)
+                gather(item, work, batch, flight.time, &next, &entries, &bytes)
             case .advance(let advance):
                 item.entries = [.producerAdvanced(advance)]
                 entries.append(item.entries[0], &bytes)
@@ -142,8 +143,8 @@ extension NamespaceMachine {
     }
 
     private func gather(
-        _ item: TailItem, _ work: PublishWork, _ time: Now, _ next: inout [TopicID: Offset],
-        _ entries: inout [JournalEntry], _ bytes: inout Int
+        _ item: TailItem, _ work: PublishWork, _ batch: consuming Bytes, _ time: Now,
+        _ next: inout [TopicID: Offset], _ entries: inout [JournalEntry], _ bytes: inout Int
     ) {
         guard let topic = directory.topics[work.topic] else {
             preconditionFailure("publishes to a deleted topic are dropped with it")
@@ -151,7 +152,7 @@ extension NamespaceMachine {
         let base = next[work.topic] ?? topic.nextOffset
         next[work.topic] = base + Offset(work.count)
         let appendTime = max(time.wall, topic.lastAppendNanos)
-        var body = work.batch
+        var body = consume batch
         body.setBrokerHeader(baseOffset: base, appendTime: appendTime)
         let published = Published(
             topic: work.topic, producer: work.producer, epoch: work.epoch,

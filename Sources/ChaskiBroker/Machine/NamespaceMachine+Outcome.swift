@@ -54,7 +54,7 @@ extension NamespaceMachine {
     private func appended(_ stored: StoredBatch, _ item: TailItem) {
         guard let topic = directory.topics[stored.topic], let work = item.publish else { return }
         append(stored.baseOffset, stored.count, stored.bytes.count, to: topic)
-        topic.queuedBytes -= min(topic.queuedBytes, UInt64(work.batch.count))
+        topic.queuedBytes -= min(topic.queuedBytes, UInt64(work.bytes))
         if let producer = topic.producers[work.producer] {
             if producer.pending.first === item {
                 producer.pending.removeFirst()
@@ -110,7 +110,7 @@ extension NamespaceMachine {
                 tail.publishes.append(item)
                 continue
             }
-            tail.queuedBytes -= work.batch.count
+            tail.queuedBytes -= work.bytes
             fail(item, work, failure, &effects)
         }
     }

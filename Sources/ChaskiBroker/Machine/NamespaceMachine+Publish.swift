@@ -55,7 +55,8 @@ extension NamespaceMachine {
         }
         let work = PublishWork(
             topic: topic.id, producer: command.producer, epoch: command.producerEpoch,
-            baseSequence: command.baseSequence, count: command.count, batch: command.batch)
+            baseSequence: command.baseSequence, count: command.count, batch: command.batch,
+            bytes: command.batch.count)
         let item = TailItem(.publish(work), .published, [request])
         state.pending.append(item)
         state.tailEpoch = command.producerEpoch
@@ -200,7 +201,7 @@ extension NamespaceMachine {
         for item in queued {
             switch item.work {
             case .publish(let work) where match(work.topic):
-                tail.queuedBytes -= work.batch.count
+                tail.queuedBytes -= work.bytes
                 fail(item, work, failure, &effects)
             case .advance(let advance) where match(advance.topic):
                 directory.topics[advance.topic]?.producers[advance.producer]?.pendingAdvances -= 1
@@ -216,7 +217,7 @@ extension NamespaceMachine {
     ) {
         for request in item.requests { effects.append(.reply(request, .failure(failure))) }
         guard let topic = directory.topics[work.topic] else { return }
-        topic.queuedBytes -= min(topic.queuedBytes, UInt64(work.batch.count))
+        topic.queuedBytes -= min(topic.queuedBytes, UInt64(work.bytes))
         guard let state = topic.producers[work.producer] else { return }
         state.pending.removeAll { $0 === item }
         state.tailNext = min(state.tailNext, max(state.next, work.baseSequence))

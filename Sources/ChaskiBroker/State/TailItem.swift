@@ -7,7 +7,10 @@ struct PublishWork {
     var epoch: UInt32
     var baseSequence: UInt64
     var count: UInt32
+    /// Empty once it is in a group.
     var batch: Bytes
+    /// Length of the batch.
+    var bytes: Int
 }
 
 /// What is to be written for an item of the tail.
@@ -54,10 +57,20 @@ final class TailItem {
         if case .publish(let work) = work { work } else { nil }
     }
 
+    /// Takes the batch out, so that the broker header is written in place where nobody shares it.
+    func takeBatch() -> (work: PublishWork, batch: Bytes)? {
+        guard case .publish(var taken) = work else { return nil }
+        work = .barrier
+        let batch = taken.batch
+        taken.batch = []
+        work = .publish(taken)
+        return (taken, batch)
+    }
+
     /// Bytes that it keeps waiting, about.
     var bytes: Int {
         switch work {
-        case .publish(let work): work.batch.count
+        case .publish(let work): work.bytes
         case .entry(.settled(let settled)): 64 + 16 * settled.ranges.count
         default: 128
         }
