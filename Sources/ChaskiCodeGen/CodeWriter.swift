@@ -3,10 +3,43 @@ struct CodeWriter {
     private(set) var text = ""
     private var depth = 0
 
-    /// One line; an empty one for none.
+    /// The longest line, where one can be broken.
+    private static let columns = 100
+
+    /// One line; an empty one for none. A long one is broken behind an opening parenthesis.
     mutating func line(_ line: String = "") {
-        if !line.isEmpty { text += String(repeating: "    ", count: depth) + line }
-        text += "\n"
+        guard !line.isEmpty else {
+            text += "\n"
+            return
+        }
+        let indent = String(repeating: "    ", count: depth)
+        guard indent.utf8.count + line.utf8.count > Self.columns, let broken = Self.broken(line)
+        else {
+            text += indent + line + "\n"
+            return
+        }
+        text += indent + broken.head + "\n"
+        indented { $0.line(broken.tail) }
+    }
+
+    /// `line` broken behind the first parenthesis that holds something, outside of text and of the
+    /// condition words that want their operand on the same line.
+    private static func broken(_ line: String) -> (head: String, tail: String)? {
+        guard !line.hasPrefix("//"), !line.hasPrefix("fields:") else { return nil }
+        let bytes = Array(line.utf8)
+        var isText = false
+        for (index, byte) in bytes.enumerated() {
+            if byte == UInt8(ascii: "\"") { isText.toggle() }
+            guard !isText, byte == UInt8(ascii: "("), index > 0, index + 1 < bytes.count,
+                bytes[index + 1] != UInt8(ascii: ")"), bytes[index - 1] != UInt8(ascii: " ")
+            else { continue }
+            let head = String(decoding: bytes[...index], as: UTF8.self)
+            let tail = String(decoding: bytes[(index + 1)...], as: UTF8.self)
+            // The call of a case pattern or an optional test is no place to break.
+            if head.hasSuffix("(let value)") || head.hasPrefix("case .") { continue }
+            return (head, tail)
+        }
+        return nil
     }
 
     /// `head {`, the lines of `body`, `}`.

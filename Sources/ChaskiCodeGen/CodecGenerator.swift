@@ -43,8 +43,7 @@ struct CodecGenerator {
                     return "\(field.number):\(field.name):\(letter)"
                 }
                 let children = children(message)
-                code.line(
-                    "fields: \"\(table.joined(separator: " "))\"" + (children.isEmpty ? "" : ","))
+                writeTable(table, children.isEmpty ? "" : ",", to: &code)
                 guard !children.isEmpty else { return }
                 code.line("children: { number in")
                 code.indented { code in
@@ -59,6 +58,29 @@ struct CodecGenerator {
         }
         // A closure called at once.
         code.replaceLast("}\n", with: "}()\n")
+    }
+
+    /// The table of fields as a literal of several lines where it is long.
+    private func writeTable(_ table: [String], _ end: String, to code: inout CodeWriter) {
+        guard table.joined().utf8.count > 60 else {
+            code.line("fields: \"\(table.joined(separator: " "))\"\(end)")
+            return
+        }
+        code.line("fields: \"\"\"")
+        code.indented { code in
+            var line = ""
+            for entry in table {
+                if line.utf8.count + entry.utf8.count > 70 {
+                    code.line(line + "\\")
+                    line = ""
+                }
+                line += entry + " "
+            }
+            code.line(line + "\\")
+            code.line()
+        }
+        code.replaceLast("\\\n\n", with: "\n")
+        code.indented { $0.line("\"\"\"" + end) }
     }
 
     private func children(_ message: MessageModel) -> [String] {
@@ -92,7 +114,8 @@ struct CodecGenerator {
         let names = FieldNames(field)
         switch field.shape {
         case .implicit:
-            let read = "\(Self.own(names.property)) = \(field.kind.read(member, field: field.number))"
+            let value = field.kind.read(member, field: field.number)
+            let read = "\(Self.own(names.property)) = \(value)"
             switch field.kind {
             case .string, .bytes: code.block("if \(member).len != 0") { $0.line(read) }
             default: code.line(read)

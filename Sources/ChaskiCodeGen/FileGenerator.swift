@@ -38,6 +38,16 @@ struct FileGenerator {
             code.line()
             MessageGenerator(model: model, visibility: options.visibility).write(to: &code)
         }
+        for model in file.services {
+            code.line()
+            let name = Naming.type(file.typePrefix + model.name, isEnum: false)
+            let taken = (file.messages.map(\.swiftName) + file.enums.map(\.swiftName))
+                .contains(name)
+            ServiceGenerator(
+                model: model, swiftName: taken ? name + "Service" : name,
+                visibility: options.visibility
+            ).write(to: &code)
+        }
         for model in file.messages {
             code.line()
             CodecGenerator(model: model, visibility: options.visibility).write(to: &code)

@@ -81,7 +81,8 @@ struct MessageGenerator {
             if field.isBoxed {
                 code.line("get { \(storage)?.value ?? \(field.defaultExpression) }")
                 code.block("_modify") { code in
-                    code.line("if \(storage) == nil { \(storage) = .init(\(field.defaultExpression)) }")
+                    let initial = field.defaultExpression
+                    code.line("if \(storage) == nil { \(storage) = .init(\(initial)) }")
                     code.line("yield &\(storage)!.value")
                 }
             } else if field.kind.message != nil {

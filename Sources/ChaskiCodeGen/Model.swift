@@ -11,6 +11,8 @@ final class FileModel {
     var publicDependencies: [String] = []
     /// The file's name in the lowered request.
     var loweredName = ""
+    /// What the names of top-level types begin with.
+    var typePrefix = ""
     var comment = ""
 
     init(name: String, package: String, isProto3: Bool) {

@@ -56,6 +56,7 @@ struct ModelBuilder {
             package: proto.package,
             swiftPrefix: proto.hasOptions && proto.options.hasSwiftPrefix
                 ? proto.options.swiftPrefix : nil)
+        file.typePrefix = prefix
         let scope = Scope(
             file: file, fullName: proto.package, prefix: prefix, swiftPath: "",
             lowered: Naming.loweredPackage(proto.package, prefix: options.cPrefix), path: [],

@@ -5,14 +5,15 @@ enum Naming {
 
     /// Words that a declaration must quote.
     private static let keywords: Set<String> = [
-        "Any", "as", "associatedtype", "async", "await", "borrowing", "break", "case", "catch", "class",
-        "consuming", "continue", "default", "defer", "deinit", "do", "dynamic", "else", "enum", "extension",
-        "fallthrough", "false", "fileprivate", "for", "func", "guard", "if", "import", "in",
-        "infix", "init", "inout", "internal", "is", "lazy", "let", "mutating", "nil", "nonmutating",
-        "open", "operator", "optional", "override", "package", "postfix", "precedencegroup",
-        "prefix", "private", "protocol", "public", "repeat", "required", "rethrows", "return",
-        "self", "some", "static", "struct", "subscript", "super", "switch", "throw", "throws",
-        "true", "try", "typealias", "unowned", "var", "weak", "where", "while",
+        "Any", "as", "associatedtype", "async", "await", "borrowing", "break", "case", "catch",
+        "class", "consuming", "continue", "default", "defer", "deinit", "do", "dynamic", "else",
+        "enum", "extension", "fallthrough", "false", "fileprivate", "for", "func", "guard", "if",
+        "import", "in", "infix", "init", "inout", "internal", "is", "lazy", "let", "mutating",
+        "nil", "nonmutating", "open", "operator", "optional", "override", "package", "postfix",
+        "precedencegroup", "prefix", "private", "protocol", "public", "repeat", "required",
+        "rethrows", "return", "self", "some", "static", "struct", "subscript", "super", "switch",
+        "throw", "throws", "true", "try", "typealias", "unowned", "var", "weak", "where",
+        "while",
     ]
 
     /// Members that each generated message has, or that Swift gives every type.
@@ -28,11 +29,11 @@ enum Naming {
     ]
 
     private static let reservedTypes: Set<String> = [
-        "Any", "AnyObject", "Array", "Bool", "ChaskiProtobuf", "CustomDebugStringConvertible",
-        "Dictionary", "Double", "Equatable", "Error", "Float", "Hashable", "Hasher", "Int",
-        "Int32", "Int64", "MemoryLayout", "Never", "Optional", "Protocol", "RawValue", "Self", "Sendable",
-        "Set", "String", "Swift", "Type", "UInt", "UInt32", "UInt64", "UInt8",
-        "UnsafeMutableRawPointer", "UnsafeRawPointer", "Void", "AllCases", "CaseIterable",
+        "AllCases", "Any", "AnyObject", "Array", "Bool", "CaseIterable", "ChaskiProtobuf",
+        "CustomDebugStringConvertible", "Dictionary", "Double", "Equatable", "Error", "Float",
+        "Hashable", "Hasher", "Int", "Int32", "Int64", "MemoryLayout", "Never", "Optional",
+        "Protocol", "RawValue", "Self", "Sendable", "Set", "String", "Swift", "Type", "UInt",
+        "UInt32", "UInt64", "UInt8", "UnsafeMutableRawPointer", "UnsafeRawPointer", "Void",
     ]
 
     // MARK: Tests

@@ -169,4 +169,76 @@ import Testing
         #expect(copy.options.javaPackage == "one")
         #expect(try roundTrip(file).options.javaPackage == "two")
     }
+
+    @Test func debugTextNamesFields() {
+        let request = Chaski_V1_ConsumeRequest.with {
+            $0.settle = .with {
+                $0.requestID = 9
+                $0.verb = .retry
+                $0.reason = "a \"b\""
+            }
+        }
+        #expect(
+            request.debugDescription == """
+                chaski.v1.ConsumeRequest:
+                settle {
+                  request_id: 9
+                  verb: 2
+                  reason: "a \\"b\\""
+                }
+
+                """)
+        let open = Chaski_V1_Open.with { $0.metadata = ["k": "v"] }
+        #expect(
+            "\(open)" == """
+                chaski.v1.Open:
+                metadata {
+                  key: "k"
+                  value: "v"
+                }
+
+                """)
+        let topic = Chaski_V1_Topic.with { $0.createdUnixNanos = -5 }
+        #expect(topic.debugDescription == "chaski.v1.Topic:\ncreated_unix_nanos: -5\n")
+        #expect(
+            Chaski_V1_OpenSession.with { $0.sessionID = [0, 65, 255] }.debugDescription
+                == "chaski.v1.OpenSession:\nsession_id: \"\\000A\\377\"\n")
+    }
+
+    @Test func methodsHavePathsAndKinds() {
+        #expect(Chaski_V1_Topics.create.path == "chaski.v1.Topics/Create")
+        #expect(!Chaski_V1_Topics.create.clientStreams)
+        #expect(Chaski_V1_Publisher.publish.clientStreams)
+        #expect(Chaski_V1_Publisher.publish.serverStreams)
+    }
+
+    @Test func largeMessagesAreWhole() throws {
+        // Past the scratch space of the encoder and the first blocks of the arena.
+        let response = Chaski_V1_ListDeadLettersResponse.with { response in
+            for index in 0..<3_000 {
+                response.deadLetters.append(
+                    .with {
+                        $0.offset = UInt64(index)
+                        $0.reason = String(repeating: "r", count: index % 200)
+                    })
+            }
+        }
+        #expect(try roundTrip(response) == response)
+        for count in [8_000, 8_192, 9_000, 100_000] {
+            let status = Chaski_V1_Status.with { $0.message = String(repeating: "m", count: count) }
+            #expect(try roundTrip(status) == status)
+        }
+    }
+
+    @Test func deepValuesAreRefused() throws {
+        var message = Google_Protobuf_DescriptorProto()
+        for _ in 0..<100 {
+            message = .with { $0.nestedType = [message] }
+        }
+        #expect(try roundTrip(message) == message)
+        let deeper = Google_Protobuf_DescriptorProto.with { $0.nestedType = [message] }
+        let failure = #expect(throws: EncodingError.self) { try deeper.serializedBytes() }
+        #expect(failure?.code == .tooDeep)
+        #expect(try !deeper.serializedBytes(options: .init(depthLimit: 101)).isEmpty)
+    }
 }

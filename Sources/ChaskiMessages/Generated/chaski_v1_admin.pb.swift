@@ -556,6 +556,91 @@ public struct Chaski_V1_BrokerStatusResponse: ChaskiProtobuf.Message {
     public init() {}
 }
 
+public enum Chaski_V1_Topics {
+    /// The service's full name.
+    public static let serviceName = "chaski.v1.Topics"
+
+    /// Topics.Create.
+    public static let create = ChaskiProtobuf.RPCMethod<
+        Chaski_V1_CreateTopicRequest, Chaski_V1_CreateTopicResponse
+    >(
+        path: "chaski.v1.Topics/Create",
+        clientStreams: false, serverStreams: false)
+
+    /// Topics.Describe.
+    public static let describe = ChaskiProtobuf.RPCMethod<
+        Chaski_V1_DescribeTopicRequest, Chaski_V1_DescribeTopicResponse
+    >(
+        path: "chaski.v1.Topics/Describe",
+        clientStreams: false, serverStreams: false)
+
+    /// Topics.List.
+    public static let list = ChaskiProtobuf.RPCMethod<
+        Chaski_V1_ListTopicsRequest, Chaski_V1_ListTopicsResponse
+    >(
+        path: "chaski.v1.Topics/List",
+        clientStreams: false, serverStreams: false)
+
+    /// Topics.Delete.
+    public static let delete = ChaskiProtobuf.RPCMethod<
+        Chaski_V1_DeleteTopicRequest, Chaski_V1_DeleteTopicResponse
+    >(
+        path: "chaski.v1.Topics/Delete",
+        clientStreams: false, serverStreams: false)
+}
+
+public enum Chaski_V1_Subscriptions {
+    /// The service's full name.
+    public static let serviceName = "chaski.v1.Subscriptions"
+
+    /// Subscriptions.Create.
+    public static let create = ChaskiProtobuf.RPCMethod<
+        Chaski_V1_CreateSubscriptionRequest, Chaski_V1_CreateSubscriptionResponse
+    >(
+        path: "chaski.v1.Subscriptions/Create",
+        clientStreams: false, serverStreams: false)
+
+    /// Subscriptions.Describe.
+    public static let describe = ChaskiProtobuf.RPCMethod<
+        Chaski_V1_DescribeSubscriptionRequest, Chaski_V1_DescribeSubscriptionResponse
+    >(
+        path: "chaski.v1.Subscriptions/Describe",
+        clientStreams: false, serverStreams: false)
+
+    /// Subscriptions.List.
+    public static let list = ChaskiProtobuf.RPCMethod<
+        Chaski_V1_ListSubscriptionsRequest, Chaski_V1_ListSubscriptionsResponse
+    >(
+        path: "chaski.v1.Subscriptions/List",
+        clientStreams: false, serverStreams: false)
+
+    /// Subscriptions.Delete.
+    public static let delete = ChaskiProtobuf.RPCMethod<
+        Chaski_V1_DeleteSubscriptionRequest, Chaski_V1_DeleteSubscriptionResponse
+    >(
+        path: "chaski.v1.Subscriptions/Delete",
+        clientStreams: false, serverStreams: false)
+
+    /// Subscriptions.ListDeadLetters.
+    public static let listDeadLetters = ChaskiProtobuf.RPCMethod<
+        Chaski_V1_ListDeadLettersRequest, Chaski_V1_ListDeadLettersResponse
+    >(
+        path: "chaski.v1.Subscriptions/ListDeadLetters",
+        clientStreams: false, serverStreams: false)
+}
+
+public enum Chaski_V1_Broker {
+    /// The service's full name.
+    public static let serviceName = "chaski.v1.Broker"
+
+    /// Broker.Status.
+    public static let status = ChaskiProtobuf.RPCMethod<
+        Chaski_V1_BrokerStatusRequest, Chaski_V1_BrokerStatusResponse
+    >(
+        path: "chaski.v1.Broker/Status",
+        clientStreams: false, serverStreams: false)
+}
+
 extension Chaski_V1_TopicSettings {
     public static let protoMessageName = "chaski.v1.TopicSettings"
 
@@ -602,7 +687,10 @@ extension Chaski_V1_Topic {
         return ChaskiProtobuf.MessageSchema(
             name: "chaski.v1.Topic",
             descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: "1:name:s 2:id:u 3:incarnation:u 4:settings:m 5:first_offset:u 6:next_offset:u 7:bytes:u 8:subscriptions:s 9:created_unix_nanos:i",
+            fields: """
+                1:name:s 2:id:u 3:incarnation:u 4:settings:m 5:first_offset:u \
+                6:next_offset:u 7:bytes:u 8:subscriptions:s 9:created_unix_nanos:i 
+                """,
             children: { number in
                 switch number {
                 case 4: Chaski_V1_TopicSettings._schema
@@ -737,7 +825,10 @@ extension Chaski_V1_RetryPolicy {
         return ChaskiProtobuf.MessageSchema(
             name: "chaski.v1.RetryPolicy",
             descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: "1:minimum_backoff_nanos:u 2:maximum_backoff_nanos:u 3:maximum_failures:u"
+            fields: """
+                1:minimum_backoff_nanos:u 2:maximum_backoff_nanos:u \
+                3:maximum_failures:u 
+                """
         )
     }()
 
@@ -847,7 +938,12 @@ extension Chaski_V1_Subscription {
         return ChaskiProtobuf.MessageSchema(
             name: "chaski.v1.Subscription",
             descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: "1:name:s 2:id:u 3:topic:s 4:settings:m 5:settled_below:u 6:cursor:u 7:leased:u 8:waiting_retry:u 9:pending_again:u 10:dead:u 11:consumers:u 12:backlog:u 13:created_unix_nanos:i 14:acked:u 15:handed_out:u 16:failed:u 17:window_full:B",
+            fields: """
+                1:name:s 2:id:u 3:topic:s 4:settings:m 5:settled_below:u 6:cursor:u \
+                7:leased:u 8:waiting_retry:u 9:pending_again:u 10:dead:u \
+                11:consumers:u 12:backlog:u 13:created_unix_nanos:i 14:acked:u \
+                15:handed_out:u 16:failed:u 17:window_full:B 
+                """,
             children: { number in
                 switch number {
                 case 4: Chaski_V1_SubscriptionSettings._schema
@@ -1623,7 +1719,10 @@ extension Chaski_V1_DeadLetter {
         return ChaskiProtobuf.MessageSchema(
             name: "chaski.v1.DeadLetter",
             descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: "1:offset:u 2:died_unix_nanos:i 3:cause:s 4:reason:s 5:failed:u 6:handed_out:u"
+            fields: """
+                1:offset:u 2:died_unix_nanos:i 3:cause:s 4:reason:s 5:failed:u \
+                6:handed_out:u 
+                """
         )
     }()
 
@@ -1696,7 +1795,8 @@ extension Chaski_V1_ListDeadLettersRequest {
     ) throws(ChaskiProtobuf.DecodingError) {
         let c = pointer.assumingMemoryBound(to: Ck__Chaski__V1__ListDeadLettersRequest.self)
         if c.pointee.f1.len != 0 {
-            self.subscription = try reader.string(c.pointee.f1.data, c.pointee.f1.len, 1, of: Self.self)
+            self.subscription = try reader.string(
+                c.pointee.f1.data, c.pointee.f1.len, 1, of: Self.self)
         }
         self.fromOffset = c.pointee.f2
         self.limit = c.pointee.f3
@@ -1810,7 +1910,11 @@ extension Chaski_V1_NamespaceStatus {
         return ChaskiProtobuf.MessageSchema(
             name: "chaski.v1.NamespaceStatus",
             descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: "1:name:s 2:topics:u 3:subscriptions:u 4:syncs:u 5:bytes_written:u 6:messages_appended:u 7:journal_bytes:u 8:journal_epoch:u 9:publishing_refused:s 10:allocations:u"
+            fields: """
+                1:name:s 2:topics:u 3:subscriptions:u 4:syncs:u 5:bytes_written:u \
+                6:messages_appended:u 7:journal_bytes:u 8:journal_epoch:u \
+                9:publishing_refused:s 10:allocations:u 
+                """
         )
     }()
 
@@ -1829,7 +1933,8 @@ extension Chaski_V1_NamespaceStatus {
         self.journalBytes = c.pointee.f7
         self.journalEpoch = c.pointee.f8
         if c.pointee.f9.len != 0 {
-            self.publishingRefused = try reader.string(c.pointee.f9.data, c.pointee.f9.len, 9, of: Self.self)
+            self.publishingRefused = try reader.string(
+                c.pointee.f9.data, c.pointee.f9.len, 9, of: Self.self)
         }
         self.allocations = c.pointee.f10
         if ChaskiProtobuf.MessageReader.hasUnknown(pointer) {
@@ -1894,7 +1999,10 @@ extension Chaski_V1_BrokerStatusResponse {
         return ChaskiProtobuf.MessageSchema(
             name: "chaski.v1.BrokerStatusResponse",
             descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: "1:software:s 2:started_unix_nanos:i 3:connections:u 4:resident_bytes:u 5:namespaces:m",
+            fields: """
+                1:software:s 2:started_unix_nanos:i 3:connections:u 4:resident_bytes:u \
+                5:namespaces:m 
+                """,
             children: { number in
                 switch number {
                 case 5: Chaski_V1_NamespaceStatus._schema

@@ -338,6 +338,18 @@ public struct Chaski_V1_ConsumeResponse: ChaskiProtobuf.Message {
     }
 }
 
+public enum Chaski_V1_Consumer {
+    /// The service's full name.
+    public static let serviceName = "chaski.v1.Consumer"
+
+    /// Consumer.Consume.
+    public static let consume = ChaskiProtobuf.RPCMethod<
+        Chaski_V1_ConsumeRequest, Chaski_V1_ConsumeResponse
+    >(
+        path: "chaski.v1.Consumer/Consume",
+        clientStreams: true, serverStreams: true)
+}
+
 extension Chaski_V1_OpenSession {
     public static let protoMessageName = "chaski.v1.OpenSession"
 
@@ -440,7 +452,8 @@ extension Chaski_V1_Subscribe {
         let c = pointer.assumingMemoryBound(to: Ck__Chaski__V1__Subscribe.self)
         self.alias = c.pointee.f1
         if c.pointee.f2.len != 0 {
-            self.subscription = try reader.string(c.pointee.f2.data, c.pointee.f2.len, 2, of: Self.self)
+            self.subscription = try reader.string(
+                c.pointee.f2.data, c.pointee.f2.len, 2, of: Self.self)
         }
         _limit = try reader.message(c.pointee.f3)
         self.claimsEpoch = c.pointee.f4
@@ -526,7 +539,9 @@ extension Chaski_V1_Settle {
         return ChaskiProtobuf.MessageSchema(
             name: "chaski.v1.Settle",
             descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: "1:request_id:u 2:alias:u 3:verb:e 4:epoch:u 5:delay_nanos:u 6:reason:s"
+            fields: """
+                1:request_id:u 2:alias:u 3:verb:e 4:epoch:u 5:delay_nanos:u 6:reason:s 
+                """
         )
     }()
 
@@ -653,7 +668,10 @@ extension Chaski_V1_ConsumeRequest {
         return ChaskiProtobuf.MessageSchema(
             name: "chaski.v1.ConsumeRequest",
             descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: "1:open:m 2:subscribe:m 3:limit:m 4:settle:m 5:heartbeat:m 6:unsubscribe:m",
+            fields: """
+                1:open:m 2:subscribe:m 3:limit:m 4:settle:m 5:heartbeat:m \
+                6:unsubscribe:m 
+                """,
             children: { number in
                 switch number {
                 case 1: Chaski_V1_OpenSession._schema
@@ -730,7 +748,9 @@ extension Chaski_V1_Subscribed {
         return ChaskiProtobuf.MessageSchema(
             name: "chaski.v1.Subscribed",
             descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: "1:alias:u 2:epoch:u 3:lease_nanos:u 4:topic:s 5:topic_incarnation:u"
+            fields: """
+                1:alias:u 2:epoch:u 3:lease_nanos:u 4:topic:s 5:topic_incarnation:u 
+                """
         )
     }()
 

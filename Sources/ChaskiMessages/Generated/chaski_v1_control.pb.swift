@@ -174,7 +174,10 @@ extension Chaski_V1_Limits {
         return ChaskiProtobuf.MessageSchema(
             name: "chaski.v1.Limits",
             descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: "1:frame_bytes:u 2:unit_bytes:u 3:payload_bytes:u 4:batch_messages:u 5:streams:u 6:stream_window_bytes:u 7:connection_window_bytes:u"
+            fields: """
+                1:frame_bytes:u 2:unit_bytes:u 3:payload_bytes:u 4:batch_messages:u \
+                5:streams:u 6:stream_window_bytes:u 7:connection_window_bytes:u 
+                """
         )
     }()
 
@@ -239,7 +242,10 @@ extension Chaski_V1_Hello {
         return ChaskiProtobuf.MessageSchema(
             name: "chaski.v1.Hello",
             descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: "1:oldest_version:u 2:newest_version:u 3:features:u 4:software:s 5:client_name:s 6:limits:m",
+            fields: """
+                1:oldest_version:u 2:newest_version:u 3:features:u 4:software:s \
+                5:client_name:s 6:limits:m 
+                """,
             children: { number in
                 switch number {
                 case 6: Chaski_V1_Limits._schema
@@ -260,7 +266,8 @@ extension Chaski_V1_Hello {
             self.software = try reader.string(c.pointee.f4.data, c.pointee.f4.len, 4, of: Self.self)
         }
         if c.pointee.f5.len != 0 {
-            self.clientName = try reader.string(c.pointee.f5.data, c.pointee.f5.len, 5, of: Self.self)
+            self.clientName = try reader.string(
+                c.pointee.f5.data, c.pointee.f5.len, 5, of: Self.self)
         }
         _limits = try reader.message(c.pointee.f6)
         if ChaskiProtobuf.MessageReader.hasUnknown(pointer) {
@@ -308,7 +315,10 @@ extension Chaski_V1_Welcome {
         return ChaskiProtobuf.MessageSchema(
             name: "chaski.v1.Welcome",
             descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: "1:version:u 2:features:u 3:software:s 4:limits:m 5:keepalive_millis:u 6:resume_grace_millis:u 7:identity:s",
+            fields: """
+                1:version:u 2:features:u 3:software:s 4:limits:m 5:keepalive_millis:u \
+                6:resume_grace_millis:u 7:identity:s 
+                """,
             children: { number in
                 switch number {
                 case 4: Chaski_V1_Limits._schema
@@ -410,7 +420,8 @@ extension Chaski_V1_Open {
             self.method = try reader.string(c.pointee.f1.data, c.pointee.f1.len, 1, of: Self.self)
         }
         if c.pointee.f2.len != 0 {
-            self.namespace = try reader.string(c.pointee.f2.data, c.pointee.f2.len, 2, of: Self.self)
+            self.namespace = try reader.string(
+                c.pointee.f2.data, c.pointee.f2.len, 2, of: Self.self)
         }
         self.timeoutNanos = c.pointee.f3
         if c.pointee.n_f4 != 0, let entries = c.pointee.f4 {
@@ -419,8 +430,10 @@ extension Chaski_V1_Open {
             self.metadata.reserveCapacity(c.pointee.n_f4)
             for index in 0..<c.pointee.n_f4 {
                 guard let entry = entries[index] else { continue }
-                let key = try reader.string(entry.pointee.f1.data, entry.pointee.f1.len, 4, of: Self.self)
-                self.metadata[key] = try reader.string(entry.pointee.f2.data, entry.pointee.f2.len, 4, of: Self.self)
+                let key = try reader.string(
+                    entry.pointee.f1.data, entry.pointee.f1.len, 4, of: Self.self)
+                self.metadata[key] = try reader.string(
+                    entry.pointee.f2.data, entry.pointee.f2.len, 4, of: Self.self)
             }
         }
         if ChaskiProtobuf.MessageReader.hasUnknown(pointer) {
@@ -445,7 +458,8 @@ extension Chaski_V1_Open {
             c.pointee.has_f3 = 1
         }
         if !self.metadata.isEmpty {
-            let entries = writer.space(self.metadata.count, UnsafeMutablePointer<Ck__Chaski__V1__Open__MetadataEntry>?.self)
+            let entries = writer.space(
+                self.metadata.count, UnsafeMutablePointer<Ck__Chaski__V1__Open__MetadataEntry>?.self)
             var index = 0
             for (key, value) in writer.ordered(self.metadata) {
                 let entry = writer.entry(Self._entry4, Ck__Chaski__V1__Open__MetadataEntry.self)

@@ -186,6 +186,18 @@ public struct Chaski_V1_PublishResults: ChaskiProtobuf.Message {
     public init() {}
 }
 
+public enum Chaski_V1_Publisher {
+    /// The service's full name.
+    public static let serviceName = "chaski.v1.Publisher"
+
+    /// Attachment of a `batch` request: one record batch. Other messages have none.
+    public static let publish = ChaskiProtobuf.RPCMethod<
+        Chaski_V1_PublishRequest, Chaski_V1_PublishResponse
+    >(
+        path: "chaski.v1.Publisher/Publish",
+        clientStreams: true, serverStreams: true)
+}
+
 extension Chaski_V1_OpenPublisher {
     public static let protoMessageName = "chaski.v1.OpenPublisher"
 
@@ -434,7 +446,9 @@ extension Chaski_V1_TopicBound {
         return ChaskiProtobuf.MessageSchema(
             name: "chaski.v1.TopicBound",
             descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: "1:alias:u 2:topic_id:u 3:incarnation:u 4:next_sequence:u 5:status:m",
+            fields: """
+                1:alias:u 2:topic_id:u 3:incarnation:u 4:next_sequence:u 5:status:m 
+                """,
             children: { number in
                 switch number {
                 case 5: Chaski_V1_Status._schema
@@ -494,7 +508,10 @@ extension Chaski_V1_PublishResult {
         return ChaskiProtobuf.MessageSchema(
             name: "chaski.v1.PublishResult",
             descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: "1:request_id:u 2:status:m 3:base_offset:u 4:append_unix_nanos:i 5:duplicate:B",
+            fields: """
+                1:request_id:u 2:status:m 3:base_offset:u 4:append_unix_nanos:i \
+                5:duplicate:B 
+                """,
             children: { number in
                 switch number {
                 case 2: Chaski_V1_Status._schema

@@ -268,7 +268,10 @@ extension Google_Protobuf_Compiler_CodeGeneratorRequest {
         return ChaskiProtobuf.MessageSchema(
             name: "google.protobuf.compiler.CodeGeneratorRequest",
             descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: "1:file_to_generate:s 2:parameter:s 15:proto_file:m 3:compiler_version:m",
+            fields: """
+                1:file_to_generate:s 2:parameter:s 15:proto_file:m \
+                3:compiler_version:m 
+                """,
             children: { number in
                 switch number {
                 case 15: Google_Protobuf_FileDescriptorProto._schema
@@ -282,7 +285,8 @@ extension Google_Protobuf_Compiler_CodeGeneratorRequest {
     public mutating func _unpack(
         _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
     ) throws(ChaskiProtobuf.DecodingError) {
-        let c = pointer.assumingMemoryBound(to: Ck__Google__Protobuf__Compiler__CodeGeneratorRequest.self)
+        let c = pointer.assumingMemoryBound(
+            to: Ck__Google__Protobuf__Compiler__CodeGeneratorRequest.self)
         if c.pointee.n_f1 != 0 {
             self.fileToGenerate = try reader.strings(c.pointee.f1, c.pointee.n_f1, 1, of: Self.self)
         }
@@ -301,7 +305,8 @@ extension Google_Protobuf_Compiler_CodeGeneratorRequest {
     public func _pack(
         _ pointer: UnsafeMutableRawPointer, _ writer: inout ChaskiProtobuf.MessageWriter
     ) throws(ChaskiProtobuf.EncodingError) {
-        let c = pointer.assumingMemoryBound(to: Ck__Google__Protobuf__Compiler__CodeGeneratorRequest.self)
+        let c = pointer.assumingMemoryBound(
+            to: Ck__Google__Protobuf__Compiler__CodeGeneratorRequest.self)
         if !self.fileToGenerate.isEmpty {
             c.pointee.f1 = writer.strings(self.fileToGenerate)
             c.pointee.n_f1 = self.fileToGenerate.count
@@ -343,7 +348,8 @@ extension Google_Protobuf_Compiler_CodeGeneratorResponse {
     public mutating func _unpack(
         _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
     ) throws(ChaskiProtobuf.DecodingError) {
-        let c = pointer.assumingMemoryBound(to: Ck__Google__Protobuf__Compiler__CodeGeneratorResponse.self)
+        let c = pointer.assumingMemoryBound(
+            to: Ck__Google__Protobuf__Compiler__CodeGeneratorResponse.self)
         if c.pointee.has_f1 != 0 {
             _error = try reader.string(c.pointee.f1.data, c.pointee.f1.len, 1, of: Self.self)
         }
@@ -361,7 +367,8 @@ extension Google_Protobuf_Compiler_CodeGeneratorResponse {
     public func _pack(
         _ pointer: UnsafeMutableRawPointer, _ writer: inout ChaskiProtobuf.MessageWriter
     ) throws(ChaskiProtobuf.EncodingError) {
-        let c = pointer.assumingMemoryBound(to: Ck__Google__Protobuf__Compiler__CodeGeneratorResponse.self)
+        let c = pointer.assumingMemoryBound(
+            to: Ck__Google__Protobuf__Compiler__CodeGeneratorResponse.self)
         if let value = _error {
             (c.pointee.f1.data, c.pointee.f1.len) = writer.string(value)
             c.pointee.has_f1 = 1
@@ -387,7 +394,9 @@ extension Google_Protobuf_Compiler_CodeGeneratorResponse.File {
         return ChaskiProtobuf.MessageSchema(
             name: "google.protobuf.compiler.CodeGeneratorResponse.File",
             descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: "1:name:s 2:insertion_point:s 15:content:s 16:generated_code_info:m",
+            fields: """
+                1:name:s 2:insertion_point:s 15:content:s 16:generated_code_info:m 
+                """,
             children: { number in
                 switch number {
                 case 16: Google_Protobuf_GeneratedCodeInfo._schema
@@ -400,12 +409,14 @@ extension Google_Protobuf_Compiler_CodeGeneratorResponse.File {
     public mutating func _unpack(
         _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
     ) throws(ChaskiProtobuf.DecodingError) {
-        let c = pointer.assumingMemoryBound(to: Ck__Google__Protobuf__Compiler__CodeGeneratorResponse__File.self)
+        let c = pointer.assumingMemoryBound(
+            to: Ck__Google__Protobuf__Compiler__CodeGeneratorResponse__File.self)
         if c.pointee.has_f1 != 0 {
             _name = try reader.string(c.pointee.f1.data, c.pointee.f1.len, 1, of: Self.self)
         }
         if c.pointee.has_f2 != 0 {
-            _insertionPoint = try reader.string(c.pointee.f2.data, c.pointee.f2.len, 2, of: Self.self)
+            _insertionPoint = try reader.string(
+                c.pointee.f2.data, c.pointee.f2.len, 2, of: Self.self)
         }
         if c.pointee.has_f15 != 0 {
             _content = try reader.string(c.pointee.f15.data, c.pointee.f15.len, 15, of: Self.self)
@@ -419,7 +430,8 @@ extension Google_Protobuf_Compiler_CodeGeneratorResponse.File {
     public func _pack(
         _ pointer: UnsafeMutableRawPointer, _ writer: inout ChaskiProtobuf.MessageWriter
     ) throws(ChaskiProtobuf.EncodingError) {
-        let c = pointer.assumingMemoryBound(to: Ck__Google__Protobuf__Compiler__CodeGeneratorResponse__File.self)
+        let c = pointer.assumingMemoryBound(
+            to: Ck__Google__Protobuf__Compiler__CodeGeneratorResponse__File.self)
         if let value = _name {
             (c.pointee.f1.data, c.pointee.f1.len) = writer.string(value)
             c.pointee.has_f1 = 1

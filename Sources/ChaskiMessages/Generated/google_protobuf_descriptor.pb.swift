@@ -1959,7 +1959,11 @@ extension Google_Protobuf_FileDescriptorProto {
         return ChaskiProtobuf.MessageSchema(
             name: "google.protobuf.FileDescriptorProto",
             descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: "1:name:s 2:package:s 3:dependency:s 10:public_dependency:i 11:weak_dependency:i 4:message_type:m 5:enum_type:m 6:service:m 7:extension:m 8:options:m 9:source_code_info:m 12:syntax:s",
+            fields: """
+                1:name:s 2:package:s 3:dependency:s 10:public_dependency:i \
+                11:weak_dependency:i 4:message_type:m 5:enum_type:m 6:service:m \
+                7:extension:m 8:options:m 9:source_code_info:m 12:syntax:s 
+                """,
             children: { number in
                 switch number {
                 case 4: Google_Protobuf_DescriptorProto._schema
@@ -1988,7 +1992,8 @@ extension Google_Protobuf_FileDescriptorProto {
             self.dependency = try reader.strings(c.pointee.f3, c.pointee.n_f3, 3, of: Self.self)
         }
         if c.pointee.n_f10 != 0 {
-            self.publicDependency = try reader.numbers(c.pointee.f10, c.pointee.n_f10, of: Self.self)
+            self.publicDependency = try reader.numbers(
+                c.pointee.f10, c.pointee.n_f10, of: Self.self)
         }
         if c.pointee.n_f11 != 0 {
             self.weakDependency = try reader.numbers(c.pointee.f11, c.pointee.n_f11, of: Self.self)
@@ -2078,7 +2083,11 @@ extension Google_Protobuf_DescriptorProto {
         return ChaskiProtobuf.MessageSchema(
             name: "google.protobuf.DescriptorProto",
             descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: "1:name:s 2:field:m 6:extension:m 3:nested_type:m 4:enum_type:m 5:extension_range:m 8:oneof_decl:m 7:options:m 9:reserved_range:m 10:reserved_name:s",
+            fields: """
+                1:name:s 2:field:m 6:extension:m 3:nested_type:m 4:enum_type:m \
+                5:extension_range:m 8:oneof_decl:m 7:options:m 9:reserved_range:m \
+                10:reserved_name:s 
+                """,
             children: { number in
                 switch number {
                 case 2: Google_Protobuf_FieldDescriptorProto._schema
@@ -2125,7 +2134,8 @@ extension Google_Protobuf_DescriptorProto {
             self.reservedRange = try reader.messages(c.pointee.f9, c.pointee.n_f9)
         }
         if c.pointee.n_f10 != 0 {
-            self.reservedName = try reader.strings(c.pointee.f10, c.pointee.n_f10, 10, of: Self.self)
+            self.reservedName = try reader.strings(
+                c.pointee.f10, c.pointee.n_f10, 10, of: Self.self)
         }
         if ChaskiProtobuf.MessageReader.hasUnknown(pointer) {
             try reader.unknown(pointer, &unknownFields, of: Self.self)
@@ -2201,7 +2211,8 @@ extension Google_Protobuf_DescriptorProto.ExtensionRange {
     public mutating func _unpack(
         _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
     ) throws(ChaskiProtobuf.DecodingError) {
-        let c = pointer.assumingMemoryBound(to: Ck__Google__Protobuf__DescriptorProto__ExtensionRange.self)
+        let c = pointer.assumingMemoryBound(
+            to: Ck__Google__Protobuf__DescriptorProto__ExtensionRange.self)
         if c.pointee.has_f1 != 0 {
             _start = c.pointee.f1
         }
@@ -2217,7 +2228,8 @@ extension Google_Protobuf_DescriptorProto.ExtensionRange {
     public func _pack(
         _ pointer: UnsafeMutableRawPointer, _ writer: inout ChaskiProtobuf.MessageWriter
     ) throws(ChaskiProtobuf.EncodingError) {
-        let c = pointer.assumingMemoryBound(to: Ck__Google__Protobuf__DescriptorProto__ExtensionRange.self)
+        let c = pointer.assumingMemoryBound(
+            to: Ck__Google__Protobuf__DescriptorProto__ExtensionRange.self)
         if let value = _start {
             c.pointee.f1 = value
             c.pointee.has_f1 = 1
@@ -2249,7 +2261,8 @@ extension Google_Protobuf_DescriptorProto.ReservedRange {
     public mutating func _unpack(
         _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
     ) throws(ChaskiProtobuf.DecodingError) {
-        let c = pointer.assumingMemoryBound(to: Ck__Google__Protobuf__DescriptorProto__ReservedRange.self)
+        let c = pointer.assumingMemoryBound(
+            to: Ck__Google__Protobuf__DescriptorProto__ReservedRange.self)
         if c.pointee.has_f1 != 0 {
             _start = c.pointee.f1
         }
@@ -2264,7 +2277,8 @@ extension Google_Protobuf_DescriptorProto.ReservedRange {
     public func _pack(
         _ pointer: UnsafeMutableRawPointer, _ writer: inout ChaskiProtobuf.MessageWriter
     ) throws(ChaskiProtobuf.EncodingError) {
-        let c = pointer.assumingMemoryBound(to: Ck__Google__Protobuf__DescriptorProto__ReservedRange.self)
+        let c = pointer.assumingMemoryBound(
+            to: Ck__Google__Protobuf__DescriptorProto__ReservedRange.self)
         if let value = _start {
             c.pointee.f1 = value
             c.pointee.has_f1 = 1
@@ -2329,7 +2343,11 @@ extension Google_Protobuf_FieldDescriptorProto {
         return ChaskiProtobuf.MessageSchema(
             name: "google.protobuf.FieldDescriptorProto",
             descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: "1:name:s 3:number:i 4:label:e 5:type:e 6:type_name:s 2:extendee:s 7:default_value:s 9:oneof_index:i 10:json_name:s 8:options:m 17:proto3_optional:B",
+            fields: """
+                1:name:s 3:number:i 4:label:e 5:type:e 6:type_name:s 2:extendee:s \
+                7:default_value:s 9:oneof_index:i 10:json_name:s 8:options:m \
+                17:proto3_optional:B 
+                """,
             children: { number in
                 switch number {
                 case 8: Google_Protobuf_FieldOptions._schema
@@ -2494,7 +2512,9 @@ extension Google_Protobuf_EnumDescriptorProto {
         return ChaskiProtobuf.MessageSchema(
             name: "google.protobuf.EnumDescriptorProto",
             descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: "1:name:s 2:value:m 3:options:m 4:reserved_range:m 5:reserved_name:s",
+            fields: """
+                1:name:s 2:value:m 3:options:m 4:reserved_range:m 5:reserved_name:s 
+                """,
             children: { number in
                 switch number {
                 case 2: Google_Protobuf_EnumValueDescriptorProto._schema
@@ -2571,7 +2591,8 @@ extension Google_Protobuf_EnumDescriptorProto.EnumReservedRange {
     public mutating func _unpack(
         _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
     ) throws(ChaskiProtobuf.DecodingError) {
-        let c = pointer.assumingMemoryBound(to: Ck__Google__Protobuf__EnumDescriptorProto__EnumReservedRange.self)
+        let c = pointer.assumingMemoryBound(
+            to: Ck__Google__Protobuf__EnumDescriptorProto__EnumReservedRange.self)
         if c.pointee.has_f1 != 0 {
             _start = c.pointee.f1
         }
@@ -2586,7 +2607,8 @@ extension Google_Protobuf_EnumDescriptorProto.EnumReservedRange {
     public func _pack(
         _ pointer: UnsafeMutableRawPointer, _ writer: inout ChaskiProtobuf.MessageWriter
     ) throws(ChaskiProtobuf.EncodingError) {
-        let c = pointer.assumingMemoryBound(to: Ck__Google__Protobuf__EnumDescriptorProto__EnumReservedRange.self)
+        let c = pointer.assumingMemoryBound(
+            to: Ck__Google__Protobuf__EnumDescriptorProto__EnumReservedRange.self)
         if let value = _start {
             c.pointee.f1 = value
             c.pointee.has_f1 = 1
@@ -2717,7 +2739,10 @@ extension Google_Protobuf_MethodDescriptorProto {
         return ChaskiProtobuf.MessageSchema(
             name: "google.protobuf.MethodDescriptorProto",
             descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: "1:name:s 2:input_type:s 3:output_type:s 4:options:m 5:client_streaming:B 6:server_streaming:B",
+            fields: """
+                1:name:s 2:input_type:s 3:output_type:s 4:options:m \
+                5:client_streaming:B 6:server_streaming:B 
+                """,
             children: { number in
                 switch number {
                 case 4: Google_Protobuf_MethodOptions._schema
@@ -2792,7 +2817,16 @@ extension Google_Protobuf_FileOptions {
         return ChaskiProtobuf.MessageSchema(
             name: "google.protobuf.FileOptions",
             descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: "1:java_package:s 8:java_outer_classname:s 10:java_multiple_files:B 20:java_generate_equals_and_hash:B 27:java_string_check_utf8:B 9:optimize_for:e 11:go_package:s 16:cc_generic_services:B 17:java_generic_services:B 18:py_generic_services:B 42:php_generic_services:B 23:deprecated:B 31:cc_enable_arenas:B 36:objc_class_prefix:s 37:csharp_namespace:s 39:swift_prefix:s 40:php_class_prefix:s 41:php_namespace:s 44:php_metadata_namespace:s 45:ruby_package:s 999:uninterpreted_option:m",
+            fields: """
+                1:java_package:s 8:java_outer_classname:s 10:java_multiple_files:B \
+                20:java_generate_equals_and_hash:B 27:java_string_check_utf8:B \
+                9:optimize_for:e 11:go_package:s 16:cc_generic_services:B \
+                17:java_generic_services:B 18:py_generic_services:B \
+                42:php_generic_services:B 23:deprecated:B 31:cc_enable_arenas:B \
+                36:objc_class_prefix:s 37:csharp_namespace:s 39:swift_prefix:s \
+                40:php_class_prefix:s 41:php_namespace:s 44:php_metadata_namespace:s \
+                45:ruby_package:s 999:uninterpreted_option:m 
+                """,
             children: { number in
                 switch number {
                 case 999: Google_Protobuf_UninterpretedOption._schema
@@ -2810,7 +2844,8 @@ extension Google_Protobuf_FileOptions {
             _javaPackage = try reader.string(c.pointee.f1.data, c.pointee.f1.len, 1, of: Self.self)
         }
         if c.pointee.has_f8 != 0 {
-            _javaOuterClassname = try reader.string(c.pointee.f8.data, c.pointee.f8.len, 8, of: Self.self)
+            _javaOuterClassname = try reader.string(
+                c.pointee.f8.data, c.pointee.f8.len, 8, of: Self.self)
         }
         if c.pointee.has_f10 != 0 {
             _javaMultipleFiles = c.pointee.f10 != 0
@@ -2850,25 +2885,32 @@ extension Google_Protobuf_FileOptions {
             _ccEnableArenas = c.pointee.f31 != 0
         }
         if c.pointee.has_f36 != 0 {
-            _objcClassPrefix = try reader.string(c.pointee.f36.data, c.pointee.f36.len, 36, of: Self.self)
+            _objcClassPrefix = try reader.string(
+                c.pointee.f36.data, c.pointee.f36.len, 36, of: Self.self)
         }
         if c.pointee.has_f37 != 0 {
-            _csharpNamespace = try reader.string(c.pointee.f37.data, c.pointee.f37.len, 37, of: Self.self)
+            _csharpNamespace = try reader.string(
+                c.pointee.f37.data, c.pointee.f37.len, 37, of: Self.self)
         }
         if c.pointee.has_f39 != 0 {
-            _swiftPrefix = try reader.string(c.pointee.f39.data, c.pointee.f39.len, 39, of: Self.self)
+            _swiftPrefix = try reader.string(
+                c.pointee.f39.data, c.pointee.f39.len, 39, of: Self.self)
         }
         if c.pointee.has_f40 != 0 {
-            _phpClassPrefix = try reader.string(c.pointee.f40.data, c.pointee.f40.len, 40, of: Self.self)
+            _phpClassPrefix = try reader.string(
+                c.pointee.f40.data, c.pointee.f40.len, 40, of: Self.self)
         }
         if c.pointee.has_f41 != 0 {
-            _phpNamespace = try reader.string(c.pointee.f41.data, c.pointee.f41.len, 41, of: Self.self)
+            _phpNamespace = try reader.string(
+                c.pointee.f41.data, c.pointee.f41.len, 41, of: Self.self)
         }
         if c.pointee.has_f44 != 0 {
-            _phpMetadataNamespace = try reader.string(c.pointee.f44.data, c.pointee.f44.len, 44, of: Self.self)
+            _phpMetadataNamespace = try reader.string(
+                c.pointee.f44.data, c.pointee.f44.len, 44, of: Self.self)
         }
         if c.pointee.has_f45 != 0 {
-            _rubyPackage = try reader.string(c.pointee.f45.data, c.pointee.f45.len, 45, of: Self.self)
+            _rubyPackage = try reader.string(
+                c.pointee.f45.data, c.pointee.f45.len, 45, of: Self.self)
         }
         if c.pointee.n_f999 != 0 {
             self.uninterpretedOption = try reader.messages(c.pointee.f999, c.pointee.n_f999)
@@ -2979,7 +3021,10 @@ extension Google_Protobuf_MessageOptions {
         return ChaskiProtobuf.MessageSchema(
             name: "google.protobuf.MessageOptions",
             descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: "1:message_set_wire_format:B 2:no_standard_descriptor_accessor:B 3:deprecated:B 7:map_entry:B 999:uninterpreted_option:m",
+            fields: """
+                1:message_set_wire_format:B 2:no_standard_descriptor_accessor:B \
+                3:deprecated:B 7:map_entry:B 999:uninterpreted_option:m 
+                """,
             children: { number in
                 switch number {
                 case 999: Google_Protobuf_UninterpretedOption._schema
@@ -3050,7 +3095,10 @@ extension Google_Protobuf_FieldOptions {
         return ChaskiProtobuf.MessageSchema(
             name: "google.protobuf.FieldOptions",
             descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: "1:ctype:e 2:packed:B 6:jstype:e 5:lazy:B 15:unverified_lazy:B 3:deprecated:B 10:weak:B 999:uninterpreted_option:m",
+            fields: """
+                1:ctype:e 2:packed:B 6:jstype:e 5:lazy:B 15:unverified_lazy:B \
+                3:deprecated:B 10:weak:B 999:uninterpreted_option:m 
+                """,
             children: { number in
                 switch number {
                 case 999: Google_Protobuf_UninterpretedOption._schema
@@ -3350,7 +3398,9 @@ extension Google_Protobuf_MethodOptions {
         return ChaskiProtobuf.MessageSchema(
             name: "google.protobuf.MethodOptions",
             descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: "33:deprecated:B 34:idempotency_level:e 999:uninterpreted_option:m",
+            fields: """
+                33:deprecated:B 34:idempotency_level:e 999:uninterpreted_option:m 
+                """,
             children: { number in
                 switch number {
                 case 999: Google_Protobuf_UninterpretedOption._schema
@@ -3411,7 +3461,11 @@ extension Google_Protobuf_UninterpretedOption {
         return ChaskiProtobuf.MessageSchema(
             name: "google.protobuf.UninterpretedOption",
             descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: "2:name:m 3:identifier_value:s 4:positive_int_value:u 5:negative_int_value:i 6:double_value:d 7:string_value:b 8:aggregate_value:s",
+            fields: """
+                2:name:m 3:identifier_value:s 4:positive_int_value:u \
+                5:negative_int_value:i 6:double_value:d 7:string_value:b \
+                8:aggregate_value:s 
+                """,
             children: { number in
                 switch number {
                 case 2: Google_Protobuf_UninterpretedOption.NamePart._schema
@@ -3429,7 +3483,8 @@ extension Google_Protobuf_UninterpretedOption {
             self.name = try reader.messages(c.pointee.f2, c.pointee.n_f2)
         }
         if c.pointee.has_f3 != 0 {
-            _identifierValue = try reader.string(c.pointee.f3.data, c.pointee.f3.len, 3, of: Self.self)
+            _identifierValue = try reader.string(
+                c.pointee.f3.data, c.pointee.f3.len, 3, of: Self.self)
         }
         if c.pointee.has_f4 != 0 {
             _positiveIntValue = c.pointee.f4
@@ -3444,7 +3499,8 @@ extension Google_Protobuf_UninterpretedOption {
             _stringValue = try reader.bytes(c.pointee.f7.data, c.pointee.f7.len, of: Self.self)
         }
         if c.pointee.has_f8 != 0 {
-            _aggregateValue = try reader.string(c.pointee.f8.data, c.pointee.f8.len, 8, of: Self.self)
+            _aggregateValue = try reader.string(
+                c.pointee.f8.data, c.pointee.f8.len, 8, of: Self.self)
         }
         if ChaskiProtobuf.MessageReader.hasUnknown(pointer) {
             try reader.unknown(pointer, &unknownFields, of: Self.self)
@@ -3503,7 +3559,8 @@ extension Google_Protobuf_UninterpretedOption.NamePart {
     public mutating func _unpack(
         _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
     ) throws(ChaskiProtobuf.DecodingError) {
-        let c = pointer.assumingMemoryBound(to: Ck__Google__Protobuf__UninterpretedOption__NamePart.self)
+        let c = pointer.assumingMemoryBound(
+            to: Ck__Google__Protobuf__UninterpretedOption__NamePart.self)
         if c.pointee.has_f1 != 0 {
             _namePart = try reader.string(c.pointee.f1.data, c.pointee.f1.len, 1, of: Self.self)
         }
@@ -3526,7 +3583,8 @@ extension Google_Protobuf_UninterpretedOption.NamePart {
     public func _pack(
         _ pointer: UnsafeMutableRawPointer, _ writer: inout ChaskiProtobuf.MessageWriter
     ) throws(ChaskiProtobuf.EncodingError) {
-        let c = pointer.assumingMemoryBound(to: Ck__Google__Protobuf__UninterpretedOption__NamePart.self)
+        let c = pointer.assumingMemoryBound(
+            to: Ck__Google__Protobuf__UninterpretedOption__NamePart.self)
         if let value = _namePart {
             (c.pointee.f1.data, c.pointee.f1.len) = writer.string(value)
             c.pointee.has_f1 = 1
@@ -3597,7 +3655,10 @@ extension Google_Protobuf_SourceCodeInfo.Location {
         return ChaskiProtobuf.MessageSchema(
             name: "google.protobuf.SourceCodeInfo.Location",
             descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: "1:path:i 2:span:i 3:leading_comments:s 4:trailing_comments:s 6:leading_detached_comments:s"
+            fields: """
+                1:path:i 2:span:i 3:leading_comments:s 4:trailing_comments:s \
+                6:leading_detached_comments:s 
+                """
         )
     }()
 
@@ -3612,13 +3673,16 @@ extension Google_Protobuf_SourceCodeInfo.Location {
             self.span = try reader.numbers(c.pointee.f2, c.pointee.n_f2, of: Self.self)
         }
         if c.pointee.has_f3 != 0 {
-            _leadingComments = try reader.string(c.pointee.f3.data, c.pointee.f3.len, 3, of: Self.self)
+            _leadingComments = try reader.string(
+                c.pointee.f3.data, c.pointee.f3.len, 3, of: Self.self)
         }
         if c.pointee.has_f4 != 0 {
-            _trailingComments = try reader.string(c.pointee.f4.data, c.pointee.f4.len, 4, of: Self.self)
+            _trailingComments = try reader.string(
+                c.pointee.f4.data, c.pointee.f4.len, 4, of: Self.self)
         }
         if c.pointee.n_f6 != 0 {
-            self.leadingDetachedComments = try reader.strings(c.pointee.f6, c.pointee.n_f6, 6, of: Self.self)
+            self.leadingDetachedComments = try reader.strings(
+                c.pointee.f6, c.pointee.n_f6, 6, of: Self.self)
         }
         if ChaskiProtobuf.MessageReader.hasUnknown(pointer) {
             try reader.unknown(pointer, &unknownFields, of: Self.self)
@@ -3712,7 +3776,8 @@ extension Google_Protobuf_GeneratedCodeInfo.Annotation {
     public mutating func _unpack(
         _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
     ) throws(ChaskiProtobuf.DecodingError) {
-        let c = pointer.assumingMemoryBound(to: Ck__Google__Protobuf__GeneratedCodeInfo__Annotation.self)
+        let c = pointer.assumingMemoryBound(
+            to: Ck__Google__Protobuf__GeneratedCodeInfo__Annotation.self)
         if c.pointee.n_f1 != 0 {
             self.path = try reader.numbers(c.pointee.f1, c.pointee.n_f1, of: Self.self)
         }
@@ -3733,7 +3798,8 @@ extension Google_Protobuf_GeneratedCodeInfo.Annotation {
     public func _pack(
         _ pointer: UnsafeMutableRawPointer, _ writer: inout ChaskiProtobuf.MessageWriter
     ) throws(ChaskiProtobuf.EncodingError) {
-        let c = pointer.assumingMemoryBound(to: Ck__Google__Protobuf__GeneratedCodeInfo__Annotation.self)
+        let c = pointer.assumingMemoryBound(
+            to: Ck__Google__Protobuf__GeneratedCodeInfo__Annotation.self)
         if !self.path.isEmpty {
             c.pointee.f1 = writer.numbers(self.path)
             c.pointee.n_f1 = self.path.count
