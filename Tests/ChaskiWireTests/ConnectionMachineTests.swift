@@ -125,6 +125,22 @@ import Testing
         }
     }
 
+    @Test(arguments: [1024, 1025, 1_024_000])
+    func longStatusIsCutAndFitsTheSmallestFrame(_ length: Int) throws {
+        let small = PeerLimits(frameBytes: 4096)
+        var wired = Wired.established(
+            client: ConnectionConfiguration(role: .client, limits: small))
+        let stream = try wired.open()
+        wired.run()
+        let text = String(repeating: "x", count: length)
+        wired.server.close(stream, Failure(.notFound, .unknownTopic, text), now: 0)
+        wired.run()
+        guard case .closed(stream, let failure?)? = wired.clientEvents.last else {
+            throw TestFailure()
+        }
+        #expect(failure.message == String(repeating: "x", count: 1024))
+    }
+
     @Test func refusedClientLearnsWhy() {
         var wired = Wired()
         wired.welcomes = false
