@@ -15,10 +15,12 @@ import Testing
         return disk.operations
     }
 
-    /// Two more lives after the fault, the last of them after a power cut.
+    /// Three more lives after the fault, the last of them after a power cut.
     private func liveOn(_ disk: SimulatedFileSystem, _ oracle: inout JournalOracle) throws {
         disk.faults = DiskFaults()
         var random = DiskRandom(seed: 5)
+        _ = try JournalScenario.recover(disk, &oracle)
+        disk.processKill()
         let opened = try JournalScenario.recover(disk, &oracle)
         for _ in 0..<3 { try oracle.commit(oracle.nextGroup(&random), to: opened) }
         #expect(!oracle.failed)
@@ -96,8 +98,44 @@ import Testing
         #expect(runs > 500)
     }
 
+    /// After a failed sync the page cache shows a group that the disk does not hold; an opening
+    /// that copies it and is cut off must not bring it back later.
+    @Test func crashAtEveryOperationOfARecoveryAfterAFailure() throws {
+        let scenario = JournalScenario(seed: 14, groups: 4)
+        for number in 1...(try operations(scenario)) {
+            var again = 1
+            var crashed = true
+            while crashed {
+                let disk = SimulatedFileSystem(seed: UInt64(number &* 1_000 &+ again))
+                disk.faults.failAt = number
+                var oracle = JournalOracle()
+                try scenario.run(disk, &oracle)
+                disk.processKill()
+                disk.faults = DiskFaults()
+                disk.faults.crashAt = disk.operations + again
+                let opened = JournalScenario.open(disk)
+                crashed = disk.hasCrashed
+                disk.faults = DiskFaults()
+                if crashed {
+                    disk.powerCut()
+                } else if let opened {
+                    try oracle.check(opened)
+                    disk.processKill()
+                }
+                do {
+                    try liveOn(disk, &oracle)
+                } catch {
+                    Issue.record("failure at \(number), then crash at \(again): \(error)")
+                    return
+                }
+                again += 1
+            }
+        }
+    }
+
     @Test func manySeeds() throws {
-        for seed in 1...60 as ClosedRange<UInt64> {
+        // 490: an opening that was cut off left a group in a spare, found again under the same id.
+        for seed in Array(1...60 as ClosedRange<UInt64>) + [490] {
             do {
                 try life(seed)
             } catch {

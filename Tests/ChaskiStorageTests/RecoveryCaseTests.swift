@@ -114,6 +114,25 @@ import Testing
         #expect(try opened.readAll(Small.other).map(\.baseOffset) == [0, 1, 2])
     }
 
+    @Test("Case 7, unreadable: the device cannot read a batch") func case7Unreadable() throws {
+        let disk = SimulatedFileSystem(seed: 1)
+        let first = try Opened(disk)
+        for offset in 0..<3 as Range<Offset> {
+            first.commit(Small.group([Small.state(1), Small.batch(offset, bytes: 6_000)]))
+        }
+        disk.processKill()
+        disk.makeUnreadable((4096 * 3 + 1_000)..<(4096 * 3 + 2_000), in: log1)
+        let opened = try Opened(disk)
+        #expect(opened.journal.recovery.damage.map(\.location.baseOffset) == [1])
+        #expect(opened.replayed.filter { $0.entry.kind == .state }.count == 3)
+        #expect(try opened.read(from: 2).map(\.baseOffset) == [2])
+        // The last group, which alone may be torn, must not be taken for torn when it cannot be read.
+        disk.processKill()
+        let newest = try #require(disk.names.last { $0.hasSuffix(".log") })
+        disk.makeUnreadable(5_000..<6_000, in: newest)
+        #expect(refusal(disk)?.reason == .journalFailed)
+    }
+
     @Test("Case 8: a bad state entry before a sound group refuses to open") func case8() throws {
         let disk = try written(3)
         disk.flipBit(3, of: 4096 * 2 + 128 + 64 + 100 + 5, in: log1)

@@ -113,7 +113,11 @@ struct SpareFiles: Sendable {
             name = newName()
             file = try fileSystem.create(name, allocating: bytes)
         }
-        try file.write((header.encoded() + content).span.bytes, at: 0)
+        // An opening that was cut off may have left a group in this spare under the same file id:
+        // it stood right behind the header, and must not be found there.
+        var start = header.encoded() + content
+        if start.count < bytes { start += [UInt8](repeating: 0, count: Layout.block) }
+        try file.write(start.span.bytes, at: 0)
         try file.sync()
         try fileSystem.rename(name, to: JournalName.journal(header.file))
         try fileSystem.syncDirectory()

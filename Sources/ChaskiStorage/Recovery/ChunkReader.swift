@@ -22,11 +22,22 @@ struct ChunkReader {
         }
         let offset = position - chunkStart
         if offset < 0 || offset > chunk.count || count > chunk.count - offset {
-            chunk = try file.read(at: position, count: min(size - position, max(count, readAhead)))
+            chunk = try load(position, count: count)
             chunkStart = position
             guard chunk.count >= count else { return nil }
             return chunk[0..<count]
         }
         return chunk[offset..<(offset + count)]
+    }
+
+    /// Reads ahead; where the device fails on what was not asked for, without it.
+    private func load(_ position: Int, count: Int) throws(FileError) -> [UInt8] {
+        let ahead = min(size - position, max(count, readAhead))
+        do throws(FileError) {
+            return try file.read(at: position, count: ahead)
+        } catch {
+            guard error.code == .io, ahead > count else { throw error }
+            return try file.read(at: position, count: count)
+        }
     }
 }

@@ -85,6 +85,27 @@ struct GroupReader {
         return bodies
     }
 
+    /// The bodies of a group, in order; empty where the device cannot read one.
+    mutating func readableBodies(of group: FoundGroup) throws(FileError) -> [Bytes]? {
+        do throws(FileError) {
+            return try bodies(of: group)
+        } catch {
+            guard error.code == .io else { throw error }
+        }
+        var bodies: [Bytes] = []
+        var position = Int(group.header.place.position) + group.header.bodiesStart
+        for row in group.rows {
+            do throws(FileError) {
+                bodies.append(try reader.bytes(at: position, count: Int(row.length)) ?? [])
+            } catch {
+                guard error.code == .io else { throw error }
+                bodies.append([])
+            }
+            position += Int(row.length)
+        }
+        return bodies
+    }
+
     /// Whether every body is what was written.
     mutating func isWhole(_ group: FoundGroup) throws(FileError) -> Bool {
         guard let bodies = try bodies(of: group) else { return false }

@@ -103,7 +103,7 @@ struct Replay {
         _ group: FoundGroup, _ reader: inout GroupReader, _ visit: (RecoveredEntry) -> Void
     ) throws(FileError) -> Failure? {
         let place = group.header.place
-        guard let bodies = try reader.bodies(of: group) else {
+        guard let bodies = try reader.readableBodies(of: group) else {
             return damaged("the group at \(place) is cut off")
         }
         let locations = group.locations
@@ -112,7 +112,7 @@ struct Replay {
         bytes += UInt64(group.header.length)
         for (row, body) in zip(group.rows, bodies) {
             var failure: Failure?
-            if CRC32C.checksum(body) != row.checksum {
+            if body.count != Int(row.length) || CRC32C.checksum(body) != row.checksum {
                 guard row.kind == .batch else {
                     return damaged("a \(row.kind) entry of the group at \(place)")
                 }
