@@ -256,6 +256,23 @@ import Testing
         guard case .writable(stream)? = wired.clientEvents.last else { throw TestFailure() }
     }
 
+    @Test func fullConnectionHoldsBackEveryStreamAndTellsThemAll() throws {
+        var configuration = ConnectionConfiguration(role: .client)
+        configuration.outboundBytes = 600_000
+        var wired = Wired.established(client: configuration)
+        let busy = try wired.open()
+        let idle = try wired.open()
+        let unit = [UInt8](repeating: 1, count: 300_000)
+        try wired.client.send(on: busy, protobuf: [], attachment: unit[...], class: .batch, now: 0)
+        #expect(!wired.client.isWritable(idle))
+        wired.run()
+        #expect(wired.client.isWritable(idle))
+        let told = wired.clientEvents.compactMap { event -> StreamID? in
+            if case .writable(let stream) = event { stream } else { nil }
+        }
+        #expect(Set(told) == [busy, idle] && told.count == 2)
+    }
+
     @Test func deflatedPartsArriveAsTheyWere() throws {
         var configuration = ConnectionConfiguration(role: .client)
         configuration.deflates = true

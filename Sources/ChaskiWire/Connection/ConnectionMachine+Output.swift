@@ -174,8 +174,17 @@ extension ConnectionMachine {
 
     /// Tells the hosts of streams that can take more.
     private mutating func tellWritable() {
-        guard !waitingForWritable.isEmpty, output.queuedBytes < configuration.outboundBytes / 2
-        else { return }
+        guard output.queuedBytes < configuration.outboundBytes / 2 else { return }
+        if isFull {
+            // No stream was writable, also those that had sent nothing.
+            isFull = false
+            for id in streams.ids(above: StreamID(rawValue: 0)) where streams[id]?.local == .open {
+                guard let state = streams[id], !state.wantsWritable else { continue }
+                streams[id]?.wantsWritable = true
+                waitingForWritable.append(id)
+            }
+        }
+        guard !waitingForWritable.isEmpty else { return }
         var still: [StreamID] = []
         for id in waitingForWritable {
             guard let state = streams[id], state.local == .open else { continue }

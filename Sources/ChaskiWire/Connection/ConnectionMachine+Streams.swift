@@ -157,6 +157,7 @@ extension ConnectionMachine {
         output.added(unit.queuedBytes)
         enterRings(stream)
         timers.outputWaits(now: now)
+        if output.queuedBytes >= configuration.outboundBytes / 2 { isFull = true }
         if let state = streams[stream], !state.wantsWritable, !isBelowHighWater(state) {
             streams[stream]?.wantsWritable = true
             if waitingForWritable.count > 2 * streams.count {

@@ -34,6 +34,8 @@ package struct ConnectionMachine {
     var pingsSent: UInt64 = 0
     /// Streams whose hosts wait for `writable`.
     var waitingForWritable: [StreamID] = []
+    /// Whether so much waits on the connection that no stream is writable.
+    var isFull = false
     /// Reused for frame headers and protobuf parts on their way out.
     var scratch: [UInt8] = []
 
@@ -96,7 +98,7 @@ package struct ConnectionMachine {
     package var queuedBytes: Int { output.queuedBytes }
 
     /// Whether a stream should be given more to send: little enough waits on it and on the
-    /// connection. After a false answer for a stream that `send` filled comes the event `writable`.
+    /// connection. After a false answer for an open stream comes the event `writable`.
     package func isWritable(_ stream: StreamID) -> Bool {
         guard phase == .established, let state = streams[stream], state.local == .open else {
             return false
