@@ -20,7 +20,8 @@ func batch(_ count: Int, bytes: Int = 10) -> Bytes {
 extension BrokerHost {
     @discardableResult
     func createTopic(_ name: String = "t", _ settings: TopicSettings = TopicSettings()) -> TopicID {
-        guard case .success(.topicCreated(let id))? = ask({ .createTopic($0, name: name, settings) })
+        guard
+            case .success(.topicCreated(let id))? = ask({ .createTopic($0, name: name, settings) })
         else { preconditionFailure("topic \(name) was not created") }
         return id
     }

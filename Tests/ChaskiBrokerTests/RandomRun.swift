@@ -206,7 +206,9 @@ final class RandomRun {
         for (request, ask) in asked.sorted(by: { $0.key < $1.key }) {
             guard let reply = host.replies[request] else { continue }
             asked[request] = nil
-            guard ask.verb == .ack, case .success(.settled(_, let rejected)) = reply else { continue }
+            guard ask.verb == .ack, case .success(.settled(_, let rejected)) = reply else {
+                continue
+            }
             let refused = Set(rejected.map(\.offset))
             acked[ask.subscription, default: []].formUnion(
                 ask.offsets.filter { !refused.contains($0) })

@@ -151,10 +151,12 @@ extension NamespaceMachine {
     }
 
     /// The producer that an entry is about, new or known; nil without its topic.
-    private func durableProducer(_ id: ProducerID, _ topic: TopicID, _ time: Now) -> ProducerState? {
+    private func durableProducer(_ id: ProducerID, _ topic: TopicID, _ time: Now) -> ProducerState?
+    {
         guard let topic = directory.topics[topic] else { return nil }
         let state = topic.producers[id] ?? addProducer(id, to: topic, time)
-        if state.isDurable, state.isExpired(at: time.clock, after: configuration.producerExpiryNanos)
+        if state.isDurable,
+            state.isExpired(at: time.clock, after: configuration.producerExpiryNanos)
         {
             state.reset()
         }

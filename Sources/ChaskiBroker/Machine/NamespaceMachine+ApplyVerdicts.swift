@@ -59,7 +59,8 @@ extension NamespaceMachine {
                 guard let before = window.settle(offset, as: .acked, a: ordinal, b: seconds)
                 else { continue }
                 acked += 1
-                if before.state == .leased, before.flags & ~(Slot.inFlight | Slot.ackInFlight) == 0 {
+                if before.state == .leased, before.flags & ~(Slot.inFlight | Slot.ackInFlight) == 0
+                {
                     if before.a != tally.group { tally.flush(subscription, next: before.a) }
                     tally.count += 1
                     tally.bytes += UInt64(before.b)
@@ -135,7 +136,8 @@ extension NamespaceMachine {
         }
     }
 
-    private func applyExtension(_ settled: Settled, _ subscription: SubscriptionState, _ time: Now) {
+    private func applyExtension(_ settled: Settled, _ subscription: SubscriptionState, _ time: Now)
+    {
         let deadline = time.clock.addingSaturating(settled.delayNanos ?? 0)
         let holder =
             isRunning ? sessions.byID[settled.session]?.holders[subscription.id] : nil

@@ -16,7 +16,9 @@ extension NamespaceMachine {
         let producers = directory.topics.values.reduce(0) { $0 + $1.producers.count }
         if producers != ages.count { return "\(producers) producers, counted \(ages.count)" }
         let queued = tail.publishes.reduce(0) { $0 + ($1.publish?.bytes ?? 0) }
-        if queued != tail.queuedBytes { return "\(queued) bytes queued, counted \(tail.queuedBytes)" }
+        if queued != tail.queuedBytes {
+            return "\(queued) bytes queued, counted \(tail.queuedBytes)"
+        }
         for (consumer, holder) in sessions.consumers where holder.consumer != consumer {
             return "consumer \(consumer.rawValue) is not its holder's"
         }
@@ -92,7 +94,8 @@ extension NamespaceMachine {
         if isRunning, window.end > max(subscription.ceiling.value, window.settledBelow) {
             return "the cursor \(window.end) is above the ceiling \(subscription.ceiling.value)"
         }
-        if window.settledBelow > max(subscription.topic.nextOffset, subscription.created.startOffset)
+        if window.settledBelow
+            > max(subscription.topic.nextOffset, subscription.created.startOffset)
         {
             return "settled what was not published"
         }

@@ -68,7 +68,8 @@ extension NamespaceMachine {
             let (end, overflow) = range.first.addingReportingOverflow(Offset(range.count))
             guard range.count > 0, !overflow, range.first >= position else {
                 return Failure(
-                    .invalidArgument, .protocolError, "ranges must ascend, not overlap, not be empty")
+                    .invalidArgument, .protocolError,
+                    "ranges must ascend, not overlap, not be empty")
             }
             position = end
             total += UInt64(range.count)
@@ -76,7 +77,8 @@ extension NamespaceMachine {
         guard ranges.count <= Limits.settleRanges, total <= maximumOffsetsPerRequest else {
             return Failure(
                 .invalidArgument, .tooMany,
-                "\(ranges.count) ranges with \(total) offsets; at most \(Limits.settleRanges) with \(maximumOffsetsPerRequest) are taken at once")
+                "\(ranges.count) ranges with \(total) offsets; at most \(Limits.settleRanges) with \(maximumOffsetsPerRequest) are taken at once"
+            )
         }
         return nil
     }

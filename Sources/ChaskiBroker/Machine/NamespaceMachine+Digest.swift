@@ -75,7 +75,9 @@ extension NamespaceMachine {
             position = offset + 1
             guard let slot = window.slot(offset)?.pointee else { continue }
             let due = slot.state == .waiting && slot.due > lastDurable.clock ? slot.due : nil
-            if slot.failed == 0, slot.returns == 0, due == nil, !slot.has(Slot.extended) { continue }
+            if slot.failed == 0, slot.returns == 0, due == nil, !slot.has(Slot.extended) {
+                continue
+            }
             digest.add(offset)
             digest.add(UInt64(slot.failed) << 32 | UInt64(slot.returns))
             digest.add(due ?? .min)

@@ -124,7 +124,8 @@ extension NamespaceMachine {
     ) {
         var next: [TopicID: Offset] = [:]
         var added = 0
-        while let item = tail.publishes.first, bytes + item.bytes <= maximumBytes || entries.isEmpty {
+        while let item = tail.publishes.first, bytes + item.bytes <= maximumBytes || entries.isEmpty
+        {
             tail.publishes.removeFirst()
             flight.items.append(item)
             switch item.work {

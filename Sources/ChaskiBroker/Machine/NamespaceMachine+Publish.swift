@@ -70,8 +70,10 @@ extension NamespaceMachine {
     /// Why no message is taken at the moment, whoever sends it.
     private func doorFailure(_ topic: TopicState, _ bytes: Int, _ count: UInt64) -> Failure? {
         if case .refused(let failure) = publishing { return failure }
-        guard tail.queuedBytes + bytes <= configuration.maximumQueuedBytes
-            || tail.publishes.isEmpty, tail.publishes.count < configuration.maximumQueuedRequests
+        guard
+            tail.queuedBytes + bytes <= configuration.maximumQueuedBytes
+                || tail.publishes.isEmpty,
+            tail.publishes.count < configuration.maximumQueuedRequests
         else { return .overloaded("bytes wait for the journal") }
         guard topic.nextOffset < Offset(Int64.max) - (1 << 32) else {
             return Failure(.outOfRange, .tooMany, "topic \(topic.name) has no offsets left")
@@ -87,7 +89,9 @@ extension NamespaceMachine {
     private func quotaFailure(_ topic: TopicState, _ held: UInt64, _ maximum: UInt64) -> Failure {
         let pins = topic.subscriptions.min { $0.pinnedFrom < $1.pinnedFrom }
         let who =
-            pins.map { "subscription \($0.created.name) pins most, from offset \($0.pinnedFrom) on" }
+            pins.map {
+                "subscription \($0.created.name) pins most, from offset \($0.pinnedFrom) on"
+            }
             ?? "it has no subscription that would free them"
         return Failure(
             .resourceExhausted, .topicFull,

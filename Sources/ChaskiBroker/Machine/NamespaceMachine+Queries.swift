@@ -27,7 +27,9 @@ extension NamespaceMachine {
     }
 
     /// At most `limit` dead letters from an offset on, ascending; nil without such a subscription.
-    package func deadLetters(subscription name: String, from offset: Offset, limit: Int)
+    package func deadLetters(
+        subscription name: String, from offset: Offset, limit: Int
+    )
         -> [DeadLetter]?
     {
         directory.subscription(named: name)?.dead.list(from: offset, limit: limit)

@@ -155,7 +155,8 @@ extension NamespaceMachine {
     package func loaded(
         _ id: ReadID, _ result: Result<[StoredBatch], Failure>, now: Now, effects: inout [Effect]
     ) {
-        guard case .running = mode, let owner = reads.subscriptions.removeValue(forKey: id.rawValue),
+        guard case .running = mode,
+            let owner = reads.subscriptions.removeValue(forKey: id.rawValue),
             let subscription = directory.subscriptions[owner],
             let reading = subscription.supply.reading, reading.id == id
         else { return }
@@ -186,7 +187,9 @@ extension NamespaceMachine {
             else { break }
             subscription.supply.append(batch)
         }
-        if subscription.supply.fresh.isEmpty, subscription.window.end < subscription.topic.nextOffset {
+        if subscription.supply.fresh.isEmpty,
+            subscription.window.end < subscription.topic.nextOffset
+        {
             blockReads(subscription, .missing(subscription.window.end), now)
         }
     }

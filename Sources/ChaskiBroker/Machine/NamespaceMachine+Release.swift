@@ -23,7 +23,8 @@ extension NamespaceMachine {
     func releaseFront(of topic: TopicState, _ effects: inout [Effect]) {
         guard let lowest = topic.lowestUnsettled else { return }
         let first = lowest & ~(UInt64(Window.chunkSlots) - 1)
-        guard first < lowest, !topic.subscriptions.contains(where: { $0.dead.contains(first..<lowest) })
+        guard first < lowest,
+            !topic.subscriptions.contains(where: { $0.dead.contains(first..<lowest) })
         else { return }
         release(first..<lowest, of: topic, &effects)
     }
@@ -50,7 +51,8 @@ extension NamespaceMachine {
         // Below the slowest only dead letters pin, a chunk each.
         var position: Offset = 0
         while position < min(lowest, topic.nextOffset) {
-            let pinned = topic.subscriptions.compactMap { $0.dead.first(from: position)?.offset }.min()
+            let pinned = topic.subscriptions.compactMap { $0.dead.first(from: position)?.offset }
+                .min()
             let stop = min(lowest, pinned.map { $0 & ~(size - 1) } ?? lowest)
             if position < stop { release(position..<stop, of: topic, &effects) }
             guard let pinned, pinned < lowest else { break }

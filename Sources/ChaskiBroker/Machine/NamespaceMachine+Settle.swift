@@ -51,7 +51,8 @@ extension NamespaceMachine {
         }
         if command.verb == .retry { settled.delayNanos = command.delayNanos.map { max(0, $0) } }
         if command.verb == .extend {
-            settled.delayNanos = max(0, command.delayNanos ?? holder.subscription.settings.leaseNanos)
+            settled.delayNanos = max(
+                0, command.delayNanos ?? holder.subscription.settings.leaseNanos)
             holder.extendsInFlight += 1
         }
         tail.control.append(TailItem(.entry(.settled(settled)), reply, [request]))
@@ -68,6 +69,8 @@ extension NamespaceMachine {
         var marks = Slot.inFlight
         if verb == .ack { marks |= Slot.ackInFlight }
         if verb == .extend { marks = 0 }
+        // Read only below: one access for all offsets.
+        let leases = subscription.leases
         for offset in range.first..<range.first + Offset(range.count) {
             guard offset < end, offset >= subscription.created.startOffset else {
                 found.reject(offset, range, .stale)
@@ -87,7 +90,7 @@ extension NamespaceMachine {
             }
             guard slot.pointee.state == .leased, slot.pointee.handout == range.handout,
                 range.epoch <= epoch,
-                subscription.leases.belongs(slot.pointee.a, to: holder.index, epoch: range.epoch)
+                leases.belongs(slot.pointee.a, to: holder.index, epoch: range.epoch)
             else {
                 found.reject(offset, range, .stale)
                 continue

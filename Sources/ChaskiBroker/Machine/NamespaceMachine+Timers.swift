@@ -150,10 +150,13 @@ extension NamespaceMachine {
         let cursor = subscription.window.end
         let least = max(1, configuration.minimumCeilingStep)
         let step = max(subscription.ceiling.step, least)
-        guard subscription.ceiling.value < cursor &+ step / 2 || subscription.ceiling.value == cursor
+        guard
+            subscription.ceiling.value < cursor &+ step / 2 || subscription.ceiling.value == cursor
         else { return }
-        let raised = cursor &+ subscription.nextCeilingStep(
-            lastDurable.clock, least: least, most: configuration.maximumCeilingStep)
+        let raised =
+            cursor
+            &+ subscription.nextCeilingStep(
+                lastDurable.clock, least: least, most: configuration.maximumCeilingStep)
         guard raised > subscription.ceiling.value, raised <= Offset(Int64.max) else { return }
         subscription.ceiling.proposed = raised
         subscription.activity.wantsCeiling = true
@@ -174,8 +177,10 @@ extension SubscriptionState {
             ceiling.step = max(least, ceiling.step / 2)
         }
         ceiling.raisedAt = clock
-        let room = UInt64(settings.maximumUnsettled) - min(
-            UInt64(settings.maximumUnsettled), counts.tracked)
+        let room =
+            UInt64(settings.maximumUnsettled)
+            - min(
+                UInt64(settings.maximumUnsettled), counts.tracked)
         return max(1, min(ceiling.step, room))
     }
 }

@@ -22,8 +22,9 @@ struct Timer: Comparable {
     /// The holder's session, so that its successor's timers are not mistaken for its own.
     var session: UInt32 = 0
 
-    init(at: Int64, kind: TimerKind, subscription: UInt64 = 0, holder: Int32 = 0, session: UInt32 = 0)
-    {
+    init(
+        at: Int64, kind: TimerKind, subscription: UInt64 = 0, holder: Int32 = 0, session: UInt32 = 0
+    ) {
         self.at = at
         self.kind = kind
         self.subscription = subscription

@@ -34,7 +34,8 @@ struct ByteMarks {
         var merged: [Mark] = []
         merged.reserveCapacity(marks.count / 2 + 1)
         for mark in marks {
-            if let last = merged.last, last.end == mark.first, last.bytes + mark.bytes <= markBytes {
+            if let last = merged.last, last.end == mark.first, last.bytes + mark.bytes <= markBytes
+            {
                 merged[merged.count - 1].end = mark.end
                 merged[merged.count - 1].bytes += mark.bytes
                 merged[merged.count - 1].needed += mark.needed

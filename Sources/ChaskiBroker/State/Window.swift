@@ -207,7 +207,8 @@ final class Window {
             let number = firstChunk + UInt64(index - head)
             if let text = chunks[index].inconsistency() { return "chunk \(number): \(text)" }
         }
-        if settledBelow < end, isSettled(settledBelow), slot(settledBelow)?.pointee.isSettled ?? true
+        if settledBelow < end, isSettled(settledBelow),
+            slot(settledBelow)?.pointee.isSettled ?? true
         {
             return "settledBelow \(settledBelow) is settled itself"
         }

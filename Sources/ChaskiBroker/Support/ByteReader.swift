@@ -70,7 +70,9 @@ struct ByteReader {
         return Int64(bitPattern: raw >> 1) ^ -Int64(bitPattern: raw & 1)
     }
 
-    mutating func fixed<T: FixedWidthInteger & BitwiseCopyable>(_: T.Type = T.self)
+    mutating func fixed<T: FixedWidthInteger & BitwiseCopyable>(
+        _: T.Type = T.self
+    )
         throws(Failure) -> T
     {
         guard let value = bytes.littleEndian(T.self, at: position - bytes.startIndex) else {

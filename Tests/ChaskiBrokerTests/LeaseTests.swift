@@ -1,0 +1,122 @@
+import ChaskiBroker
+import ChaskiModel
+import Testing
+
+@Suite struct LeaseTests {
+    private func host(
+        _ settings: SubscriptionSettings = SubscriptionSettings()
+    ) -> (
+        BrokerHost, ConsumerID
+    ) {
+        let host = BrokerHost()
+        let topic = host.createTopic()
+        host.subscribe(settings)
+        let consumer = host.open(1).id
+        host.publish(topic, 0, 4)
+        _ = host.takeDeliveries()
+        return (host, consumer)
+    }
+
+    @Test func `A lease lapses without spending an attempt, a heartbeat keeps it`() {
+        let (host, consumer) = host()
+        host.advance(20 * second)
+        host.send(.heartbeat(SessionID(rawValue: 1)))
+        host.advance(20 * second)
+        #expect(host.takeDeliveries().isEmpty)
+        host.advance(11 * second)
+        let again = host.takeDeliveries()
+        #expect(again.map(\.offset) == [0, 1, 2, 3])
+        #expect(again.allSatisfy { $0.handout == 2 && $0.failed == 0 })
+        #expect(host.settle(consumer, .ack, host.tokens([0]))?.rejected.map(\.reason) == [.stale])
+    }
+
+    @Test func `After a pause heartbeats that waited count before leases lapse`() {
+        let (host, _) = host()
+        host.pause(60 * second)
+        host.fire()
+        host.settle()
+        host.send(.heartbeat(SessionID(rawValue: 1)))
+        host.advance(20 * second)
+        #expect(host.takeDeliveries().isEmpty)
+        #expect(host.machine.subscription(named: "s")?.leased == 4)
+    }
+
+    @Test func `A disconnected session keeps what it claims within the grace`() {
+        let (host, consumer) = host()
+        host.send(.disconnected(consumer))
+        host.advance(9 * second)
+        let back = host.open(1, claims: host.tokens([1, 3]))
+        #expect(back.held.map(\.first) == [1, 3])
+        #expect(host.takeDeliveries().map(\.offset) == [0, 2], "what it did not claim comes again")
+        #expect(host.settle(back.id, .ack, host.tokens([1, 3]))?.accepted == 2)
+        host.send(.disconnected(back.id))
+        host.advance(11 * second)
+        let late = host.open(1, claims: host.tokens([0], handout: 2))
+        #expect(late.held.isEmpty)
+        #expect(host.machine.checkInvariants() == nil)
+    }
+
+    @Test func `After a restart claims hold, and the rest waits for the grace`() {
+        let (host, consumer) = host()
+        host.settle(consumer, .extend, host.tokens([1]), delay: 300 * second)
+        let old = host.tokens([1, 2])
+        host.crash()
+        let other = host.open(2)
+        host.advance(5 * second)
+        #expect(host.takeDeliveries().isEmpty)
+        let back = host.open(1, claims: old)
+        #expect(back.held.map(\.first) == [1])
+        #expect(back.held.map(\.count) == [2])
+        host.advance(6 * second)
+        #expect(Set(host.takeDeliveries().map(\.offset)) == [0, 3])
+        host.advance(60 * second)
+        if case .leased(let session, 1, 0, _)? = host.state(1) {
+            #expect(session.rawValue == 1, "the confirmed extension holds")
+        } else {
+            Issue.record("offset 1 is \(String(describing: host.state(1)))")
+        }
+        #expect(host.settle(other.id, .ack, host.tokens([1]))?.accepted == 0)
+        #expect(host.machine.checkInvariants() == nil)
+    }
+
+    @Test func `The winning ack may be repeated by its session, also after a restart`() {
+        let (host, consumer) = host()
+        #expect(host.settle(consumer, .ack, host.tokens([2]))?.accepted == 1)
+        #expect(host.settle(consumer, .ack, host.tokens([2]))?.accepted == 1)
+        let other = host.open(2).id
+        let refused = host.settle(other, .ack, host.tokens([2]))
+        #expect(refused?.rejected.map(\.reason) == [.alreadySettled])
+        let old = host.tokens([2])
+        host.crash()
+        let back = host.open(1, claims: old)
+        #expect(back.held.isEmpty)
+        #expect(host.settle(back.id, .ack, old)?.accepted == 1)
+        host.advance(700 * second)
+        let late = host.open(1).id
+        #expect(host.settle(late, .ack, old)?.accepted == 0)
+    }
+
+    @Test func `Failures wait for their backoff, then kill`() {
+        let policy = RetryPolicy(
+            minimumBackoffNanos: second, maximumBackoffNanos: 4 * second, maximumFailures: 2)
+        let (host, consumer) = host(SubscriptionSettings(retry: policy))
+        host.settle(consumer, .retry, host.tokens([1]), delay: 100 * second, reason: "later")
+        host.settle(consumer, .fail, host.tokens([2]), reason: "never")
+        host.crash()
+        let back = host.open(1).id
+        host.advance(20 * second)
+        host.settle(back, .ack, host.tokens([0, 3], handout: 2))
+        _ = host.takeDeliveries()
+        host.advance(79 * second)
+        #expect(host.takeDeliveries().isEmpty, "due times survive a restart")
+        host.send(.heartbeat(SessionID(rawValue: 1)))
+        host.advance(2 * second)
+        #expect(host.takeDeliveries().map(\.failed) == [1])
+        host.settle(back, .retry, host.tokens([1], handout: 2), reason: "again")
+        let dead = host.machine.deadLetters(subscription: "s", from: 0, limit: 10) ?? []
+        #expect(dead.map(\.offset) == [1, 2])
+        #expect(dead.map(\.reason) == ["again", "never"])
+        #expect(dead.map(\.cause) == [.maximumFailures, .failedOnPurpose])
+        #expect(!host.released.contains { $0.1.contains(1) }, "the dead pin their topic")
+    }
+}
