@@ -78,18 +78,18 @@ struct MessageGenerator {
     ) {
         let storage = names.storage
         code.block(head) { code in
-            if field.isBoxed {
-                code.line("get { \(storage)?.value ?? \(field.defaultExpression) }")
+            if field.kind.message != nil {
+                let message = field.defaultExpression
+                let initial = field.isBoxed ? "ChaskiProtobuf.Boxed(\(message))" : message
+                let suffix = field.isBoxed ? ".value" : ""
+                let optional = field.isBoxed ? "?.value" : ""
+                code.line("get { \(storage)\(optional) ?? \(message) }")
+                // The value moves out while it is changed, so that it is not copied.
                 code.block("_modify") { code in
-                    let initial = field.defaultExpression
-                    code.line("if \(storage) == nil { \(storage) = .init(\(initial)) }")
-                    code.line("yield &\(storage)!.value")
-                }
-            } else if field.kind.message != nil {
-                code.line("get { \(storage) ?? \(field.defaultExpression) }")
-                code.block("_modify") { code in
-                    code.line("if \(storage) == nil { \(storage) = .init() }")
-                    code.line("yield &\(storage)!")
+                    code.line("var value = \(storage) ?? \(initial)")
+                    code.line("\(storage) = nil")
+                    code.line("defer { \(storage) = value }")
+                    code.line("yield &value\(suffix)")
                 }
             } else {
                 code.line("get { \(storage) ?? \(field.defaultExpression) }")

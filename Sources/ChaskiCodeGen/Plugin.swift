@@ -6,6 +6,15 @@
 #endif
 
 /// The protoc plugin: bytes of a `CodeGeneratorRequest` in, bytes of the response out.
+///
+/// One command makes the C codecs and the Swift bindings over them:
+///
+///     protoc --plugin=.build/debug/protoc-gen-chaski-swift -IProtos --chaski-swift_out=Sources \
+///         --chaski-swift_opt=Visibility=public,CModule=COrders,CDir=COrders,SwiftDir=Orders \
+///         Protos/orders.proto
+///
+/// `COrders` is then a C target (its code compiles with `-w`), `Orders` a Swift target that depends
+/// on it and on ChaskiProtobuf. `GeneratorOptions` lists the settings.
 package struct Plugin {
     /// What protoc-gen-c answers to a serialised request.
     package typealias CGenerator = ([UInt8]) throws(GeneratorError) -> [UInt8]

@@ -32,8 +32,10 @@ public struct Chaski_V1_Topic: ChaskiProtobuf.Message {
     public var settings: Chaski_V1_TopicSettings {
         get { _settings ?? Chaski_V1_TopicSettings() }
         _modify {
-            if _settings == nil { _settings = .init() }
-            yield &_settings!
+            var value = _settings ?? Chaski_V1_TopicSettings()
+            _settings = nil
+            defer { _settings = value }
+            yield &value
         }
     }
     /// True when `settings` is set.
@@ -135,8 +137,10 @@ public struct Chaski_V1_SubscriptionSettings: ChaskiProtobuf.Message {
     public var start: Chaski_V1_StartPosition {
         get { _start ?? Chaski_V1_StartPosition() }
         _modify {
-            if _start == nil { _start = .init() }
-            yield &_start!
+            var value = _start ?? Chaski_V1_StartPosition()
+            _start = nil
+            defer { _start = value }
+            yield &value
         }
     }
     /// True when `start` is set.
@@ -147,8 +151,10 @@ public struct Chaski_V1_SubscriptionSettings: ChaskiProtobuf.Message {
     public var retry: Chaski_V1_RetryPolicy {
         get { _retry ?? Chaski_V1_RetryPolicy() }
         _modify {
-            if _retry == nil { _retry = .init() }
-            yield &_retry!
+            var value = _retry ?? Chaski_V1_RetryPolicy()
+            _retry = nil
+            defer { _retry = value }
+            yield &value
         }
     }
     /// True when `retry` is set.
@@ -196,8 +202,10 @@ public struct Chaski_V1_Subscription: ChaskiProtobuf.Message {
     public var settings: Chaski_V1_SubscriptionSettings {
         get { _settings ?? Chaski_V1_SubscriptionSettings() }
         _modify {
-            if _settings == nil { _settings = .init() }
-            yield &_settings!
+            var value = _settings ?? Chaski_V1_SubscriptionSettings()
+            _settings = nil
+            defer { _settings = value }
+            yield &value
         }
     }
     /// True when `settings` is set.
@@ -250,8 +258,10 @@ public struct Chaski_V1_CreateTopicRequest: ChaskiProtobuf.Message {
     public var settings: Chaski_V1_TopicSettings {
         get { _settings ?? Chaski_V1_TopicSettings() }
         _modify {
-            if _settings == nil { _settings = .init() }
-            yield &_settings!
+            var value = _settings ?? Chaski_V1_TopicSettings()
+            _settings = nil
+            defer { _settings = value }
+            yield &value
         }
     }
     /// True when `settings` is set.
@@ -270,8 +280,10 @@ public struct Chaski_V1_CreateTopicResponse: ChaskiProtobuf.Message {
     public var topic: Chaski_V1_Topic {
         get { _topic ?? Chaski_V1_Topic() }
         _modify {
-            if _topic == nil { _topic = .init() }
-            yield &_topic!
+            var value = _topic ?? Chaski_V1_Topic()
+            _topic = nil
+            defer { _topic = value }
+            yield &value
         }
     }
     /// True when `topic` is set.
@@ -298,8 +310,10 @@ public struct Chaski_V1_DescribeTopicResponse: ChaskiProtobuf.Message {
     public var topic: Chaski_V1_Topic {
         get { _topic ?? Chaski_V1_Topic() }
         _modify {
-            if _topic == nil { _topic = .init() }
-            yield &_topic!
+            var value = _topic ?? Chaski_V1_Topic()
+            _topic = nil
+            defer { _topic = value }
+            yield &value
         }
     }
     /// True when `topic` is set.
@@ -359,8 +373,10 @@ public struct Chaski_V1_CreateSubscriptionRequest: ChaskiProtobuf.Message {
     public var settings: Chaski_V1_SubscriptionSettings {
         get { _settings ?? Chaski_V1_SubscriptionSettings() }
         _modify {
-            if _settings == nil { _settings = .init() }
-            yield &_settings!
+            var value = _settings ?? Chaski_V1_SubscriptionSettings()
+            _settings = nil
+            defer { _settings = value }
+            yield &value
         }
     }
     /// True when `settings` is set.
@@ -379,8 +395,10 @@ public struct Chaski_V1_CreateSubscriptionResponse: ChaskiProtobuf.Message {
     public var subscription: Chaski_V1_Subscription {
         get { _subscription?.value ?? Chaski_V1_Subscription() }
         _modify {
-            if _subscription == nil { _subscription = .init(Chaski_V1_Subscription()) }
-            yield &_subscription!.value
+            var value = _subscription ?? ChaskiProtobuf.Boxed(Chaski_V1_Subscription())
+            _subscription = nil
+            defer { _subscription = value }
+            yield &value.value
         }
     }
     /// True when `subscription` is set.
@@ -407,8 +425,10 @@ public struct Chaski_V1_DescribeSubscriptionResponse: ChaskiProtobuf.Message {
     public var subscription: Chaski_V1_Subscription {
         get { _subscription?.value ?? Chaski_V1_Subscription() }
         _modify {
-            if _subscription == nil { _subscription = .init(Chaski_V1_Subscription()) }
-            yield &_subscription!.value
+            var value = _subscription ?? ChaskiProtobuf.Boxed(Chaski_V1_Subscription())
+            _subscription = nil
+            defer { _subscription = value }
+            yield &value.value
         }
     }
     /// True when `subscription` is set.

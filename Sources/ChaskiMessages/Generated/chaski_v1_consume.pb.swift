@@ -82,8 +82,10 @@ public struct Chaski_V1_Subscribe: ChaskiProtobuf.Message {
     public var limit: Chaski_V1_ConsumerLimit {
         get { _limit ?? Chaski_V1_ConsumerLimit() }
         _modify {
-            if _limit == nil { _limit = .init() }
-            yield &_limit!
+            var value = _limit ?? Chaski_V1_ConsumerLimit()
+            _limit = nil
+            defer { _limit = value }
+            yield &value
         }
     }
     /// True when `limit` is set.
@@ -107,8 +109,10 @@ public struct Chaski_V1_SetLimit: ChaskiProtobuf.Message {
     public var limit: Chaski_V1_ConsumerLimit {
         get { _limit ?? Chaski_V1_ConsumerLimit() }
         _modify {
-            if _limit == nil { _limit = .init() }
-            yield &_limit!
+            var value = _limit ?? Chaski_V1_ConsumerLimit()
+            _limit = nil
+            defer { _limit = value }
+            yield &value
         }
     }
     /// True when `limit` is set.
@@ -260,8 +264,10 @@ public struct Chaski_V1_Settled: ChaskiProtobuf.Message {
     public var status: Chaski_V1_Status {
         get { _status ?? Chaski_V1_Status() }
         _modify {
-            if _status == nil { _status = .init() }
-            yield &_status!
+            var value = _status ?? Chaski_V1_Status()
+            _status = nil
+            defer { _status = value }
+            yield &value
         }
     }
     /// True when `status` is set.
@@ -286,8 +292,10 @@ public struct Chaski_V1_SubscriptionEnded: ChaskiProtobuf.Message {
     public var status: Chaski_V1_Status {
         get { _status ?? Chaski_V1_Status() }
         _modify {
-            if _status == nil { _status = .init() }
-            yield &_status!
+            var value = _status ?? Chaski_V1_Status()
+            _status = nil
+            defer { _status = value }
+            yield &value
         }
     }
     /// True when `status` is set.

@@ -50,8 +50,10 @@ public struct Chaski_V1_Hello: ChaskiProtobuf.Message {
     public var limits: Chaski_V1_Limits {
         get { _limits ?? Chaski_V1_Limits() }
         _modify {
-            if _limits == nil { _limits = .init() }
-            yield &_limits!
+            var value = _limits ?? Chaski_V1_Limits()
+            _limits = nil
+            defer { _limits = value }
+            yield &value
         }
     }
     /// True when `limits` is set.
@@ -80,8 +82,10 @@ public struct Chaski_V1_Welcome: ChaskiProtobuf.Message {
     public var limits: Chaski_V1_Limits {
         get { _limits ?? Chaski_V1_Limits() }
         _modify {
-            if _limits == nil { _limits = .init() }
-            yield &_limits!
+            var value = _limits ?? Chaski_V1_Limits()
+            _limits = nil
+            defer { _limits = value }
+            yield &value
         }
     }
     /// True when `limits` is set.
@@ -149,8 +153,10 @@ public struct Chaski_V1_GoAway: ChaskiProtobuf.Message {
     public var status: Chaski_V1_Status {
         get { _status ?? Chaski_V1_Status() }
         _modify {
-            if _status == nil { _status = .init() }
-            yield &_status!
+            var value = _status ?? Chaski_V1_Status()
+            _status = nil
+            defer { _status = value }
+            yield &value
         }
     }
     /// True when `status` is set.

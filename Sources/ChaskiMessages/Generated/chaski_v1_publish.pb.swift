@@ -105,8 +105,10 @@ public struct Chaski_V1_TopicBound: ChaskiProtobuf.Message {
     public var status: Chaski_V1_Status {
         get { _status ?? Chaski_V1_Status() }
         _modify {
-            if _status == nil { _status = .init() }
-            yield &_status!
+            var value = _status ?? Chaski_V1_Status()
+            _status = nil
+            defer { _status = value }
+            yield &value
         }
     }
     /// True when `status` is set.
@@ -128,8 +130,10 @@ public struct Chaski_V1_PublishResult: ChaskiProtobuf.Message {
     public var status: Chaski_V1_Status {
         get { _status ?? Chaski_V1_Status() }
         _modify {
-            if _status == nil { _status = .init() }
-            yield &_status!
+            var value = _status ?? Chaski_V1_Status()
+            _status = nil
+            defer { _status = value }
+            yield &value
         }
     }
     /// True when `status` is set.

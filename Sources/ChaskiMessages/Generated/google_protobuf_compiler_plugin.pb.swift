@@ -72,8 +72,10 @@ public struct Google_Protobuf_Compiler_CodeGeneratorRequest: ChaskiProtobuf.Mess
     public var compilerVersion: Google_Protobuf_Compiler_Version {
         get { _compilerVersion ?? Google_Protobuf_Compiler_Version() }
         _modify {
-            if _compilerVersion == nil { _compilerVersion = .init() }
-            yield &_compilerVersion!
+            var value = _compilerVersion ?? Google_Protobuf_Compiler_Version()
+            _compilerVersion = nil
+            defer { _compilerVersion = value }
+            yield &value
         }
     }
     /// True when `compilerVersion` is set.
@@ -178,8 +180,10 @@ public struct Google_Protobuf_Compiler_CodeGeneratorResponse: ChaskiProtobuf.Mes
         public var generatedCodeInfo: Google_Protobuf_GeneratedCodeInfo {
             get { _generatedCodeInfo ?? Google_Protobuf_GeneratedCodeInfo() }
             _modify {
-                if _generatedCodeInfo == nil { _generatedCodeInfo = .init() }
-                yield &_generatedCodeInfo!
+                var value = _generatedCodeInfo ?? Google_Protobuf_GeneratedCodeInfo()
+                _generatedCodeInfo = nil
+                defer { _generatedCodeInfo = value }
+                yield &value
             }
         }
         /// True when `generatedCodeInfo` is set.

@@ -57,8 +57,10 @@ public struct Google_Protobuf_FileDescriptorProto: ChaskiProtobuf.Message {
     public var options: Google_Protobuf_FileOptions {
         get { _options?.value ?? Google_Protobuf_FileOptions() }
         _modify {
-            if _options == nil { _options = .init(Google_Protobuf_FileOptions()) }
-            yield &_options!.value
+            var value = _options ?? ChaskiProtobuf.Boxed(Google_Protobuf_FileOptions())
+            _options = nil
+            defer { _options = value }
+            yield &value.value
         }
     }
     /// True when `options` is set.
@@ -73,8 +75,10 @@ public struct Google_Protobuf_FileDescriptorProto: ChaskiProtobuf.Message {
     public var sourceCodeInfo: Google_Protobuf_SourceCodeInfo {
         get { _sourceCodeInfo ?? Google_Protobuf_SourceCodeInfo() }
         _modify {
-            if _sourceCodeInfo == nil { _sourceCodeInfo = .init() }
-            yield &_sourceCodeInfo!
+            var value = _sourceCodeInfo ?? Google_Protobuf_SourceCodeInfo()
+            _sourceCodeInfo = nil
+            defer { _sourceCodeInfo = value }
+            yield &value
         }
     }
     /// True when `sourceCodeInfo` is set.
@@ -130,8 +134,10 @@ public struct Google_Protobuf_DescriptorProto: ChaskiProtobuf.Message {
     public var options: Google_Protobuf_MessageOptions {
         get { _options ?? Google_Protobuf_MessageOptions() }
         _modify {
-            if _options == nil { _options = .init() }
-            yield &_options!
+            var value = _options ?? Google_Protobuf_MessageOptions()
+            _options = nil
+            defer { _options = value }
+            yield &value
         }
     }
     /// True when `options` is set.
@@ -173,8 +179,10 @@ public struct Google_Protobuf_DescriptorProto: ChaskiProtobuf.Message {
         public var options: Google_Protobuf_ExtensionRangeOptions {
             get { _options ?? Google_Protobuf_ExtensionRangeOptions() }
             _modify {
-                if _options == nil { _options = .init() }
-                yield &_options!
+                var value = _options ?? Google_Protobuf_ExtensionRangeOptions()
+                _options = nil
+                defer { _options = value }
+                yield &value
             }
         }
         /// True when `options` is set.
@@ -341,8 +349,10 @@ public struct Google_Protobuf_FieldDescriptorProto: ChaskiProtobuf.Message {
     public var options: Google_Protobuf_FieldOptions {
         get { _options ?? Google_Protobuf_FieldOptions() }
         _modify {
-            if _options == nil { _options = .init() }
-            yield &_options!
+            var value = _options ?? Google_Protobuf_FieldOptions()
+            _options = nil
+            defer { _options = value }
+            yield &value
         }
     }
     /// True when `options` is set.
@@ -552,8 +562,10 @@ public struct Google_Protobuf_OneofDescriptorProto: ChaskiProtobuf.Message {
     public var options: Google_Protobuf_OneofOptions {
         get { _options ?? Google_Protobuf_OneofOptions() }
         _modify {
-            if _options == nil { _options = .init() }
-            yield &_options!
+            var value = _options ?? Google_Protobuf_OneofOptions()
+            _options = nil
+            defer { _options = value }
+            yield &value
         }
     }
     /// True when `options` is set.
@@ -585,8 +597,10 @@ public struct Google_Protobuf_EnumDescriptorProto: ChaskiProtobuf.Message {
     public var options: Google_Protobuf_EnumOptions {
         get { _options ?? Google_Protobuf_EnumOptions() }
         _modify {
-            if _options == nil { _options = .init() }
-            yield &_options!
+            var value = _options ?? Google_Protobuf_EnumOptions()
+            _options = nil
+            defer { _options = value }
+            yield &value
         }
     }
     /// True when `options` is set.
@@ -669,8 +683,10 @@ public struct Google_Protobuf_EnumValueDescriptorProto: ChaskiProtobuf.Message {
     public var options: Google_Protobuf_EnumValueOptions {
         get { _options ?? Google_Protobuf_EnumValueOptions() }
         _modify {
-            if _options == nil { _options = .init() }
-            yield &_options!
+            var value = _options ?? Google_Protobuf_EnumValueOptions()
+            _options = nil
+            defer { _options = value }
+            yield &value
         }
     }
     /// True when `options` is set.
@@ -703,8 +719,10 @@ public struct Google_Protobuf_ServiceDescriptorProto: ChaskiProtobuf.Message {
     public var options: Google_Protobuf_ServiceOptions {
         get { _options ?? Google_Protobuf_ServiceOptions() }
         _modify {
-            if _options == nil { _options = .init() }
-            yield &_options!
+            var value = _options ?? Google_Protobuf_ServiceOptions()
+            _options = nil
+            defer { _options = value }
+            yield &value
         }
     }
     /// True when `options` is set.
@@ -754,8 +772,10 @@ public struct Google_Protobuf_MethodDescriptorProto: ChaskiProtobuf.Message {
     public var options: Google_Protobuf_MethodOptions {
         get { _options ?? Google_Protobuf_MethodOptions() }
         _modify {
-            if _options == nil { _options = .init() }
-            yield &_options!
+            var value = _options ?? Google_Protobuf_MethodOptions()
+            _options = nil
+            defer { _options = value }
+            yield &value
         }
     }
     /// True when `options` is set.
