@@ -223,7 +223,11 @@ extension NamespaceMachine {
         guard let topic = directory.topics[work.topic] else { return }
         topic.queuedBytes -= min(topic.queuedBytes, UInt64(work.bytes))
         guard let state = topic.producers[work.producer] else { return }
-        state.pending.removeAll { $0 === item }
+        if state.pending.first === item {
+            state.pending.removeFirst()
+        } else {
+            state.pending.removeAll { $0 === item }
+        }
         state.tailNext = min(state.tailNext, max(state.next, work.baseSequence))
         state.wasRefused = true
     }
