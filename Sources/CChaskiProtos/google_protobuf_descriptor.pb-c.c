@@ -7,40 +7,16 @@
 #endif
 
 #include "google_protobuf_descriptor.pb-c.h"
-void   ck__google__protobuf__file_descriptor_set__init
-                     (Ck__Google__Protobuf__FileDescriptorSet         *message)
-{
-  static const Ck__Google__Protobuf__FileDescriptorSet init_value = CK__GOOGLE__PROTOBUF__FILE_DESCRIPTOR_SET__INIT;
-  *message = init_value;
-}
 void   ck__google__protobuf__file_descriptor_proto__init
                      (Ck__Google__Protobuf__FileDescriptorProto         *message)
 {
   static const Ck__Google__Protobuf__FileDescriptorProto init_value = CK__GOOGLE__PROTOBUF__FILE_DESCRIPTOR_PROTO__INIT;
   *message = init_value;
 }
-void   ck__google__protobuf__descriptor_proto__extension_range__init
-                     (Ck__Google__Protobuf__DescriptorProto__ExtensionRange         *message)
-{
-  static const Ck__Google__Protobuf__DescriptorProto__ExtensionRange init_value = CK__GOOGLE__PROTOBUF__DESCRIPTOR_PROTO__EXTENSION_RANGE__INIT;
-  *message = init_value;
-}
-void   ck__google__protobuf__descriptor_proto__reserved_range__init
-                     (Ck__Google__Protobuf__DescriptorProto__ReservedRange         *message)
-{
-  static const Ck__Google__Protobuf__DescriptorProto__ReservedRange init_value = CK__GOOGLE__PROTOBUF__DESCRIPTOR_PROTO__RESERVED_RANGE__INIT;
-  *message = init_value;
-}
 void   ck__google__protobuf__descriptor_proto__init
                      (Ck__Google__Protobuf__DescriptorProto         *message)
 {
   static const Ck__Google__Protobuf__DescriptorProto init_value = CK__GOOGLE__PROTOBUF__DESCRIPTOR_PROTO__INIT;
-  *message = init_value;
-}
-void   ck__google__protobuf__extension_range_options__init
-                     (Ck__Google__Protobuf__ExtensionRangeOptions         *message)
-{
-  static const Ck__Google__Protobuf__ExtensionRangeOptions init_value = CK__GOOGLE__PROTOBUF__EXTENSION_RANGE_OPTIONS__INIT;
   *message = init_value;
 }
 void   ck__google__protobuf__field_descriptor_proto__init
@@ -53,12 +29,6 @@ void   ck__google__protobuf__oneof_descriptor_proto__init
                      (Ck__Google__Protobuf__OneofDescriptorProto         *message)
 {
   static const Ck__Google__Protobuf__OneofDescriptorProto init_value = CK__GOOGLE__PROTOBUF__ONEOF_DESCRIPTOR_PROTO__INIT;
-  *message = init_value;
-}
-void   ck__google__protobuf__enum_descriptor_proto__enum_reserved_range__init
-                     (Ck__Google__Protobuf__EnumDescriptorProto__EnumReservedRange         *message)
-{
-  static const Ck__Google__Protobuf__EnumDescriptorProto__EnumReservedRange init_value = CK__GOOGLE__PROTOBUF__ENUM_DESCRIPTOR_PROTO__ENUM_RESERVED_RANGE__INIT;
   *message = init_value;
 }
 void   ck__google__protobuf__enum_descriptor_proto__init
@@ -103,36 +73,6 @@ void   ck__google__protobuf__field_options__init
   static const Ck__Google__Protobuf__FieldOptions init_value = CK__GOOGLE__PROTOBUF__FIELD_OPTIONS__INIT;
   *message = init_value;
 }
-void   ck__google__protobuf__oneof_options__init
-                     (Ck__Google__Protobuf__OneofOptions         *message)
-{
-  static const Ck__Google__Protobuf__OneofOptions init_value = CK__GOOGLE__PROTOBUF__ONEOF_OPTIONS__INIT;
-  *message = init_value;
-}
-void   ck__google__protobuf__enum_options__init
-                     (Ck__Google__Protobuf__EnumOptions         *message)
-{
-  static const Ck__Google__Protobuf__EnumOptions init_value = CK__GOOGLE__PROTOBUF__ENUM_OPTIONS__INIT;
-  *message = init_value;
-}
-void   ck__google__protobuf__enum_value_options__init
-                     (Ck__Google__Protobuf__EnumValueOptions         *message)
-{
-  static const Ck__Google__Protobuf__EnumValueOptions init_value = CK__GOOGLE__PROTOBUF__ENUM_VALUE_OPTIONS__INIT;
-  *message = init_value;
-}
-void   ck__google__protobuf__service_options__init
-                     (Ck__Google__Protobuf__ServiceOptions         *message)
-{
-  static const Ck__Google__Protobuf__ServiceOptions init_value = CK__GOOGLE__PROTOBUF__SERVICE_OPTIONS__INIT;
-  *message = init_value;
-}
-void   ck__google__protobuf__method_options__init
-                     (Ck__Google__Protobuf__MethodOptions         *message)
-{
-  static const Ck__Google__Protobuf__MethodOptions init_value = CK__GOOGLE__PROTOBUF__METHOD_OPTIONS__INIT;
-  *message = init_value;
-}
 void   ck__google__protobuf__uninterpreted_option__name_part__init
                      (Ck__Google__Protobuf__UninterpretedOption__NamePart         *message)
 {
@@ -169,45 +109,7 @@ void   ck__google__protobuf__generated_code_info__init
   static const Ck__Google__Protobuf__GeneratedCodeInfo init_value = CK__GOOGLE__PROTOBUF__GENERATED_CODE_INFO__INIT;
   *message = init_value;
 }
-static const ProtobufCFieldDescriptor ck__google__protobuf__file_descriptor_set__field_descriptors[1] =
-{
-  {
-    "f1",
-    1,
-    PROTOBUF_C_LABEL_REPEATED,
-    PROTOBUF_C_TYPE_MESSAGE,
-    offsetof(Ck__Google__Protobuf__FileDescriptorSet, n_f1),
-    offsetof(Ck__Google__Protobuf__FileDescriptorSet, f1),
-    &ck__google__protobuf__file_descriptor_proto__descriptor,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-};
-static const unsigned ck__google__protobuf__file_descriptor_set__field_indices_by_name[] = {
-  0,   /* field[0] = f1 */
-};
-static const ProtobufCIntRange ck__google__protobuf__file_descriptor_set__number_ranges[1 + 1] =
-{
-  { 1, 0 },
-  { 0, 1 }
-};
-const ProtobufCMessageDescriptor ck__google__protobuf__file_descriptor_set__descriptor =
-{
-  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
-  "ck.google.protobuf.FileDescriptorSet",
-  "FileDescriptorSet",
-  "Ck__Google__Protobuf__FileDescriptorSet",
-  "ck.google.protobuf",
-  sizeof(Ck__Google__Protobuf__FileDescriptorSet),
-  1,
-  ck__google__protobuf__file_descriptor_set__field_descriptors,
-  ck__google__protobuf__file_descriptor_set__field_indices_by_name,
-  1,  ck__google__protobuf__file_descriptor_set__number_ranges,
-  (ProtobufCMessageInit) ck__google__protobuf__file_descriptor_set__init,
-  NULL,NULL,NULL    /* reserved[123] */
-};
-static const ProtobufCFieldDescriptor ck__google__protobuf__file_descriptor_proto__field_descriptors[12] =
+static const ProtobufCFieldDescriptor ck__google__protobuf__file_descriptor_proto__field_descriptors[10] =
 {
   {
     "f1",
@@ -282,18 +184,6 @@ static const ProtobufCFieldDescriptor ck__google__protobuf__file_descriptor_prot
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
-    "f7",
-    7,
-    PROTOBUF_C_LABEL_REPEATED,
-    PROTOBUF_C_TYPE_MESSAGE,
-    offsetof(Ck__Google__Protobuf__FileDescriptorProto, n_f7),
-    offsetof(Ck__Google__Protobuf__FileDescriptorProto, f7),
-    &ck__google__protobuf__field_descriptor_proto__descriptor,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-  {
     "f8",
     8,
     PROTOBUF_C_LABEL_OPTIONAL,
@@ -330,18 +220,6 @@ static const ProtobufCFieldDescriptor ck__google__protobuf__file_descriptor_prot
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
-    "f11",
-    11,
-    PROTOBUF_C_LABEL_REPEATED,
-    PROTOBUF_C_TYPE_INT32,
-    offsetof(Ck__Google__Protobuf__FileDescriptorProto, n_f11),
-    offsetof(Ck__Google__Protobuf__FileDescriptorProto, f11),
-    NULL,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-  {
     "f12",
     12,
     PROTOBUF_C_LABEL_OPTIONAL,
@@ -356,22 +234,22 @@ static const ProtobufCFieldDescriptor ck__google__protobuf__file_descriptor_prot
 };
 static const unsigned ck__google__protobuf__file_descriptor_proto__field_indices_by_name[] = {
   0,   /* field[0] = f1 */
-  9,   /* field[9] = f10 */
-  10,   /* field[10] = f11 */
-  11,   /* field[11] = f12 */
+  8,   /* field[8] = f10 */
+  9,   /* field[9] = f12 */
   1,   /* field[1] = f2 */
   2,   /* field[2] = f3 */
   3,   /* field[3] = f4 */
   4,   /* field[4] = f5 */
   5,   /* field[5] = f6 */
-  6,   /* field[6] = f7 */
-  7,   /* field[7] = f8 */
-  8,   /* field[8] = f9 */
+  6,   /* field[6] = f8 */
+  7,   /* field[7] = f9 */
 };
-static const ProtobufCIntRange ck__google__protobuf__file_descriptor_proto__number_ranges[1 + 1] =
+static const ProtobufCIntRange ck__google__protobuf__file_descriptor_proto__number_ranges[3 + 1] =
 {
   { 1, 0 },
-  { 0, 12 }
+  { 8, 6 },
+  { 12, 9 },
+  { 0, 10 }
 };
 const ProtobufCMessageDescriptor ck__google__protobuf__file_descriptor_proto__descriptor =
 {
@@ -381,129 +259,14 @@ const ProtobufCMessageDescriptor ck__google__protobuf__file_descriptor_proto__de
   "Ck__Google__Protobuf__FileDescriptorProto",
   "ck.google.protobuf",
   sizeof(Ck__Google__Protobuf__FileDescriptorProto),
-  12,
+  10,
   ck__google__protobuf__file_descriptor_proto__field_descriptors,
   ck__google__protobuf__file_descriptor_proto__field_indices_by_name,
-  1,  ck__google__protobuf__file_descriptor_proto__number_ranges,
+  3,  ck__google__protobuf__file_descriptor_proto__number_ranges,
   (ProtobufCMessageInit) ck__google__protobuf__file_descriptor_proto__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor ck__google__protobuf__descriptor_proto__extension_range__field_descriptors[3] =
-{
-  {
-    "f1",
-    1,
-    PROTOBUF_C_LABEL_OPTIONAL,
-    PROTOBUF_C_TYPE_INT32,
-    offsetof(Ck__Google__Protobuf__DescriptorProto__ExtensionRange, has_f1),
-    offsetof(Ck__Google__Protobuf__DescriptorProto__ExtensionRange, f1),
-    NULL,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-  {
-    "f2",
-    2,
-    PROTOBUF_C_LABEL_OPTIONAL,
-    PROTOBUF_C_TYPE_INT32,
-    offsetof(Ck__Google__Protobuf__DescriptorProto__ExtensionRange, has_f2),
-    offsetof(Ck__Google__Protobuf__DescriptorProto__ExtensionRange, f2),
-    NULL,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-  {
-    "f3",
-    3,
-    PROTOBUF_C_LABEL_OPTIONAL,
-    PROTOBUF_C_TYPE_MESSAGE,
-    0,   /* quantifier_offset */
-    offsetof(Ck__Google__Protobuf__DescriptorProto__ExtensionRange, f3),
-    &ck__google__protobuf__extension_range_options__descriptor,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-};
-static const unsigned ck__google__protobuf__descriptor_proto__extension_range__field_indices_by_name[] = {
-  0,   /* field[0] = f1 */
-  1,   /* field[1] = f2 */
-  2,   /* field[2] = f3 */
-};
-static const ProtobufCIntRange ck__google__protobuf__descriptor_proto__extension_range__number_ranges[1 + 1] =
-{
-  { 1, 0 },
-  { 0, 3 }
-};
-const ProtobufCMessageDescriptor ck__google__protobuf__descriptor_proto__extension_range__descriptor =
-{
-  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
-  "ck.google.protobuf.DescriptorProto.ExtensionRange",
-  "ExtensionRange",
-  "Ck__Google__Protobuf__DescriptorProto__ExtensionRange",
-  "ck.google.protobuf",
-  sizeof(Ck__Google__Protobuf__DescriptorProto__ExtensionRange),
-  3,
-  ck__google__protobuf__descriptor_proto__extension_range__field_descriptors,
-  ck__google__protobuf__descriptor_proto__extension_range__field_indices_by_name,
-  1,  ck__google__protobuf__descriptor_proto__extension_range__number_ranges,
-  (ProtobufCMessageInit) ck__google__protobuf__descriptor_proto__extension_range__init,
-  NULL,NULL,NULL    /* reserved[123] */
-};
-static const ProtobufCFieldDescriptor ck__google__protobuf__descriptor_proto__reserved_range__field_descriptors[2] =
-{
-  {
-    "f1",
-    1,
-    PROTOBUF_C_LABEL_OPTIONAL,
-    PROTOBUF_C_TYPE_INT32,
-    offsetof(Ck__Google__Protobuf__DescriptorProto__ReservedRange, has_f1),
-    offsetof(Ck__Google__Protobuf__DescriptorProto__ReservedRange, f1),
-    NULL,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-  {
-    "f2",
-    2,
-    PROTOBUF_C_LABEL_OPTIONAL,
-    PROTOBUF_C_TYPE_INT32,
-    offsetof(Ck__Google__Protobuf__DescriptorProto__ReservedRange, has_f2),
-    offsetof(Ck__Google__Protobuf__DescriptorProto__ReservedRange, f2),
-    NULL,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-};
-static const unsigned ck__google__protobuf__descriptor_proto__reserved_range__field_indices_by_name[] = {
-  0,   /* field[0] = f1 */
-  1,   /* field[1] = f2 */
-};
-static const ProtobufCIntRange ck__google__protobuf__descriptor_proto__reserved_range__number_ranges[1 + 1] =
-{
-  { 1, 0 },
-  { 0, 2 }
-};
-const ProtobufCMessageDescriptor ck__google__protobuf__descriptor_proto__reserved_range__descriptor =
-{
-  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
-  "ck.google.protobuf.DescriptorProto.ReservedRange",
-  "ReservedRange",
-  "Ck__Google__Protobuf__DescriptorProto__ReservedRange",
-  "ck.google.protobuf",
-  sizeof(Ck__Google__Protobuf__DescriptorProto__ReservedRange),
-  2,
-  ck__google__protobuf__descriptor_proto__reserved_range__field_descriptors,
-  ck__google__protobuf__descriptor_proto__reserved_range__field_indices_by_name,
-  1,  ck__google__protobuf__descriptor_proto__reserved_range__number_ranges,
-  (ProtobufCMessageInit) ck__google__protobuf__descriptor_proto__reserved_range__init,
-  NULL,NULL,NULL    /* reserved[123] */
-};
-static const ProtobufCFieldDescriptor ck__google__protobuf__descriptor_proto__field_descriptors[10] =
+static const ProtobufCFieldDescriptor ck__google__protobuf__descriptor_proto__field_descriptors[6] =
 {
   {
     "f1",
@@ -554,30 +317,6 @@ static const ProtobufCFieldDescriptor ck__google__protobuf__descriptor_proto__fi
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
-    "f5",
-    5,
-    PROTOBUF_C_LABEL_REPEATED,
-    PROTOBUF_C_TYPE_MESSAGE,
-    offsetof(Ck__Google__Protobuf__DescriptorProto, n_f5),
-    offsetof(Ck__Google__Protobuf__DescriptorProto, f5),
-    &ck__google__protobuf__descriptor_proto__extension_range__descriptor,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-  {
-    "f6",
-    6,
-    PROTOBUF_C_LABEL_REPEATED,
-    PROTOBUF_C_TYPE_MESSAGE,
-    offsetof(Ck__Google__Protobuf__DescriptorProto, n_f6),
-    offsetof(Ck__Google__Protobuf__DescriptorProto, f6),
-    &ck__google__protobuf__field_descriptor_proto__descriptor,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-  {
     "f7",
     7,
     PROTOBUF_C_LABEL_OPTIONAL,
@@ -601,47 +340,20 @@ static const ProtobufCFieldDescriptor ck__google__protobuf__descriptor_proto__fi
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
-  {
-    "f9",
-    9,
-    PROTOBUF_C_LABEL_REPEATED,
-    PROTOBUF_C_TYPE_MESSAGE,
-    offsetof(Ck__Google__Protobuf__DescriptorProto, n_f9),
-    offsetof(Ck__Google__Protobuf__DescriptorProto, f9),
-    &ck__google__protobuf__descriptor_proto__reserved_range__descriptor,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-  {
-    "f10",
-    10,
-    PROTOBUF_C_LABEL_REPEATED,
-    PROTOBUF_C_TYPE_BYTES,
-    offsetof(Ck__Google__Protobuf__DescriptorProto, n_f10),
-    offsetof(Ck__Google__Protobuf__DescriptorProto, f10),
-    NULL,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
 };
 static const unsigned ck__google__protobuf__descriptor_proto__field_indices_by_name[] = {
   0,   /* field[0] = f1 */
-  9,   /* field[9] = f10 */
   1,   /* field[1] = f2 */
   2,   /* field[2] = f3 */
   3,   /* field[3] = f4 */
-  4,   /* field[4] = f5 */
-  5,   /* field[5] = f6 */
-  6,   /* field[6] = f7 */
-  7,   /* field[7] = f8 */
-  8,   /* field[8] = f9 */
+  4,   /* field[4] = f7 */
+  5,   /* field[5] = f8 */
 };
-static const ProtobufCIntRange ck__google__protobuf__descriptor_proto__number_ranges[1 + 1] =
+static const ProtobufCIntRange ck__google__protobuf__descriptor_proto__number_ranges[2 + 1] =
 {
   { 1, 0 },
-  { 0, 10 }
+  { 7, 4 },
+  { 0, 6 }
 };
 const ProtobufCMessageDescriptor ck__google__protobuf__descriptor_proto__descriptor =
 {
@@ -651,52 +363,14 @@ const ProtobufCMessageDescriptor ck__google__protobuf__descriptor_proto__descrip
   "Ck__Google__Protobuf__DescriptorProto",
   "ck.google.protobuf",
   sizeof(Ck__Google__Protobuf__DescriptorProto),
-  10,
+  6,
   ck__google__protobuf__descriptor_proto__field_descriptors,
   ck__google__protobuf__descriptor_proto__field_indices_by_name,
-  1,  ck__google__protobuf__descriptor_proto__number_ranges,
+  2,  ck__google__protobuf__descriptor_proto__number_ranges,
   (ProtobufCMessageInit) ck__google__protobuf__descriptor_proto__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor ck__google__protobuf__extension_range_options__field_descriptors[1] =
-{
-  {
-    "f999",
-    999,
-    PROTOBUF_C_LABEL_REPEATED,
-    PROTOBUF_C_TYPE_MESSAGE,
-    offsetof(Ck__Google__Protobuf__ExtensionRangeOptions, n_f999),
-    offsetof(Ck__Google__Protobuf__ExtensionRangeOptions, f999),
-    &ck__google__protobuf__uninterpreted_option__descriptor,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-};
-static const unsigned ck__google__protobuf__extension_range_options__field_indices_by_name[] = {
-  0,   /* field[0] = f999 */
-};
-static const ProtobufCIntRange ck__google__protobuf__extension_range_options__number_ranges[1 + 1] =
-{
-  { 999, 0 },
-  { 0, 1 }
-};
-const ProtobufCMessageDescriptor ck__google__protobuf__extension_range_options__descriptor =
-{
-  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
-  "ck.google.protobuf.ExtensionRangeOptions",
-  "ExtensionRangeOptions",
-  "Ck__Google__Protobuf__ExtensionRangeOptions",
-  "ck.google.protobuf",
-  sizeof(Ck__Google__Protobuf__ExtensionRangeOptions),
-  1,
-  ck__google__protobuf__extension_range_options__field_descriptors,
-  ck__google__protobuf__extension_range_options__field_indices_by_name,
-  1,  ck__google__protobuf__extension_range_options__number_ranges,
-  (ProtobufCMessageInit) ck__google__protobuf__extension_range_options__init,
-  NULL,NULL,NULL    /* reserved[123] */
-};
-static const ProtobufCFieldDescriptor ck__google__protobuf__field_descriptor_proto__field_descriptors[11] =
+static const ProtobufCFieldDescriptor ck__google__protobuf__field_descriptor_proto__field_descriptors[9] =
 {
   {
     "f1",
@@ -705,18 +379,6 @@ static const ProtobufCFieldDescriptor ck__google__protobuf__field_descriptor_pro
     PROTOBUF_C_TYPE_BYTES,
     offsetof(Ck__Google__Protobuf__FieldDescriptorProto, has_f1),
     offsetof(Ck__Google__Protobuf__FieldDescriptorProto, f1),
-    NULL,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-  {
-    "f2",
-    2,
-    PROTOBUF_C_LABEL_OPTIONAL,
-    PROTOBUF_C_TYPE_BYTES,
-    offsetof(Ck__Google__Protobuf__FieldDescriptorProto, has_f2),
-    offsetof(Ck__Google__Protobuf__FieldDescriptorProto, f2),
     NULL,
     NULL,
     0,             /* flags */
@@ -807,18 +469,6 @@ static const ProtobufCFieldDescriptor ck__google__protobuf__field_descriptor_pro
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
-    "f10",
-    10,
-    PROTOBUF_C_LABEL_OPTIONAL,
-    PROTOBUF_C_TYPE_BYTES,
-    offsetof(Ck__Google__Protobuf__FieldDescriptorProto, has_f10),
-    offsetof(Ck__Google__Protobuf__FieldDescriptorProto, f10),
-    NULL,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-  {
     "f17",
     17,
     PROTOBUF_C_LABEL_OPTIONAL,
@@ -833,22 +483,21 @@ static const ProtobufCFieldDescriptor ck__google__protobuf__field_descriptor_pro
 };
 static const unsigned ck__google__protobuf__field_descriptor_proto__field_indices_by_name[] = {
   0,   /* field[0] = f1 */
-  9,   /* field[9] = f10 */
-  10,   /* field[10] = f17 */
-  1,   /* field[1] = f2 */
-  2,   /* field[2] = f3 */
-  3,   /* field[3] = f4 */
-  4,   /* field[4] = f5 */
-  5,   /* field[5] = f6 */
-  6,   /* field[6] = f7 */
-  7,   /* field[7] = f8 */
-  8,   /* field[8] = f9 */
+  8,   /* field[8] = f17 */
+  1,   /* field[1] = f3 */
+  2,   /* field[2] = f4 */
+  3,   /* field[3] = f5 */
+  4,   /* field[4] = f6 */
+  5,   /* field[5] = f7 */
+  6,   /* field[6] = f8 */
+  7,   /* field[7] = f9 */
 };
-static const ProtobufCIntRange ck__google__protobuf__field_descriptor_proto__number_ranges[2 + 1] =
+static const ProtobufCIntRange ck__google__protobuf__field_descriptor_proto__number_ranges[3 + 1] =
 {
   { 1, 0 },
-  { 17, 10 },
-  { 0, 11 }
+  { 3, 1 },
+  { 17, 8 },
+  { 0, 9 }
 };
 const ProtobufCMessageDescriptor ck__google__protobuf__field_descriptor_proto__descriptor =
 {
@@ -858,14 +507,14 @@ const ProtobufCMessageDescriptor ck__google__protobuf__field_descriptor_proto__d
   "Ck__Google__Protobuf__FieldDescriptorProto",
   "ck.google.protobuf",
   sizeof(Ck__Google__Protobuf__FieldDescriptorProto),
-  11,
+  9,
   ck__google__protobuf__field_descriptor_proto__field_descriptors,
   ck__google__protobuf__field_descriptor_proto__field_indices_by_name,
-  2,  ck__google__protobuf__field_descriptor_proto__number_ranges,
+  3,  ck__google__protobuf__field_descriptor_proto__number_ranges,
   (ProtobufCMessageInit) ck__google__protobuf__field_descriptor_proto__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor ck__google__protobuf__oneof_descriptor_proto__field_descriptors[2] =
+static const ProtobufCFieldDescriptor ck__google__protobuf__oneof_descriptor_proto__field_descriptors[1] =
 {
   {
     "f1",
@@ -879,27 +528,14 @@ static const ProtobufCFieldDescriptor ck__google__protobuf__oneof_descriptor_pro
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
-  {
-    "f2",
-    2,
-    PROTOBUF_C_LABEL_OPTIONAL,
-    PROTOBUF_C_TYPE_MESSAGE,
-    0,   /* quantifier_offset */
-    offsetof(Ck__Google__Protobuf__OneofDescriptorProto, f2),
-    &ck__google__protobuf__oneof_options__descriptor,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
 };
 static const unsigned ck__google__protobuf__oneof_descriptor_proto__field_indices_by_name[] = {
   0,   /* field[0] = f1 */
-  1,   /* field[1] = f2 */
 };
 static const ProtobufCIntRange ck__google__protobuf__oneof_descriptor_proto__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 2 }
+  { 0, 1 }
 };
 const ProtobufCMessageDescriptor ck__google__protobuf__oneof_descriptor_proto__descriptor =
 {
@@ -909,65 +545,14 @@ const ProtobufCMessageDescriptor ck__google__protobuf__oneof_descriptor_proto__d
   "Ck__Google__Protobuf__OneofDescriptorProto",
   "ck.google.protobuf",
   sizeof(Ck__Google__Protobuf__OneofDescriptorProto),
-  2,
+  1,
   ck__google__protobuf__oneof_descriptor_proto__field_descriptors,
   ck__google__protobuf__oneof_descriptor_proto__field_indices_by_name,
   1,  ck__google__protobuf__oneof_descriptor_proto__number_ranges,
   (ProtobufCMessageInit) ck__google__protobuf__oneof_descriptor_proto__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor ck__google__protobuf__enum_descriptor_proto__enum_reserved_range__field_descriptors[2] =
-{
-  {
-    "f1",
-    1,
-    PROTOBUF_C_LABEL_OPTIONAL,
-    PROTOBUF_C_TYPE_INT32,
-    offsetof(Ck__Google__Protobuf__EnumDescriptorProto__EnumReservedRange, has_f1),
-    offsetof(Ck__Google__Protobuf__EnumDescriptorProto__EnumReservedRange, f1),
-    NULL,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-  {
-    "f2",
-    2,
-    PROTOBUF_C_LABEL_OPTIONAL,
-    PROTOBUF_C_TYPE_INT32,
-    offsetof(Ck__Google__Protobuf__EnumDescriptorProto__EnumReservedRange, has_f2),
-    offsetof(Ck__Google__Protobuf__EnumDescriptorProto__EnumReservedRange, f2),
-    NULL,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-};
-static const unsigned ck__google__protobuf__enum_descriptor_proto__enum_reserved_range__field_indices_by_name[] = {
-  0,   /* field[0] = f1 */
-  1,   /* field[1] = f2 */
-};
-static const ProtobufCIntRange ck__google__protobuf__enum_descriptor_proto__enum_reserved_range__number_ranges[1 + 1] =
-{
-  { 1, 0 },
-  { 0, 2 }
-};
-const ProtobufCMessageDescriptor ck__google__protobuf__enum_descriptor_proto__enum_reserved_range__descriptor =
-{
-  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
-  "ck.google.protobuf.EnumDescriptorProto.EnumReservedRange",
-  "EnumReservedRange",
-  "Ck__Google__Protobuf__EnumDescriptorProto__EnumReservedRange",
-  "ck.google.protobuf",
-  sizeof(Ck__Google__Protobuf__EnumDescriptorProto__EnumReservedRange),
-  2,
-  ck__google__protobuf__enum_descriptor_proto__enum_reserved_range__field_descriptors,
-  ck__google__protobuf__enum_descriptor_proto__enum_reserved_range__field_indices_by_name,
-  1,  ck__google__protobuf__enum_descriptor_proto__enum_reserved_range__number_ranges,
-  (ProtobufCMessageInit) ck__google__protobuf__enum_descriptor_proto__enum_reserved_range__init,
-  NULL,NULL,NULL    /* reserved[123] */
-};
-static const ProtobufCFieldDescriptor ck__google__protobuf__enum_descriptor_proto__field_descriptors[5] =
+static const ProtobufCFieldDescriptor ck__google__protobuf__enum_descriptor_proto__field_descriptors[2] =
 {
   {
     "f1",
@@ -993,54 +578,15 @@ static const ProtobufCFieldDescriptor ck__google__protobuf__enum_descriptor_prot
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
-  {
-    "f3",
-    3,
-    PROTOBUF_C_LABEL_OPTIONAL,
-    PROTOBUF_C_TYPE_MESSAGE,
-    0,   /* quantifier_offset */
-    offsetof(Ck__Google__Protobuf__EnumDescriptorProto, f3),
-    &ck__google__protobuf__enum_options__descriptor,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-  {
-    "f4",
-    4,
-    PROTOBUF_C_LABEL_REPEATED,
-    PROTOBUF_C_TYPE_MESSAGE,
-    offsetof(Ck__Google__Protobuf__EnumDescriptorProto, n_f4),
-    offsetof(Ck__Google__Protobuf__EnumDescriptorProto, f4),
-    &ck__google__protobuf__enum_descriptor_proto__enum_reserved_range__descriptor,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-  {
-    "f5",
-    5,
-    PROTOBUF_C_LABEL_REPEATED,
-    PROTOBUF_C_TYPE_BYTES,
-    offsetof(Ck__Google__Protobuf__EnumDescriptorProto, n_f5),
-    offsetof(Ck__Google__Protobuf__EnumDescriptorProto, f5),
-    NULL,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
 };
 static const unsigned ck__google__protobuf__enum_descriptor_proto__field_indices_by_name[] = {
   0,   /* field[0] = f1 */
   1,   /* field[1] = f2 */
-  2,   /* field[2] = f3 */
-  3,   /* field[3] = f4 */
-  4,   /* field[4] = f5 */
 };
 static const ProtobufCIntRange ck__google__protobuf__enum_descriptor_proto__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 5 }
+  { 0, 2 }
 };
 const ProtobufCMessageDescriptor ck__google__protobuf__enum_descriptor_proto__descriptor =
 {
@@ -1050,14 +596,14 @@ const ProtobufCMessageDescriptor ck__google__protobuf__enum_descriptor_proto__de
   "Ck__Google__Protobuf__EnumDescriptorProto",
   "ck.google.protobuf",
   sizeof(Ck__Google__Protobuf__EnumDescriptorProto),
-  5,
+  2,
   ck__google__protobuf__enum_descriptor_proto__field_descriptors,
   ck__google__protobuf__enum_descriptor_proto__field_indices_by_name,
   1,  ck__google__protobuf__enum_descriptor_proto__number_ranges,
   (ProtobufCMessageInit) ck__google__protobuf__enum_descriptor_proto__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor ck__google__protobuf__enum_value_descriptor_proto__field_descriptors[3] =
+static const ProtobufCFieldDescriptor ck__google__protobuf__enum_value_descriptor_proto__field_descriptors[2] =
 {
   {
     "f1",
@@ -1083,28 +629,15 @@ static const ProtobufCFieldDescriptor ck__google__protobuf__enum_value_descripto
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
-  {
-    "f3",
-    3,
-    PROTOBUF_C_LABEL_OPTIONAL,
-    PROTOBUF_C_TYPE_MESSAGE,
-    0,   /* quantifier_offset */
-    offsetof(Ck__Google__Protobuf__EnumValueDescriptorProto, f3),
-    &ck__google__protobuf__enum_value_options__descriptor,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
 };
 static const unsigned ck__google__protobuf__enum_value_descriptor_proto__field_indices_by_name[] = {
   0,   /* field[0] = f1 */
   1,   /* field[1] = f2 */
-  2,   /* field[2] = f3 */
 };
 static const ProtobufCIntRange ck__google__protobuf__enum_value_descriptor_proto__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 3 }
+  { 0, 2 }
 };
 const ProtobufCMessageDescriptor ck__google__protobuf__enum_value_descriptor_proto__descriptor =
 {
@@ -1114,14 +647,14 @@ const ProtobufCMessageDescriptor ck__google__protobuf__enum_value_descriptor_pro
   "Ck__Google__Protobuf__EnumValueDescriptorProto",
   "ck.google.protobuf",
   sizeof(Ck__Google__Protobuf__EnumValueDescriptorProto),
-  3,
+  2,
   ck__google__protobuf__enum_value_descriptor_proto__field_descriptors,
   ck__google__protobuf__enum_value_descriptor_proto__field_indices_by_name,
   1,  ck__google__protobuf__enum_value_descriptor_proto__number_ranges,
   (ProtobufCMessageInit) ck__google__protobuf__enum_value_descriptor_proto__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor ck__google__protobuf__service_descriptor_proto__field_descriptors[3] =
+static const ProtobufCFieldDescriptor ck__google__protobuf__service_descriptor_proto__field_descriptors[2] =
 {
   {
     "f1",
@@ -1147,28 +680,15 @@ static const ProtobufCFieldDescriptor ck__google__protobuf__service_descriptor_p
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
-  {
-    "f3",
-    3,
-    PROTOBUF_C_LABEL_OPTIONAL,
-    PROTOBUF_C_TYPE_MESSAGE,
-    0,   /* quantifier_offset */
-    offsetof(Ck__Google__Protobuf__ServiceDescriptorProto, f3),
-    &ck__google__protobuf__service_options__descriptor,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
 };
 static const unsigned ck__google__protobuf__service_descriptor_proto__field_indices_by_name[] = {
   0,   /* field[0] = f1 */
   1,   /* field[1] = f2 */
-  2,   /* field[2] = f3 */
 };
 static const ProtobufCIntRange ck__google__protobuf__service_descriptor_proto__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 3 }
+  { 0, 2 }
 };
 const ProtobufCMessageDescriptor ck__google__protobuf__service_descriptor_proto__descriptor =
 {
@@ -1178,14 +698,14 @@ const ProtobufCMessageDescriptor ck__google__protobuf__service_descriptor_proto_
   "Ck__Google__Protobuf__ServiceDescriptorProto",
   "ck.google.protobuf",
   sizeof(Ck__Google__Protobuf__ServiceDescriptorProto),
-  3,
+  2,
   ck__google__protobuf__service_descriptor_proto__field_descriptors,
   ck__google__protobuf__service_descriptor_proto__field_indices_by_name,
   1,  ck__google__protobuf__service_descriptor_proto__number_ranges,
   (ProtobufCMessageInit) ck__google__protobuf__service_descriptor_proto__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor ck__google__protobuf__method_descriptor_proto__field_descriptors[6] =
+static const ProtobufCFieldDescriptor ck__google__protobuf__method_descriptor_proto__field_descriptors[5] =
 {
   {
     "f1",
@@ -1224,18 +744,6 @@ static const ProtobufCFieldDescriptor ck__google__protobuf__method_descriptor_pr
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
-    "f4",
-    4,
-    PROTOBUF_C_LABEL_OPTIONAL,
-    PROTOBUF_C_TYPE_MESSAGE,
-    0,   /* quantifier_offset */
-    offsetof(Ck__Google__Protobuf__MethodDescriptorProto, f4),
-    &ck__google__protobuf__method_options__descriptor,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-  {
     "f5",
     5,
     PROTOBUF_C_LABEL_OPTIONAL,
@@ -1264,14 +772,14 @@ static const unsigned ck__google__protobuf__method_descriptor_proto__field_indic
   0,   /* field[0] = f1 */
   1,   /* field[1] = f2 */
   2,   /* field[2] = f3 */
-  3,   /* field[3] = f4 */
-  4,   /* field[4] = f5 */
-  5,   /* field[5] = f6 */
+  3,   /* field[3] = f5 */
+  4,   /* field[4] = f6 */
 };
-static const ProtobufCIntRange ck__google__protobuf__method_descriptor_proto__number_ranges[1 + 1] =
+static const ProtobufCIntRange ck__google__protobuf__method_descriptor_proto__number_ranges[2 + 1] =
 {
   { 1, 0 },
-  { 0, 6 }
+  { 5, 3 },
+  { 0, 5 }
 };
 const ProtobufCMessageDescriptor ck__google__protobuf__method_descriptor_proto__descriptor =
 {
@@ -1281,14 +789,14 @@ const ProtobufCMessageDescriptor ck__google__protobuf__method_descriptor_proto__
   "Ck__Google__Protobuf__MethodDescriptorProto",
   "ck.google.protobuf",
   sizeof(Ck__Google__Protobuf__MethodDescriptorProto),
-  6,
+  5,
   ck__google__protobuf__method_descriptor_proto__field_descriptors,
   ck__google__protobuf__method_descriptor_proto__field_indices_by_name,
-  1,  ck__google__protobuf__method_descriptor_proto__number_ranges,
+  2,  ck__google__protobuf__method_descriptor_proto__number_ranges,
   (ProtobufCMessageInit) ck__google__protobuf__method_descriptor_proto__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor ck__google__protobuf__file_options__field_descriptors[21] =
+static const ProtobufCFieldDescriptor ck__google__protobuf__file_options__field_descriptors[5] =
 {
   {
     "f1",
@@ -1297,18 +805,6 @@ static const ProtobufCFieldDescriptor ck__google__protobuf__file_options__field_
     PROTOBUF_C_TYPE_BYTES,
     offsetof(Ck__Google__Protobuf__FileOptions, has_f1),
     offsetof(Ck__Google__Protobuf__FileOptions, f1),
-    NULL,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-  {
-    "f8",
-    8,
-    PROTOBUF_C_LABEL_OPTIONAL,
-    PROTOBUF_C_TYPE_BYTES,
-    offsetof(Ck__Google__Protobuf__FileOptions, has_f8),
-    offsetof(Ck__Google__Protobuf__FileOptions, f8),
     NULL,
     NULL,
     0,             /* flags */
@@ -1327,102 +823,6 @@ static const ProtobufCFieldDescriptor ck__google__protobuf__file_options__field_
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
-    "f10",
-    10,
-    PROTOBUF_C_LABEL_OPTIONAL,
-    PROTOBUF_C_TYPE_BOOL,
-    offsetof(Ck__Google__Protobuf__FileOptions, has_f10),
-    offsetof(Ck__Google__Protobuf__FileOptions, f10),
-    NULL,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-  {
-    "f11",
-    11,
-    PROTOBUF_C_LABEL_OPTIONAL,
-    PROTOBUF_C_TYPE_BYTES,
-    offsetof(Ck__Google__Protobuf__FileOptions, has_f11),
-    offsetof(Ck__Google__Protobuf__FileOptions, f11),
-    NULL,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-  {
-    "f16",
-    16,
-    PROTOBUF_C_LABEL_OPTIONAL,
-    PROTOBUF_C_TYPE_BOOL,
-    offsetof(Ck__Google__Protobuf__FileOptions, has_f16),
-    offsetof(Ck__Google__Protobuf__FileOptions, f16),
-    NULL,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-  {
-    "f17",
-    17,
-    PROTOBUF_C_LABEL_OPTIONAL,
-    PROTOBUF_C_TYPE_BOOL,
-    offsetof(Ck__Google__Protobuf__FileOptions, has_f17),
-    offsetof(Ck__Google__Protobuf__FileOptions, f17),
-    NULL,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-  {
-    "f18",
-    18,
-    PROTOBUF_C_LABEL_OPTIONAL,
-    PROTOBUF_C_TYPE_BOOL,
-    offsetof(Ck__Google__Protobuf__FileOptions, has_f18),
-    offsetof(Ck__Google__Protobuf__FileOptions, f18),
-    NULL,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-  {
-    "f20",
-    20,
-    PROTOBUF_C_LABEL_OPTIONAL,
-    PROTOBUF_C_TYPE_BOOL,
-    offsetof(Ck__Google__Protobuf__FileOptions, has_f20),
-    offsetof(Ck__Google__Protobuf__FileOptions, f20),
-    NULL,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-  {
-    "f23",
-    23,
-    PROTOBUF_C_LABEL_OPTIONAL,
-    PROTOBUF_C_TYPE_BOOL,
-    offsetof(Ck__Google__Protobuf__FileOptions, has_f23),
-    offsetof(Ck__Google__Protobuf__FileOptions, f23),
-    NULL,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-  {
-    "f27",
-    27,
-    PROTOBUF_C_LABEL_OPTIONAL,
-    PROTOBUF_C_TYPE_BOOL,
-    offsetof(Ck__Google__Protobuf__FileOptions, has_f27),
-    offsetof(Ck__Google__Protobuf__FileOptions, f27),
-    NULL,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-  {
     "f31",
     31,
     PROTOBUF_C_LABEL_OPTIONAL,
@@ -1435,96 +835,12 @@ static const ProtobufCFieldDescriptor ck__google__protobuf__file_options__field_
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
-    "f36",
-    36,
-    PROTOBUF_C_LABEL_OPTIONAL,
-    PROTOBUF_C_TYPE_BYTES,
-    offsetof(Ck__Google__Protobuf__FileOptions, has_f36),
-    offsetof(Ck__Google__Protobuf__FileOptions, f36),
-    NULL,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-  {
-    "f37",
-    37,
-    PROTOBUF_C_LABEL_OPTIONAL,
-    PROTOBUF_C_TYPE_BYTES,
-    offsetof(Ck__Google__Protobuf__FileOptions, has_f37),
-    offsetof(Ck__Google__Protobuf__FileOptions, f37),
-    NULL,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-  {
     "f39",
     39,
     PROTOBUF_C_LABEL_OPTIONAL,
     PROTOBUF_C_TYPE_BYTES,
     offsetof(Ck__Google__Protobuf__FileOptions, has_f39),
     offsetof(Ck__Google__Protobuf__FileOptions, f39),
-    NULL,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-  {
-    "f40",
-    40,
-    PROTOBUF_C_LABEL_OPTIONAL,
-    PROTOBUF_C_TYPE_BYTES,
-    offsetof(Ck__Google__Protobuf__FileOptions, has_f40),
-    offsetof(Ck__Google__Protobuf__FileOptions, f40),
-    NULL,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-  {
-    "f41",
-    41,
-    PROTOBUF_C_LABEL_OPTIONAL,
-    PROTOBUF_C_TYPE_BYTES,
-    offsetof(Ck__Google__Protobuf__FileOptions, has_f41),
-    offsetof(Ck__Google__Protobuf__FileOptions, f41),
-    NULL,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-  {
-    "f42",
-    42,
-    PROTOBUF_C_LABEL_OPTIONAL,
-    PROTOBUF_C_TYPE_BOOL,
-    offsetof(Ck__Google__Protobuf__FileOptions, has_f42),
-    offsetof(Ck__Google__Protobuf__FileOptions, f42),
-    NULL,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-  {
-    "f44",
-    44,
-    PROTOBUF_C_LABEL_OPTIONAL,
-    PROTOBUF_C_TYPE_BYTES,
-    offsetof(Ck__Google__Protobuf__FileOptions, has_f44),
-    offsetof(Ck__Google__Protobuf__FileOptions, f44),
-    NULL,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-  {
-    "f45",
-    45,
-    PROTOBUF_C_LABEL_OPTIONAL,
-    PROTOBUF_C_TYPE_BYTES,
-    offsetof(Ck__Google__Protobuf__FileOptions, has_f45),
-    offsetof(Ck__Google__Protobuf__FileOptions, f45),
     NULL,
     NULL,
     0,             /* flags */
@@ -1545,41 +861,19 @@ static const ProtobufCFieldDescriptor ck__google__protobuf__file_options__field_
 };
 static const unsigned ck__google__protobuf__file_options__field_indices_by_name[] = {
   0,   /* field[0] = f1 */
-  3,   /* field[3] = f10 */
-  4,   /* field[4] = f11 */
-  5,   /* field[5] = f16 */
-  6,   /* field[6] = f17 */
-  7,   /* field[7] = f18 */
-  8,   /* field[8] = f20 */
-  9,   /* field[9] = f23 */
-  10,   /* field[10] = f27 */
-  11,   /* field[11] = f31 */
-  12,   /* field[12] = f36 */
-  13,   /* field[13] = f37 */
-  14,   /* field[14] = f39 */
-  15,   /* field[15] = f40 */
-  16,   /* field[16] = f41 */
-  17,   /* field[17] = f42 */
-  18,   /* field[18] = f44 */
-  19,   /* field[19] = f45 */
-  1,   /* field[1] = f8 */
-  2,   /* field[2] = f9 */
-  20,   /* field[20] = f999 */
+  2,   /* field[2] = f31 */
+  3,   /* field[3] = f39 */
+  1,   /* field[1] = f9 */
+  4,   /* field[4] = f999 */
 };
-static const ProtobufCIntRange ck__google__protobuf__file_options__number_ranges[11 + 1] =
+static const ProtobufCIntRange ck__google__protobuf__file_options__number_ranges[5 + 1] =
 {
   { 1, 0 },
-  { 8, 1 },
-  { 16, 5 },
-  { 20, 8 },
-  { 23, 9 },
-  { 27, 10 },
-  { 31, 11 },
-  { 36, 12 },
-  { 39, 14 },
-  { 44, 18 },
-  { 999, 20 },
-  { 0, 21 }
+  { 9, 1 },
+  { 31, 2 },
+  { 39, 3 },
+  { 999, 4 },
+  { 0, 5 }
 };
 const ProtobufCMessageDescriptor ck__google__protobuf__file_options__descriptor =
 {
@@ -1589,51 +883,15 @@ const ProtobufCMessageDescriptor ck__google__protobuf__file_options__descriptor 
   "Ck__Google__Protobuf__FileOptions",
   "ck.google.protobuf",
   sizeof(Ck__Google__Protobuf__FileOptions),
-  21,
+  5,
   ck__google__protobuf__file_options__field_descriptors,
   ck__google__protobuf__file_options__field_indices_by_name,
-  11,  ck__google__protobuf__file_options__number_ranges,
+  5,  ck__google__protobuf__file_options__number_ranges,
   (ProtobufCMessageInit) ck__google__protobuf__file_options__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor ck__google__protobuf__message_options__field_descriptors[5] =
+static const ProtobufCFieldDescriptor ck__google__protobuf__message_options__field_descriptors[2] =
 {
-  {
-    "f1",
-    1,
-    PROTOBUF_C_LABEL_OPTIONAL,
-    PROTOBUF_C_TYPE_BOOL,
-    offsetof(Ck__Google__Protobuf__MessageOptions, has_f1),
-    offsetof(Ck__Google__Protobuf__MessageOptions, f1),
-    NULL,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-  {
-    "f2",
-    2,
-    PROTOBUF_C_LABEL_OPTIONAL,
-    PROTOBUF_C_TYPE_BOOL,
-    offsetof(Ck__Google__Protobuf__MessageOptions, has_f2),
-    offsetof(Ck__Google__Protobuf__MessageOptions, f2),
-    NULL,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-  {
-    "f3",
-    3,
-    PROTOBUF_C_LABEL_OPTIONAL,
-    PROTOBUF_C_TYPE_BOOL,
-    offsetof(Ck__Google__Protobuf__MessageOptions, has_f3),
-    offsetof(Ck__Google__Protobuf__MessageOptions, f3),
-    NULL,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
   {
     "f7",
     7,
@@ -1660,18 +918,14 @@ static const ProtobufCFieldDescriptor ck__google__protobuf__message_options__fie
   },
 };
 static const unsigned ck__google__protobuf__message_options__field_indices_by_name[] = {
-  0,   /* field[0] = f1 */
-  1,   /* field[1] = f2 */
-  2,   /* field[2] = f3 */
-  3,   /* field[3] = f7 */
-  4,   /* field[4] = f999 */
+  0,   /* field[0] = f7 */
+  1,   /* field[1] = f999 */
 };
-static const ProtobufCIntRange ck__google__protobuf__message_options__number_ranges[3 + 1] =
+static const ProtobufCIntRange ck__google__protobuf__message_options__number_ranges[2 + 1] =
 {
-  { 1, 0 },
-  { 7, 3 },
-  { 999, 4 },
-  { 0, 5 }
+  { 7, 0 },
+  { 999, 1 },
+  { 0, 2 }
 };
 const ProtobufCMessageDescriptor ck__google__protobuf__message_options__descriptor =
 {
@@ -1681,27 +935,15 @@ const ProtobufCMessageDescriptor ck__google__protobuf__message_options__descript
   "Ck__Google__Protobuf__MessageOptions",
   "ck.google.protobuf",
   sizeof(Ck__Google__Protobuf__MessageOptions),
-  5,
+  2,
   ck__google__protobuf__message_options__field_descriptors,
   ck__google__protobuf__message_options__field_indices_by_name,
-  3,  ck__google__protobuf__message_options__number_ranges,
+  2,  ck__google__protobuf__message_options__number_ranges,
   (ProtobufCMessageInit) ck__google__protobuf__message_options__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor ck__google__protobuf__field_options__field_descriptors[8] =
+static const ProtobufCFieldDescriptor ck__google__protobuf__field_options__field_descriptors[3] =
 {
-  {
-    "f1",
-    1,
-    PROTOBUF_C_LABEL_OPTIONAL,
-    PROTOBUF_C_TYPE_INT32,
-    offsetof(Ck__Google__Protobuf__FieldOptions, has_f1),
-    offsetof(Ck__Google__Protobuf__FieldOptions, f1),
-    NULL,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
   {
     "f2",
     2,
@@ -1715,60 +957,12 @@ static const ProtobufCFieldDescriptor ck__google__protobuf__field_options__field
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
-    "f3",
-    3,
-    PROTOBUF_C_LABEL_OPTIONAL,
-    PROTOBUF_C_TYPE_BOOL,
-    offsetof(Ck__Google__Protobuf__FieldOptions, has_f3),
-    offsetof(Ck__Google__Protobuf__FieldOptions, f3),
-    NULL,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-  {
     "f5",
     5,
     PROTOBUF_C_LABEL_OPTIONAL,
     PROTOBUF_C_TYPE_BOOL,
     offsetof(Ck__Google__Protobuf__FieldOptions, has_f5),
     offsetof(Ck__Google__Protobuf__FieldOptions, f5),
-    NULL,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-  {
-    "f6",
-    6,
-    PROTOBUF_C_LABEL_OPTIONAL,
-    PROTOBUF_C_TYPE_INT32,
-    offsetof(Ck__Google__Protobuf__FieldOptions, has_f6),
-    offsetof(Ck__Google__Protobuf__FieldOptions, f6),
-    NULL,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-  {
-    "f10",
-    10,
-    PROTOBUF_C_LABEL_OPTIONAL,
-    PROTOBUF_C_TYPE_BOOL,
-    offsetof(Ck__Google__Protobuf__FieldOptions, has_f10),
-    offsetof(Ck__Google__Protobuf__FieldOptions, f10),
-    NULL,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-  {
-    "f15",
-    15,
-    PROTOBUF_C_LABEL_OPTIONAL,
-    PROTOBUF_C_TYPE_BOOL,
-    offsetof(Ck__Google__Protobuf__FieldOptions, has_f15),
-    offsetof(Ck__Google__Protobuf__FieldOptions, f15),
     NULL,
     NULL,
     0,             /* flags */
@@ -1788,23 +982,16 @@ static const ProtobufCFieldDescriptor ck__google__protobuf__field_options__field
   },
 };
 static const unsigned ck__google__protobuf__field_options__field_indices_by_name[] = {
-  0,   /* field[0] = f1 */
-  5,   /* field[5] = f10 */
-  6,   /* field[6] = f15 */
-  1,   /* field[1] = f2 */
-  2,   /* field[2] = f3 */
-  3,   /* field[3] = f5 */
-  4,   /* field[4] = f6 */
-  7,   /* field[7] = f999 */
+  0,   /* field[0] = f2 */
+  1,   /* field[1] = f5 */
+  2,   /* field[2] = f999 */
 };
-static const ProtobufCIntRange ck__google__protobuf__field_options__number_ranges[5 + 1] =
+static const ProtobufCIntRange ck__google__protobuf__field_options__number_ranges[3 + 1] =
 {
-  { 1, 0 },
-  { 5, 3 },
-  { 10, 5 },
-  { 15, 6 },
-  { 999, 7 },
-  { 0, 8 }
+  { 2, 0 },
+  { 5, 1 },
+  { 999, 2 },
+  { 0, 3 }
 };
 const ProtobufCMessageDescriptor ck__google__protobuf__field_options__descriptor =
 {
@@ -1814,283 +1001,11 @@ const ProtobufCMessageDescriptor ck__google__protobuf__field_options__descriptor
   "Ck__Google__Protobuf__FieldOptions",
   "ck.google.protobuf",
   sizeof(Ck__Google__Protobuf__FieldOptions),
-  8,
+  3,
   ck__google__protobuf__field_options__field_descriptors,
   ck__google__protobuf__field_options__field_indices_by_name,
-  5,  ck__google__protobuf__field_options__number_ranges,
+  3,  ck__google__protobuf__field_options__number_ranges,
   (ProtobufCMessageInit) ck__google__protobuf__field_options__init,
-  NULL,NULL,NULL    /* reserved[123] */
-};
-static const ProtobufCFieldDescriptor ck__google__protobuf__oneof_options__field_descriptors[1] =
-{
-  {
-    "f999",
-    999,
-    PROTOBUF_C_LABEL_REPEATED,
-    PROTOBUF_C_TYPE_MESSAGE,
-    offsetof(Ck__Google__Protobuf__OneofOptions, n_f999),
-    offsetof(Ck__Google__Protobuf__OneofOptions, f999),
-    &ck__google__protobuf__uninterpreted_option__descriptor,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-};
-static const unsigned ck__google__protobuf__oneof_options__field_indices_by_name[] = {
-  0,   /* field[0] = f999 */
-};
-static const ProtobufCIntRange ck__google__protobuf__oneof_options__number_ranges[1 + 1] =
-{
-  { 999, 0 },
-  { 0, 1 }
-};
-const ProtobufCMessageDescriptor ck__google__protobuf__oneof_options__descriptor =
-{
-  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
-  "ck.google.protobuf.OneofOptions",
-  "OneofOptions",
-  "Ck__Google__Protobuf__OneofOptions",
-  "ck.google.protobuf",
-  sizeof(Ck__Google__Protobuf__OneofOptions),
-  1,
-  ck__google__protobuf__oneof_options__field_descriptors,
-  ck__google__protobuf__oneof_options__field_indices_by_name,
-  1,  ck__google__protobuf__oneof_options__number_ranges,
-  (ProtobufCMessageInit) ck__google__protobuf__oneof_options__init,
-  NULL,NULL,NULL    /* reserved[123] */
-};
-static const ProtobufCFieldDescriptor ck__google__protobuf__enum_options__field_descriptors[3] =
-{
-  {
-    "f2",
-    2,
-    PROTOBUF_C_LABEL_OPTIONAL,
-    PROTOBUF_C_TYPE_BOOL,
-    offsetof(Ck__Google__Protobuf__EnumOptions, has_f2),
-    offsetof(Ck__Google__Protobuf__EnumOptions, f2),
-    NULL,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-  {
-    "f3",
-    3,
-    PROTOBUF_C_LABEL_OPTIONAL,
-    PROTOBUF_C_TYPE_BOOL,
-    offsetof(Ck__Google__Protobuf__EnumOptions, has_f3),
-    offsetof(Ck__Google__Protobuf__EnumOptions, f3),
-    NULL,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-  {
-    "f999",
-    999,
-    PROTOBUF_C_LABEL_REPEATED,
-    PROTOBUF_C_TYPE_MESSAGE,
-    offsetof(Ck__Google__Protobuf__EnumOptions, n_f999),
-    offsetof(Ck__Google__Protobuf__EnumOptions, f999),
-    &ck__google__protobuf__uninterpreted_option__descriptor,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-};
-static const unsigned ck__google__protobuf__enum_options__field_indices_by_name[] = {
-  0,   /* field[0] = f2 */
-  1,   /* field[1] = f3 */
-  2,   /* field[2] = f999 */
-};
-static const ProtobufCIntRange ck__google__protobuf__enum_options__number_ranges[2 + 1] =
-{
-  { 2, 0 },
-  { 999, 2 },
-  { 0, 3 }
-};
-const ProtobufCMessageDescriptor ck__google__protobuf__enum_options__descriptor =
-{
-  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
-  "ck.google.protobuf.EnumOptions",
-  "EnumOptions",
-  "Ck__Google__Protobuf__EnumOptions",
-  "ck.google.protobuf",
-  sizeof(Ck__Google__Protobuf__EnumOptions),
-  3,
-  ck__google__protobuf__enum_options__field_descriptors,
-  ck__google__protobuf__enum_options__field_indices_by_name,
-  2,  ck__google__protobuf__enum_options__number_ranges,
-  (ProtobufCMessageInit) ck__google__protobuf__enum_options__init,
-  NULL,NULL,NULL    /* reserved[123] */
-};
-static const ProtobufCFieldDescriptor ck__google__protobuf__enum_value_options__field_descriptors[2] =
-{
-  {
-    "f1",
-    1,
-    PROTOBUF_C_LABEL_OPTIONAL,
-    PROTOBUF_C_TYPE_BOOL,
-    offsetof(Ck__Google__Protobuf__EnumValueOptions, has_f1),
-    offsetof(Ck__Google__Protobuf__EnumValueOptions, f1),
-    NULL,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-  {
-    "f999",
-    999,
-    PROTOBUF_C_LABEL_REPEATED,
-    PROTOBUF_C_TYPE_MESSAGE,
-    offsetof(Ck__Google__Protobuf__EnumValueOptions, n_f999),
-    offsetof(Ck__Google__Protobuf__EnumValueOptions, f999),
-    &ck__google__protobuf__uninterpreted_option__descriptor,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-};
-static const unsigned ck__google__protobuf__enum_value_options__field_indices_by_name[] = {
-  0,   /* field[0] = f1 */
-  1,   /* field[1] = f999 */
-};
-static const ProtobufCIntRange ck__google__protobuf__enum_value_options__number_ranges[2 + 1] =
-{
-  { 1, 0 },
-  { 999, 1 },
-  { 0, 2 }
-};
-const ProtobufCMessageDescriptor ck__google__protobuf__enum_value_options__descriptor =
-{
-  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
-  "ck.google.protobuf.EnumValueOptions",
-  "EnumValueOptions",
-  "Ck__Google__Protobuf__EnumValueOptions",
-  "ck.google.protobuf",
-  sizeof(Ck__Google__Protobuf__EnumValueOptions),
-  2,
-  ck__google__protobuf__enum_value_options__field_descriptors,
-  ck__google__protobuf__enum_value_options__field_indices_by_name,
-  2,  ck__google__protobuf__enum_value_options__number_ranges,
-  (ProtobufCMessageInit) ck__google__protobuf__enum_value_options__init,
-  NULL,NULL,NULL    /* reserved[123] */
-};
-static const ProtobufCFieldDescriptor ck__google__protobuf__service_options__field_descriptors[2] =
-{
-  {
-    "f33",
-    33,
-    PROTOBUF_C_LABEL_OPTIONAL,
-    PROTOBUF_C_TYPE_BOOL,
-    offsetof(Ck__Google__Protobuf__ServiceOptions, has_f33),
-    offsetof(Ck__Google__Protobuf__ServiceOptions, f33),
-    NULL,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-  {
-    "f999",
-    999,
-    PROTOBUF_C_LABEL_REPEATED,
-    PROTOBUF_C_TYPE_MESSAGE,
-    offsetof(Ck__Google__Protobuf__ServiceOptions, n_f999),
-    offsetof(Ck__Google__Protobuf__ServiceOptions, f999),
-    &ck__google__protobuf__uninterpreted_option__descriptor,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-};
-static const unsigned ck__google__protobuf__service_options__field_indices_by_name[] = {
-  0,   /* field[0] = f33 */
-  1,   /* field[1] = f999 */
-};
-static const ProtobufCIntRange ck__google__protobuf__service_options__number_ranges[2 + 1] =
-{
-  { 33, 0 },
-  { 999, 1 },
-  { 0, 2 }
-};
-const ProtobufCMessageDescriptor ck__google__protobuf__service_options__descriptor =
-{
-  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
-  "ck.google.protobuf.ServiceOptions",
-  "ServiceOptions",
-  "Ck__Google__Protobuf__ServiceOptions",
-  "ck.google.protobuf",
-  sizeof(Ck__Google__Protobuf__ServiceOptions),
-  2,
-  ck__google__protobuf__service_options__field_descriptors,
-  ck__google__protobuf__service_options__field_indices_by_name,
-  2,  ck__google__protobuf__service_options__number_ranges,
-  (ProtobufCMessageInit) ck__google__protobuf__service_options__init,
-  NULL,NULL,NULL    /* reserved[123] */
-};
-static const ProtobufCFieldDescriptor ck__google__protobuf__method_options__field_descriptors[3] =
-{
-  {
-    "f33",
-    33,
-    PROTOBUF_C_LABEL_OPTIONAL,
-    PROTOBUF_C_TYPE_BOOL,
-    offsetof(Ck__Google__Protobuf__MethodOptions, has_f33),
-    offsetof(Ck__Google__Protobuf__MethodOptions, f33),
-    NULL,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-  {
-    "f34",
-    34,
-    PROTOBUF_C_LABEL_OPTIONAL,
-    PROTOBUF_C_TYPE_INT32,
-    offsetof(Ck__Google__Protobuf__MethodOptions, has_f34),
-    offsetof(Ck__Google__Protobuf__MethodOptions, f34),
-    NULL,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-  {
-    "f999",
-    999,
-    PROTOBUF_C_LABEL_REPEATED,
-    PROTOBUF_C_TYPE_MESSAGE,
-    offsetof(Ck__Google__Protobuf__MethodOptions, n_f999),
-    offsetof(Ck__Google__Protobuf__MethodOptions, f999),
-    &ck__google__protobuf__uninterpreted_option__descriptor,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-};
-static const unsigned ck__google__protobuf__method_options__field_indices_by_name[] = {
-  0,   /* field[0] = f33 */
-  1,   /* field[1] = f34 */
-  2,   /* field[2] = f999 */
-};
-static const ProtobufCIntRange ck__google__protobuf__method_options__number_ranges[2 + 1] =
-{
-  { 33, 0 },
-  { 999, 2 },
-  { 0, 3 }
-};
-const ProtobufCMessageDescriptor ck__google__protobuf__method_options__descriptor =
-{
-  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
-  "ck.google.protobuf.MethodOptions",
-  "MethodOptions",
-  "Ck__Google__Protobuf__MethodOptions",
-  "ck.google.protobuf",
-  sizeof(Ck__Google__Protobuf__MethodOptions),
-  3,
-  ck__google__protobuf__method_options__field_descriptors,
-  ck__google__protobuf__method_options__field_indices_by_name,
-  2,  ck__google__protobuf__method_options__number_ranges,
-  (ProtobufCMessageInit) ck__google__protobuf__method_options__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor ck__google__protobuf__uninterpreted_option__name_part__field_descriptors[2] =

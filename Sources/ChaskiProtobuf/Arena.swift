@@ -29,8 +29,8 @@ struct Arena {
 
     let state: UnsafeMutablePointer<State>
 
-    /// Begins in `memory`, which must stay until the arena is closed. Blocks begin with `blockBytes`
-    /// bytes.
+    /// Begins in `memory`, which must stay until the arena is closed. The first block has
+    /// `blockBytes` bytes.
     init(in memory: UnsafeMutableRawBufferPointer, blockBytes: Int, budget: Int) {
         let stateBytes = Arena.rounded(MemoryLayout<State>.size)
         guard let base = memory.baseAddress, memory.count >= stateBytes else {

@@ -15,27 +15,17 @@ PROTOBUF_C__BEGIN_DECLS
 #endif
 
 
-typedef struct Ck__Google__Protobuf__FileDescriptorSet Ck__Google__Protobuf__FileDescriptorSet;
 typedef struct Ck__Google__Protobuf__FileDescriptorProto Ck__Google__Protobuf__FileDescriptorProto;
 typedef struct Ck__Google__Protobuf__DescriptorProto Ck__Google__Protobuf__DescriptorProto;
-typedef struct Ck__Google__Protobuf__DescriptorProto__ExtensionRange Ck__Google__Protobuf__DescriptorProto__ExtensionRange;
-typedef struct Ck__Google__Protobuf__DescriptorProto__ReservedRange Ck__Google__Protobuf__DescriptorProto__ReservedRange;
-typedef struct Ck__Google__Protobuf__ExtensionRangeOptions Ck__Google__Protobuf__ExtensionRangeOptions;
 typedef struct Ck__Google__Protobuf__FieldDescriptorProto Ck__Google__Protobuf__FieldDescriptorProto;
 typedef struct Ck__Google__Protobuf__OneofDescriptorProto Ck__Google__Protobuf__OneofDescriptorProto;
 typedef struct Ck__Google__Protobuf__EnumDescriptorProto Ck__Google__Protobuf__EnumDescriptorProto;
-typedef struct Ck__Google__Protobuf__EnumDescriptorProto__EnumReservedRange Ck__Google__Protobuf__EnumDescriptorProto__EnumReservedRange;
 typedef struct Ck__Google__Protobuf__EnumValueDescriptorProto Ck__Google__Protobuf__EnumValueDescriptorProto;
 typedef struct Ck__Google__Protobuf__ServiceDescriptorProto Ck__Google__Protobuf__ServiceDescriptorProto;
 typedef struct Ck__Google__Protobuf__MethodDescriptorProto Ck__Google__Protobuf__MethodDescriptorProto;
 typedef struct Ck__Google__Protobuf__FileOptions Ck__Google__Protobuf__FileOptions;
 typedef struct Ck__Google__Protobuf__MessageOptions Ck__Google__Protobuf__MessageOptions;
 typedef struct Ck__Google__Protobuf__FieldOptions Ck__Google__Protobuf__FieldOptions;
-typedef struct Ck__Google__Protobuf__OneofOptions Ck__Google__Protobuf__OneofOptions;
-typedef struct Ck__Google__Protobuf__EnumOptions Ck__Google__Protobuf__EnumOptions;
-typedef struct Ck__Google__Protobuf__EnumValueOptions Ck__Google__Protobuf__EnumValueOptions;
-typedef struct Ck__Google__Protobuf__ServiceOptions Ck__Google__Protobuf__ServiceOptions;
-typedef struct Ck__Google__Protobuf__MethodOptions Ck__Google__Protobuf__MethodOptions;
 typedef struct Ck__Google__Protobuf__UninterpretedOption Ck__Google__Protobuf__UninterpretedOption;
 typedef struct Ck__Google__Protobuf__UninterpretedOption__NamePart Ck__Google__Protobuf__UninterpretedOption__NamePart;
 typedef struct Ck__Google__Protobuf__SourceCodeInfo Ck__Google__Protobuf__SourceCodeInfo;
@@ -49,17 +39,6 @@ typedef struct Ck__Google__Protobuf__GeneratedCodeInfo__Annotation Ck__Google__P
 
 /* --- messages --- */
 
-struct  Ck__Google__Protobuf__FileDescriptorSet
-{
-  ProtobufCMessage base;
-  size_t n_f1;
-  Ck__Google__Protobuf__FileDescriptorProto **f1;
-};
-#define CK__GOOGLE__PROTOBUF__FILE_DESCRIPTOR_SET__INIT \
- { PROTOBUF_C_MESSAGE_INIT (&ck__google__protobuf__file_descriptor_set__descriptor) \
-    , 0,NULL }
-
-
 struct  Ck__Google__Protobuf__FileDescriptorProto
 {
   ProtobufCMessage base;
@@ -71,16 +50,12 @@ struct  Ck__Google__Protobuf__FileDescriptorProto
   ProtobufCBinaryData *f3;
   size_t n_f10;
   int32_t *f10;
-  size_t n_f11;
-  int32_t *f11;
   size_t n_f4;
   Ck__Google__Protobuf__DescriptorProto **f4;
   size_t n_f5;
   Ck__Google__Protobuf__EnumDescriptorProto **f5;
   size_t n_f6;
   Ck__Google__Protobuf__ServiceDescriptorProto **f6;
-  size_t n_f7;
-  Ck__Google__Protobuf__FieldDescriptorProto **f7;
   Ck__Google__Protobuf__FileOptions *f8;
   Ck__Google__Protobuf__SourceCodeInfo *f9;
   protobuf_c_boolean has_f12;
@@ -88,34 +63,7 @@ struct  Ck__Google__Protobuf__FileDescriptorProto
 };
 #define CK__GOOGLE__PROTOBUF__FILE_DESCRIPTOR_PROTO__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&ck__google__protobuf__file_descriptor_proto__descriptor) \
-    , 0, {0,NULL}, 0, {0,NULL}, 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0,NULL, NULL, NULL, 0, {0,NULL} }
-
-
-struct  Ck__Google__Protobuf__DescriptorProto__ExtensionRange
-{
-  ProtobufCMessage base;
-  protobuf_c_boolean has_f1;
-  int32_t f1;
-  protobuf_c_boolean has_f2;
-  int32_t f2;
-  Ck__Google__Protobuf__ExtensionRangeOptions *f3;
-};
-#define CK__GOOGLE__PROTOBUF__DESCRIPTOR_PROTO__EXTENSION_RANGE__INIT \
- { PROTOBUF_C_MESSAGE_INIT (&ck__google__protobuf__descriptor_proto__extension_range__descriptor) \
-    , 0, 0, 0, 0, NULL }
-
-
-struct  Ck__Google__Protobuf__DescriptorProto__ReservedRange
-{
-  ProtobufCMessage base;
-  protobuf_c_boolean has_f1;
-  int32_t f1;
-  protobuf_c_boolean has_f2;
-  int32_t f2;
-};
-#define CK__GOOGLE__PROTOBUF__DESCRIPTOR_PROTO__RESERVED_RANGE__INIT \
- { PROTOBUF_C_MESSAGE_INIT (&ck__google__protobuf__descriptor_proto__reserved_range__descriptor) \
-    , 0, 0, 0, 0 }
+    , 0, {0,NULL}, 0, {0,NULL}, 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0,NULL, NULL, NULL, 0, {0,NULL} }
 
 
 struct  Ck__Google__Protobuf__DescriptorProto
@@ -125,36 +73,17 @@ struct  Ck__Google__Protobuf__DescriptorProto
   ProtobufCBinaryData f1;
   size_t n_f2;
   Ck__Google__Protobuf__FieldDescriptorProto **f2;
-  size_t n_f6;
-  Ck__Google__Protobuf__FieldDescriptorProto **f6;
   size_t n_f3;
   Ck__Google__Protobuf__DescriptorProto **f3;
   size_t n_f4;
   Ck__Google__Protobuf__EnumDescriptorProto **f4;
-  size_t n_f5;
-  Ck__Google__Protobuf__DescriptorProto__ExtensionRange **f5;
+  Ck__Google__Protobuf__MessageOptions *f7;
   size_t n_f8;
   Ck__Google__Protobuf__OneofDescriptorProto **f8;
-  Ck__Google__Protobuf__MessageOptions *f7;
-  size_t n_f9;
-  Ck__Google__Protobuf__DescriptorProto__ReservedRange **f9;
-  size_t n_f10;
-  ProtobufCBinaryData *f10;
 };
 #define CK__GOOGLE__PROTOBUF__DESCRIPTOR_PROTO__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&ck__google__protobuf__descriptor_proto__descriptor) \
-    , 0, {0,NULL}, 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0,NULL, NULL, 0,NULL, 0,NULL }
-
-
-struct  Ck__Google__Protobuf__ExtensionRangeOptions
-{
-  ProtobufCMessage base;
-  size_t n_f999;
-  Ck__Google__Protobuf__UninterpretedOption **f999;
-};
-#define CK__GOOGLE__PROTOBUF__EXTENSION_RANGE_OPTIONS__INIT \
- { PROTOBUF_C_MESSAGE_INIT (&ck__google__protobuf__extension_range_options__descriptor) \
-    , 0,NULL }
+    , 0, {0,NULL}, 0,NULL, 0,NULL, 0,NULL, NULL, 0,NULL }
 
 
 struct  Ck__Google__Protobuf__FieldDescriptorProto
@@ -170,21 +99,17 @@ struct  Ck__Google__Protobuf__FieldDescriptorProto
   int32_t f5;
   protobuf_c_boolean has_f6;
   ProtobufCBinaryData f6;
-  protobuf_c_boolean has_f2;
-  ProtobufCBinaryData f2;
   protobuf_c_boolean has_f7;
   ProtobufCBinaryData f7;
+  Ck__Google__Protobuf__FieldOptions *f8;
   protobuf_c_boolean has_f9;
   int32_t f9;
-  protobuf_c_boolean has_f10;
-  ProtobufCBinaryData f10;
-  Ck__Google__Protobuf__FieldOptions *f8;
   protobuf_c_boolean has_f17;
   protobuf_c_boolean f17;
 };
 #define CK__GOOGLE__PROTOBUF__FIELD_DESCRIPTOR_PROTO__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&ck__google__protobuf__field_descriptor_proto__descriptor) \
-    , 0, {0,NULL}, 0, 0, 0, 0, 0, 0, 0, {0,NULL}, 0, {0,NULL}, 0, {0,NULL}, 0, 0, 0, {0,NULL}, NULL, 0, 0 }
+    , 0, {0,NULL}, 0, 0, 0, 0, 0, 0, 0, {0,NULL}, 0, {0,NULL}, NULL, 0, 0, 0, 0 }
 
 
 struct  Ck__Google__Protobuf__OneofDescriptorProto
@@ -192,24 +117,10 @@ struct  Ck__Google__Protobuf__OneofDescriptorProto
   ProtobufCMessage base;
   protobuf_c_boolean has_f1;
   ProtobufCBinaryData f1;
-  Ck__Google__Protobuf__OneofOptions *f2;
 };
 #define CK__GOOGLE__PROTOBUF__ONEOF_DESCRIPTOR_PROTO__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&ck__google__protobuf__oneof_descriptor_proto__descriptor) \
-    , 0, {0,NULL}, NULL }
-
-
-struct  Ck__Google__Protobuf__EnumDescriptorProto__EnumReservedRange
-{
-  ProtobufCMessage base;
-  protobuf_c_boolean has_f1;
-  int32_t f1;
-  protobuf_c_boolean has_f2;
-  int32_t f2;
-};
-#define CK__GOOGLE__PROTOBUF__ENUM_DESCRIPTOR_PROTO__ENUM_RESERVED_RANGE__INIT \
- { PROTOBUF_C_MESSAGE_INIT (&ck__google__protobuf__enum_descriptor_proto__enum_reserved_range__descriptor) \
-    , 0, 0, 0, 0 }
+    , 0, {0,NULL} }
 
 
 struct  Ck__Google__Protobuf__EnumDescriptorProto
@@ -219,15 +130,10 @@ struct  Ck__Google__Protobuf__EnumDescriptorProto
   ProtobufCBinaryData f1;
   size_t n_f2;
   Ck__Google__Protobuf__EnumValueDescriptorProto **f2;
-  Ck__Google__Protobuf__EnumOptions *f3;
-  size_t n_f4;
-  Ck__Google__Protobuf__EnumDescriptorProto__EnumReservedRange **f4;
-  size_t n_f5;
-  ProtobufCBinaryData *f5;
 };
 #define CK__GOOGLE__PROTOBUF__ENUM_DESCRIPTOR_PROTO__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&ck__google__protobuf__enum_descriptor_proto__descriptor) \
-    , 0, {0,NULL}, 0,NULL, NULL, 0,NULL, 0,NULL }
+    , 0, {0,NULL}, 0,NULL }
 
 
 struct  Ck__Google__Protobuf__EnumValueDescriptorProto
@@ -237,11 +143,10 @@ struct  Ck__Google__Protobuf__EnumValueDescriptorProto
   ProtobufCBinaryData f1;
   protobuf_c_boolean has_f2;
   int32_t f2;
-  Ck__Google__Protobuf__EnumValueOptions *f3;
 };
 #define CK__GOOGLE__PROTOBUF__ENUM_VALUE_DESCRIPTOR_PROTO__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&ck__google__protobuf__enum_value_descriptor_proto__descriptor) \
-    , 0, {0,NULL}, 0, 0, NULL }
+    , 0, {0,NULL}, 0, 0 }
 
 
 struct  Ck__Google__Protobuf__ServiceDescriptorProto
@@ -251,11 +156,10 @@ struct  Ck__Google__Protobuf__ServiceDescriptorProto
   ProtobufCBinaryData f1;
   size_t n_f2;
   Ck__Google__Protobuf__MethodDescriptorProto **f2;
-  Ck__Google__Protobuf__ServiceOptions *f3;
 };
 #define CK__GOOGLE__PROTOBUF__SERVICE_DESCRIPTOR_PROTO__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&ck__google__protobuf__service_descriptor_proto__descriptor) \
-    , 0, {0,NULL}, 0,NULL, NULL }
+    , 0, {0,NULL}, 0,NULL }
 
 
 struct  Ck__Google__Protobuf__MethodDescriptorProto
@@ -267,7 +171,6 @@ struct  Ck__Google__Protobuf__MethodDescriptorProto
   ProtobufCBinaryData f2;
   protobuf_c_boolean has_f3;
   ProtobufCBinaryData f3;
-  Ck__Google__Protobuf__MethodOptions *f4;
   protobuf_c_boolean has_f5;
   protobuf_c_boolean f5;
   protobuf_c_boolean has_f6;
@@ -275,7 +178,7 @@ struct  Ck__Google__Protobuf__MethodDescriptorProto
 };
 #define CK__GOOGLE__PROTOBUF__METHOD_DESCRIPTOR_PROTO__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&ck__google__protobuf__method_descriptor_proto__descriptor) \
-    , 0, {0,NULL}, 0, {0,NULL}, 0, {0,NULL}, NULL, 0, 0, 0, 0 }
+    , 0, {0,NULL}, 0, {0,NULL}, 0, {0,NULL}, 0, 0, 0, 0 }
 
 
 struct  Ck__Google__Protobuf__FileOptions
@@ -283,61 +186,23 @@ struct  Ck__Google__Protobuf__FileOptions
   ProtobufCMessage base;
   protobuf_c_boolean has_f1;
   ProtobufCBinaryData f1;
-  protobuf_c_boolean has_f8;
-  ProtobufCBinaryData f8;
-  protobuf_c_boolean has_f10;
-  protobuf_c_boolean f10;
-  protobuf_c_boolean has_f20;
-  protobuf_c_boolean f20;
-  protobuf_c_boolean has_f27;
-  protobuf_c_boolean f27;
   protobuf_c_boolean has_f9;
   int32_t f9;
-  protobuf_c_boolean has_f11;
-  ProtobufCBinaryData f11;
-  protobuf_c_boolean has_f16;
-  protobuf_c_boolean f16;
-  protobuf_c_boolean has_f17;
-  protobuf_c_boolean f17;
-  protobuf_c_boolean has_f18;
-  protobuf_c_boolean f18;
-  protobuf_c_boolean has_f42;
-  protobuf_c_boolean f42;
-  protobuf_c_boolean has_f23;
-  protobuf_c_boolean f23;
   protobuf_c_boolean has_f31;
   protobuf_c_boolean f31;
-  protobuf_c_boolean has_f36;
-  ProtobufCBinaryData f36;
-  protobuf_c_boolean has_f37;
-  ProtobufCBinaryData f37;
   protobuf_c_boolean has_f39;
   ProtobufCBinaryData f39;
-  protobuf_c_boolean has_f40;
-  ProtobufCBinaryData f40;
-  protobuf_c_boolean has_f41;
-  ProtobufCBinaryData f41;
-  protobuf_c_boolean has_f44;
-  ProtobufCBinaryData f44;
-  protobuf_c_boolean has_f45;
-  ProtobufCBinaryData f45;
   size_t n_f999;
   Ck__Google__Protobuf__UninterpretedOption **f999;
 };
 #define CK__GOOGLE__PROTOBUF__FILE_OPTIONS__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&ck__google__protobuf__file_options__descriptor) \
-    , 0, {0,NULL}, 0, {0,NULL}, 0, 0, 0, 0, 0, 0, 0, 0, 0, {0,NULL}, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, {0,NULL}, 0, {0,NULL}, 0, {0,NULL}, 0, {0,NULL}, 0, {0,NULL}, 0, {0,NULL}, 0, {0,NULL}, 0,NULL }
+    , 0, {0,NULL}, 0, 0, 0, 0, 0, {0,NULL}, 0,NULL }
 
 
 struct  Ck__Google__Protobuf__MessageOptions
 {
   ProtobufCMessage base;
-  protobuf_c_boolean has_f1;
-  protobuf_c_boolean f1;
-  protobuf_c_boolean has_f2;
-  protobuf_c_boolean f2;
-  protobuf_c_boolean has_f3;
-  protobuf_c_boolean f3;
   protobuf_c_boolean has_f7;
   protobuf_c_boolean f7;
   size_t n_f999;
@@ -345,98 +210,21 @@ struct  Ck__Google__Protobuf__MessageOptions
 };
 #define CK__GOOGLE__PROTOBUF__MESSAGE_OPTIONS__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&ck__google__protobuf__message_options__descriptor) \
-    , 0, 0, 0, 0, 0, 0, 0, 0, 0,NULL }
+    , 0, 0, 0,NULL }
 
 
 struct  Ck__Google__Protobuf__FieldOptions
 {
   ProtobufCMessage base;
-  protobuf_c_boolean has_f1;
-  int32_t f1;
   protobuf_c_boolean has_f2;
   protobuf_c_boolean f2;
-  protobuf_c_boolean has_f6;
-  int32_t f6;
   protobuf_c_boolean has_f5;
   protobuf_c_boolean f5;
-  protobuf_c_boolean has_f15;
-  protobuf_c_boolean f15;
-  protobuf_c_boolean has_f3;
-  protobuf_c_boolean f3;
-  protobuf_c_boolean has_f10;
-  protobuf_c_boolean f10;
   size_t n_f999;
   Ck__Google__Protobuf__UninterpretedOption **f999;
 };
 #define CK__GOOGLE__PROTOBUF__FIELD_OPTIONS__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&ck__google__protobuf__field_options__descriptor) \
-    , 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,NULL }
-
-
-struct  Ck__Google__Protobuf__OneofOptions
-{
-  ProtobufCMessage base;
-  size_t n_f999;
-  Ck__Google__Protobuf__UninterpretedOption **f999;
-};
-#define CK__GOOGLE__PROTOBUF__ONEOF_OPTIONS__INIT \
- { PROTOBUF_C_MESSAGE_INIT (&ck__google__protobuf__oneof_options__descriptor) \
-    , 0,NULL }
-
-
-struct  Ck__Google__Protobuf__EnumOptions
-{
-  ProtobufCMessage base;
-  protobuf_c_boolean has_f2;
-  protobuf_c_boolean f2;
-  protobuf_c_boolean has_f3;
-  protobuf_c_boolean f3;
-  size_t n_f999;
-  Ck__Google__Protobuf__UninterpretedOption **f999;
-};
-#define CK__GOOGLE__PROTOBUF__ENUM_OPTIONS__INIT \
- { PROTOBUF_C_MESSAGE_INIT (&ck__google__protobuf__enum_options__descriptor) \
-    , 0, 0, 0, 0, 0,NULL }
-
-
-struct  Ck__Google__Protobuf__EnumValueOptions
-{
-  ProtobufCMessage base;
-  protobuf_c_boolean has_f1;
-  protobuf_c_boolean f1;
-  size_t n_f999;
-  Ck__Google__Protobuf__UninterpretedOption **f999;
-};
-#define CK__GOOGLE__PROTOBUF__ENUM_VALUE_OPTIONS__INIT \
- { PROTOBUF_C_MESSAGE_INIT (&ck__google__protobuf__enum_value_options__descriptor) \
-    , 0, 0, 0,NULL }
-
-
-struct  Ck__Google__Protobuf__ServiceOptions
-{
-  ProtobufCMessage base;
-  protobuf_c_boolean has_f33;
-  protobuf_c_boolean f33;
-  size_t n_f999;
-  Ck__Google__Protobuf__UninterpretedOption **f999;
-};
-#define CK__GOOGLE__PROTOBUF__SERVICE_OPTIONS__INIT \
- { PROTOBUF_C_MESSAGE_INIT (&ck__google__protobuf__service_options__descriptor) \
-    , 0, 0, 0,NULL }
-
-
-struct  Ck__Google__Protobuf__MethodOptions
-{
-  ProtobufCMessage base;
-  protobuf_c_boolean has_f33;
-  protobuf_c_boolean f33;
-  protobuf_c_boolean has_f34;
-  int32_t f34;
-  size_t n_f999;
-  Ck__Google__Protobuf__UninterpretedOption **f999;
-};
-#define CK__GOOGLE__PROTOBUF__METHOD_OPTIONS__INIT \
- { PROTOBUF_C_MESSAGE_INIT (&ck__google__protobuf__method_options__descriptor) \
     , 0, 0, 0, 0, 0,NULL }
 
 
@@ -534,33 +322,18 @@ struct  Ck__Google__Protobuf__GeneratedCodeInfo
     , 0,NULL }
 
 
-/* Ck__Google__Protobuf__FileDescriptorSet methods */
-void   ck__google__protobuf__file_descriptor_set__init
-                     (Ck__Google__Protobuf__FileDescriptorSet         *message);
 /* Ck__Google__Protobuf__FileDescriptorProto methods */
 void   ck__google__protobuf__file_descriptor_proto__init
                      (Ck__Google__Protobuf__FileDescriptorProto         *message);
-/* Ck__Google__Protobuf__DescriptorProto__ExtensionRange methods */
-void   ck__google__protobuf__descriptor_proto__extension_range__init
-                     (Ck__Google__Protobuf__DescriptorProto__ExtensionRange         *message);
-/* Ck__Google__Protobuf__DescriptorProto__ReservedRange methods */
-void   ck__google__protobuf__descriptor_proto__reserved_range__init
-                     (Ck__Google__Protobuf__DescriptorProto__ReservedRange         *message);
 /* Ck__Google__Protobuf__DescriptorProto methods */
 void   ck__google__protobuf__descriptor_proto__init
                      (Ck__Google__Protobuf__DescriptorProto         *message);
-/* Ck__Google__Protobuf__ExtensionRangeOptions methods */
-void   ck__google__protobuf__extension_range_options__init
-                     (Ck__Google__Protobuf__ExtensionRangeOptions         *message);
 /* Ck__Google__Protobuf__FieldDescriptorProto methods */
 void   ck__google__protobuf__field_descriptor_proto__init
                      (Ck__Google__Protobuf__FieldDescriptorProto         *message);
 /* Ck__Google__Protobuf__OneofDescriptorProto methods */
 void   ck__google__protobuf__oneof_descriptor_proto__init
                      (Ck__Google__Protobuf__OneofDescriptorProto         *message);
-/* Ck__Google__Protobuf__EnumDescriptorProto__EnumReservedRange methods */
-void   ck__google__protobuf__enum_descriptor_proto__enum_reserved_range__init
-                     (Ck__Google__Protobuf__EnumDescriptorProto__EnumReservedRange         *message);
 /* Ck__Google__Protobuf__EnumDescriptorProto methods */
 void   ck__google__protobuf__enum_descriptor_proto__init
                      (Ck__Google__Protobuf__EnumDescriptorProto         *message);
@@ -582,21 +355,6 @@ void   ck__google__protobuf__message_options__init
 /* Ck__Google__Protobuf__FieldOptions methods */
 void   ck__google__protobuf__field_options__init
                      (Ck__Google__Protobuf__FieldOptions         *message);
-/* Ck__Google__Protobuf__OneofOptions methods */
-void   ck__google__protobuf__oneof_options__init
-                     (Ck__Google__Protobuf__OneofOptions         *message);
-/* Ck__Google__Protobuf__EnumOptions methods */
-void   ck__google__protobuf__enum_options__init
-                     (Ck__Google__Protobuf__EnumOptions         *message);
-/* Ck__Google__Protobuf__EnumValueOptions methods */
-void   ck__google__protobuf__enum_value_options__init
-                     (Ck__Google__Protobuf__EnumValueOptions         *message);
-/* Ck__Google__Protobuf__ServiceOptions methods */
-void   ck__google__protobuf__service_options__init
-                     (Ck__Google__Protobuf__ServiceOptions         *message);
-/* Ck__Google__Protobuf__MethodOptions methods */
-void   ck__google__protobuf__method_options__init
-                     (Ck__Google__Protobuf__MethodOptions         *message);
 /* Ck__Google__Protobuf__UninterpretedOption__NamePart methods */
 void   ck__google__protobuf__uninterpreted_option__name_part__init
                      (Ck__Google__Protobuf__UninterpretedOption__NamePart         *message);
@@ -617,32 +375,17 @@ void   ck__google__protobuf__generated_code_info__init
                      (Ck__Google__Protobuf__GeneratedCodeInfo         *message);
 /* --- per-message closures --- */
 
-typedef void (*Ck__Google__Protobuf__FileDescriptorSet_Closure)
-                 (const Ck__Google__Protobuf__FileDescriptorSet *message,
-                  void *closure_data);
 typedef void (*Ck__Google__Protobuf__FileDescriptorProto_Closure)
                  (const Ck__Google__Protobuf__FileDescriptorProto *message,
                   void *closure_data);
-typedef void (*Ck__Google__Protobuf__DescriptorProto__ExtensionRange_Closure)
-                 (const Ck__Google__Protobuf__DescriptorProto__ExtensionRange *message,
-                  void *closure_data);
-typedef void (*Ck__Google__Protobuf__DescriptorProto__ReservedRange_Closure)
-                 (const Ck__Google__Protobuf__DescriptorProto__ReservedRange *message,
-                  void *closure_data);
 typedef void (*Ck__Google__Protobuf__DescriptorProto_Closure)
                  (const Ck__Google__Protobuf__DescriptorProto *message,
-                  void *closure_data);
-typedef void (*Ck__Google__Protobuf__ExtensionRangeOptions_Closure)
-                 (const Ck__Google__Protobuf__ExtensionRangeOptions *message,
                   void *closure_data);
 typedef void (*Ck__Google__Protobuf__FieldDescriptorProto_Closure)
                  (const Ck__Google__Protobuf__FieldDescriptorProto *message,
                   void *closure_data);
 typedef void (*Ck__Google__Protobuf__OneofDescriptorProto_Closure)
                  (const Ck__Google__Protobuf__OneofDescriptorProto *message,
-                  void *closure_data);
-typedef void (*Ck__Google__Protobuf__EnumDescriptorProto__EnumReservedRange_Closure)
-                 (const Ck__Google__Protobuf__EnumDescriptorProto__EnumReservedRange *message,
                   void *closure_data);
 typedef void (*Ck__Google__Protobuf__EnumDescriptorProto_Closure)
                  (const Ck__Google__Protobuf__EnumDescriptorProto *message,
@@ -664,21 +407,6 @@ typedef void (*Ck__Google__Protobuf__MessageOptions_Closure)
                   void *closure_data);
 typedef void (*Ck__Google__Protobuf__FieldOptions_Closure)
                  (const Ck__Google__Protobuf__FieldOptions *message,
-                  void *closure_data);
-typedef void (*Ck__Google__Protobuf__OneofOptions_Closure)
-                 (const Ck__Google__Protobuf__OneofOptions *message,
-                  void *closure_data);
-typedef void (*Ck__Google__Protobuf__EnumOptions_Closure)
-                 (const Ck__Google__Protobuf__EnumOptions *message,
-                  void *closure_data);
-typedef void (*Ck__Google__Protobuf__EnumValueOptions_Closure)
-                 (const Ck__Google__Protobuf__EnumValueOptions *message,
-                  void *closure_data);
-typedef void (*Ck__Google__Protobuf__ServiceOptions_Closure)
-                 (const Ck__Google__Protobuf__ServiceOptions *message,
-                  void *closure_data);
-typedef void (*Ck__Google__Protobuf__MethodOptions_Closure)
-                 (const Ck__Google__Protobuf__MethodOptions *message,
                   void *closure_data);
 typedef void (*Ck__Google__Protobuf__UninterpretedOption__NamePart_Closure)
                  (const Ck__Google__Protobuf__UninterpretedOption__NamePart *message,
@@ -704,27 +432,17 @@ typedef void (*Ck__Google__Protobuf__GeneratedCodeInfo_Closure)
 
 /* --- descriptors --- */
 
-extern const ProtobufCMessageDescriptor ck__google__protobuf__file_descriptor_set__descriptor;
 extern const ProtobufCMessageDescriptor ck__google__protobuf__file_descriptor_proto__descriptor;
 extern const ProtobufCMessageDescriptor ck__google__protobuf__descriptor_proto__descriptor;
-extern const ProtobufCMessageDescriptor ck__google__protobuf__descriptor_proto__extension_range__descriptor;
-extern const ProtobufCMessageDescriptor ck__google__protobuf__descriptor_proto__reserved_range__descriptor;
-extern const ProtobufCMessageDescriptor ck__google__protobuf__extension_range_options__descriptor;
 extern const ProtobufCMessageDescriptor ck__google__protobuf__field_descriptor_proto__descriptor;
 extern const ProtobufCMessageDescriptor ck__google__protobuf__oneof_descriptor_proto__descriptor;
 extern const ProtobufCMessageDescriptor ck__google__protobuf__enum_descriptor_proto__descriptor;
-extern const ProtobufCMessageDescriptor ck__google__protobuf__enum_descriptor_proto__enum_reserved_range__descriptor;
 extern const ProtobufCMessageDescriptor ck__google__protobuf__enum_value_descriptor_proto__descriptor;
 extern const ProtobufCMessageDescriptor ck__google__protobuf__service_descriptor_proto__descriptor;
 extern const ProtobufCMessageDescriptor ck__google__protobuf__method_descriptor_proto__descriptor;
 extern const ProtobufCMessageDescriptor ck__google__protobuf__file_options__descriptor;
 extern const ProtobufCMessageDescriptor ck__google__protobuf__message_options__descriptor;
 extern const ProtobufCMessageDescriptor ck__google__protobuf__field_options__descriptor;
-extern const ProtobufCMessageDescriptor ck__google__protobuf__oneof_options__descriptor;
-extern const ProtobufCMessageDescriptor ck__google__protobuf__enum_options__descriptor;
-extern const ProtobufCMessageDescriptor ck__google__protobuf__enum_value_options__descriptor;
-extern const ProtobufCMessageDescriptor ck__google__protobuf__service_options__descriptor;
-extern const ProtobufCMessageDescriptor ck__google__protobuf__method_options__descriptor;
 extern const ProtobufCMessageDescriptor ck__google__protobuf__uninterpreted_option__descriptor;
 extern const ProtobufCMessageDescriptor ck__google__protobuf__uninterpreted_option__name_part__descriptor;
 extern const ProtobufCMessageDescriptor ck__google__protobuf__source_code_info__descriptor;

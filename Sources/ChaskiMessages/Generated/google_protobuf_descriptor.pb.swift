@@ -3,19 +3,8 @@
 public import ChaskiProtobuf
 internal import CChaskiProtos
 
-/// The protocol compiler can output a FileDescriptorSet containing the .proto
-/// files it parses.
-public struct Google_Protobuf_FileDescriptorSet: ChaskiProtobuf.Message {
-    public var file: [Google_Protobuf_FileDescriptorProto] = []
-
-    public var unknownFields = ChaskiProtobuf.UnknownFields()
-
-    public init() {}
-}
-
-/// Describes a complete .proto file.
+/// A .proto file.
 public struct Google_Protobuf_FileDescriptorProto: ChaskiProtobuf.Message {
-    /// file name, relative to root of source tree
     public var name: String {
         get { _name ?? "" }
         set { _name = newValue }
@@ -25,7 +14,6 @@ public struct Google_Protobuf_FileDescriptorProto: ChaskiProtobuf.Message {
     /// Unsets `name`.
     public mutating func clearName() { _name = nil }
 
-    /// e.g. "foo", "foo.bar", etc.
     public var `package`: String {
         get { _package ?? "" }
         set { _package = newValue }
@@ -35,32 +23,24 @@ public struct Google_Protobuf_FileDescriptorProto: ChaskiProtobuf.Message {
     /// Unsets `package`.
     public mutating func clearPackage() { _package = nil }
 
-    /// Names of files imported by this file.
     public var dependency: [String] = []
 
-    /// Indexes of the public imported files in the dependency list above.
+    /// Indices of `dependency`.
     public var publicDependency: [Int32] = []
 
-    /// Indexes of the weak imported files in the dependency list.
-    /// For Google-internal migration only. Do not use.
-    public var weakDependency: [Int32] = []
-
-    /// All top-level definitions in this file.
     public var messageType: [Google_Protobuf_DescriptorProto] = []
 
     public var enumType: [Google_Protobuf_EnumDescriptorProto] = []
 
     public var service: [Google_Protobuf_ServiceDescriptorProto] = []
 
-    public var `extension`: [Google_Protobuf_FieldDescriptorProto] = []
-
     public var options: Google_Protobuf_FileOptions {
-        get { _options?.value ?? Google_Protobuf_FileOptions() }
+        get { _options ?? Google_Protobuf_FileOptions() }
         _modify {
-            var value = _options ?? ChaskiProtobuf.Boxed(Google_Protobuf_FileOptions())
+            var value = _options ?? Google_Protobuf_FileOptions()
             _options = nil
             defer { _options = value }
-            yield &value.value
+            yield &value
         }
     }
     /// True when `options` is set.
@@ -68,10 +48,6 @@ public struct Google_Protobuf_FileDescriptorProto: ChaskiProtobuf.Message {
     /// Unsets `options`.
     public mutating func clearOptions() { _options = nil }
 
-    /// This field contains optional information about the original source code.
-    /// You may safely remove this entire field without harming runtime
-    /// functionality of the descriptors -- the information is needed only by
-    /// development tools.
     public var sourceCodeInfo: Google_Protobuf_SourceCodeInfo {
         get { _sourceCodeInfo ?? Google_Protobuf_SourceCodeInfo() }
         _modify {
@@ -86,8 +62,7 @@ public struct Google_Protobuf_FileDescriptorProto: ChaskiProtobuf.Message {
     /// Unsets `sourceCodeInfo`.
     public mutating func clearSourceCodeInfo() { _sourceCodeInfo = nil }
 
-    /// The syntax of the proto file.
-    /// The supported values are "proto2" and "proto3".
+    /// "proto3", "editions", or absent for proto2.
     public var syntax: String {
         get { _syntax ?? "" }
         set { _syntax = newValue }
@@ -103,12 +78,12 @@ public struct Google_Protobuf_FileDescriptorProto: ChaskiProtobuf.Message {
 
     fileprivate var _name: String?
     fileprivate var _package: String?
-    fileprivate var _options: ChaskiProtobuf.Boxed<Google_Protobuf_FileOptions>?
+    fileprivate var _options: Google_Protobuf_FileOptions?
     fileprivate var _sourceCodeInfo: Google_Protobuf_SourceCodeInfo?
     fileprivate var _syntax: String?
 }
 
-/// Describes a message type.
+/// A message type.
 public struct Google_Protobuf_DescriptorProto: ChaskiProtobuf.Message {
     public var name: String {
         get { _name ?? "" }
@@ -121,15 +96,9 @@ public struct Google_Protobuf_DescriptorProto: ChaskiProtobuf.Message {
 
     public var field: [Google_Protobuf_FieldDescriptorProto] = []
 
-    public var `extension`: [Google_Protobuf_FieldDescriptorProto] = []
-
     public var nestedType: [Google_Protobuf_DescriptorProto] = []
 
     public var enumType: [Google_Protobuf_EnumDescriptorProto] = []
-
-    public var extensionRange: [Google_Protobuf_DescriptorProto.ExtensionRange] = []
-
-    public var oneofDecl: [Google_Protobuf_OneofDescriptorProto] = []
 
     public var options: Google_Protobuf_MessageOptions {
         get { _options ?? Google_Protobuf_MessageOptions() }
@@ -145,106 +114,17 @@ public struct Google_Protobuf_DescriptorProto: ChaskiProtobuf.Message {
     /// Unsets `options`.
     public mutating func clearOptions() { _options = nil }
 
-    public var reservedRange: [Google_Protobuf_DescriptorProto.ReservedRange] = []
-
-    /// Reserved field names, which may not be used by fields in the same message.
-    /// A given name may only be reserved once.
-    public var reservedName: [String] = []
+    public var oneofDecl: [Google_Protobuf_OneofDescriptorProto] = []
 
     public var unknownFields = ChaskiProtobuf.UnknownFields()
 
     public init() {}
-
-    public struct ExtensionRange: ChaskiProtobuf.Message {
-        /// Inclusive.
-        public var start: Int32 {
-            get { _start ?? 0 }
-            set { _start = newValue }
-        }
-        /// True when `start` is set.
-        public var hasStart: Bool { _start != nil }
-        /// Unsets `start`.
-        public mutating func clearStart() { _start = nil }
-
-        /// Exclusive.
-        public var end: Int32 {
-            get { _end ?? 0 }
-            set { _end = newValue }
-        }
-        /// True when `end` is set.
-        public var hasEnd: Bool { _end != nil }
-        /// Unsets `end`.
-        public mutating func clearEnd() { _end = nil }
-
-        public var options: Google_Protobuf_ExtensionRangeOptions {
-            get { _options ?? Google_Protobuf_ExtensionRangeOptions() }
-            _modify {
-                var value = _options ?? Google_Protobuf_ExtensionRangeOptions()
-                _options = nil
-                defer { _options = value }
-                yield &value
-            }
-        }
-        /// True when `options` is set.
-        public var hasOptions: Bool { _options != nil }
-        /// Unsets `options`.
-        public mutating func clearOptions() { _options = nil }
-
-        public var unknownFields = ChaskiProtobuf.UnknownFields()
-
-        public init() {}
-
-        fileprivate var _start: Int32?
-        fileprivate var _end: Int32?
-        fileprivate var _options: Google_Protobuf_ExtensionRangeOptions?
-    }
-
-    /// Range of reserved tag numbers. Reserved tag numbers may not be used by
-    /// fields or extension ranges in the same message. Reserved ranges may
-    /// not overlap.
-    public struct ReservedRange: ChaskiProtobuf.Message {
-        /// Inclusive.
-        public var start: Int32 {
-            get { _start ?? 0 }
-            set { _start = newValue }
-        }
-        /// True when `start` is set.
-        public var hasStart: Bool { _start != nil }
-        /// Unsets `start`.
-        public mutating func clearStart() { _start = nil }
-
-        /// Exclusive.
-        public var end: Int32 {
-            get { _end ?? 0 }
-            set { _end = newValue }
-        }
-        /// True when `end` is set.
-        public var hasEnd: Bool { _end != nil }
-        /// Unsets `end`.
-        public mutating func clearEnd() { _end = nil }
-
-        public var unknownFields = ChaskiProtobuf.UnknownFields()
-
-        public init() {}
-
-        fileprivate var _start: Int32?
-        fileprivate var _end: Int32?
-    }
 
     fileprivate var _name: String?
     fileprivate var _options: Google_Protobuf_MessageOptions?
 }
 
-public struct Google_Protobuf_ExtensionRangeOptions: ChaskiProtobuf.Message {
-    /// The parser stores options it doesn't recognize here. See above.
-    public var uninterpretedOption: [Google_Protobuf_UninterpretedOption] = []
-
-    public var unknownFields = ChaskiProtobuf.UnknownFields()
-
-    public init() {}
-}
-
-/// Describes a field within a message.
+/// A field.
 public struct Google_Protobuf_FieldDescriptorProto: ChaskiProtobuf.Message {
     public var name: String {
         get { _name ?? "" }
@@ -273,8 +153,6 @@ public struct Google_Protobuf_FieldDescriptorProto: ChaskiProtobuf.Message {
     /// Unsets `label`.
     public mutating func clearLabel() { _label = nil }
 
-    /// If type_name is set, this need not be set.  If both this and type_name
-    /// are set, this must be one of TYPE_ENUM, TYPE_MESSAGE or TYPE_GROUP.
     public var type: Google_Protobuf_FieldDescriptorProto.TypeEnum {
         get { _type ?? .double }
         set { _type = newValue }
@@ -284,11 +162,7 @@ public struct Google_Protobuf_FieldDescriptorProto: ChaskiProtobuf.Message {
     /// Unsets `type`.
     public mutating func clearType() { _type = nil }
 
-    /// For message and enum types, this is the name of the type.  If the name
-    /// starts with a '.', it is fully-qualified.  Otherwise, C++-like scoping
-    /// rules are used to find the type (i.e. first the nested types within this
-    /// message are searched, then within the parent, on up to the root
-    /// namespace).
+    /// ".package.Type" for messages, groups and enums.
     public var typeName: String {
         get { _typeName ?? "" }
         set { _typeName = newValue }
@@ -298,21 +172,7 @@ public struct Google_Protobuf_FieldDescriptorProto: ChaskiProtobuf.Message {
     /// Unsets `typeName`.
     public mutating func clearTypeName() { _typeName = nil }
 
-    /// For extensions, this is the name of the type being extended.  It is
-    /// resolved in the same manner as type_name.
-    public var extendee: String {
-        get { _extendee ?? "" }
-        set { _extendee = newValue }
-    }
-    /// True when `extendee` is set.
-    public var hasExtendee: Bool { _extendee != nil }
-    /// Unsets `extendee`.
-    public mutating func clearExtendee() { _extendee = nil }
-
-    /// For numeric types, contains the original text representation of the value.
-    /// For booleans, "true" or "false".
-    /// For strings, contains the default text contents (not escaped in any way).
-    /// For bytes, contains the C escaped value.  All bytes >= 128 are escaped.
+    /// Numbers in decimal, text as it is, bytes with C escapes, the name of an enum value.
     public var defaultValue: String {
         get { _defaultValue ?? "" }
         set { _defaultValue = newValue }
@@ -321,30 +181,6 @@ public struct Google_Protobuf_FieldDescriptorProto: ChaskiProtobuf.Message {
     public var hasDefaultValue: Bool { _defaultValue != nil }
     /// Unsets `defaultValue`.
     public mutating func clearDefaultValue() { _defaultValue = nil }
-
-    /// If set, gives the index of a oneof in the containing type's oneof_decl
-    /// list.  This field is a member of that oneof.
-    public var oneofIndex: Int32 {
-        get { _oneofIndex ?? 0 }
-        set { _oneofIndex = newValue }
-    }
-    /// True when `oneofIndex` is set.
-    public var hasOneofIndex: Bool { _oneofIndex != nil }
-    /// Unsets `oneofIndex`.
-    public mutating func clearOneofIndex() { _oneofIndex = nil }
-
-    /// JSON name of this field. The value is set by protocol compiler. If the
-    /// user has set a "json_name" option on this field, that option's value
-    /// will be used. Otherwise, it's deduced from the field's name by converting
-    /// it to camelCase.
-    public var jsonName: String {
-        get { _jsonName ?? "" }
-        set { _jsonName = newValue }
-    }
-    /// True when `jsonName` is set.
-    public var hasJsonName: Bool { _jsonName != nil }
-    /// Unsets `jsonName`.
-    public mutating func clearJsonName() { _jsonName = nil }
 
     public var options: Google_Protobuf_FieldOptions {
         get { _options ?? Google_Protobuf_FieldOptions() }
@@ -360,27 +196,15 @@ public struct Google_Protobuf_FieldDescriptorProto: ChaskiProtobuf.Message {
     /// Unsets `options`.
     public mutating func clearOptions() { _options = nil }
 
-    /// If true, this is a proto3 "optional". When a proto3 field is optional, it
-    /// tracks presence regardless of field type.
-    ///
-    /// When proto3_optional is true, this field must be belong to a oneof to
-    /// signal to old proto3 clients that presence is tracked for this field. This
-    /// oneof is known as a "synthetic" oneof, and this field must be its sole
-    /// member (each proto3 optional field gets its own synthetic oneof). Synthetic
-    /// oneofs exist in the descriptor only, and do not generate any API. Synthetic
-    /// oneofs must be ordered after all "real" oneofs.
-    ///
-    /// For message fields, proto3_optional doesn't create any semantic change,
-    /// since non-repeated message fields always track presence. However it still
-    /// indicates the semantic detail of whether the user wrote "optional" or not.
-    /// This can be useful for round-tripping the .proto file. For consistency we
-    /// give message fields a synthetic oneof also, even though it is not required
-    /// to track presence. This is especially important because the parser can't
-    /// tell if a field is a message or an enum, so it must always create a
-    /// synthetic oneof.
-    ///
-    /// Proto2 optional fields do not set this flag, because they already indicate
-    /// optional with `LABEL_OPTIONAL`.
+    public var oneofIndex: Int32 {
+        get { _oneofIndex ?? 0 }
+        set { _oneofIndex = newValue }
+    }
+    /// True when `oneofIndex` is set.
+    public var hasOneofIndex: Bool { _oneofIndex != nil }
+    /// Unsets `oneofIndex`.
+    public mutating func clearOneofIndex() { _oneofIndex = nil }
+
     public var proto3Optional: Bool {
         get { _proto3Optional ?? false }
         set { _proto3Optional = newValue }
@@ -395,37 +219,23 @@ public struct Google_Protobuf_FieldDescriptorProto: ChaskiProtobuf.Message {
     public init() {}
 
     public enum TypeEnum: ChaskiProtobuf.Enum {
-        /// 0 is reserved for errors.
-        /// Order is weird for historical reasons.
         case double
         case float
-        /// Not ZigZag encoded.  Negative numbers take 10 bytes.  Use TYPE_SINT64 if
-        /// negative values are likely.
         case int64
         case uint64
-        /// Not ZigZag encoded.  Negative numbers take 10 bytes.  Use TYPE_SINT32 if
-        /// negative values are likely.
         case int32
         case fixed64
         case fixed32
         case bool
         case string
-        /// Tag-delimited aggregate.
-        /// Group type is deprecated and not supported in proto3. However, Proto3
-        /// implementations should still be able to parse the group wire format and
-        /// treat group fields as unknown fields.
         case group
-        /// Length-delimited aggregate.
         case message
-        /// New in version 2.
         case bytes
         case uint32
         case `enum`
         case sfixed32
         case sfixed64
-        /// Uses ZigZag encoding.
         case sint32
-        /// Uses ZigZag encoding.
         case sint64
 
         public init() {
@@ -502,7 +312,6 @@ public struct Google_Protobuf_FieldDescriptorProto: ChaskiProtobuf.Message {
     }
 
     public enum Label: ChaskiProtobuf.Enum {
-        /// 0 is reserved for errors
         case `optional`
         case `required`
         case repeated
@@ -540,15 +349,13 @@ public struct Google_Protobuf_FieldDescriptorProto: ChaskiProtobuf.Message {
     fileprivate var _label: Google_Protobuf_FieldDescriptorProto.Label?
     fileprivate var _type: Google_Protobuf_FieldDescriptorProto.TypeEnum?
     fileprivate var _typeName: String?
-    fileprivate var _extendee: String?
     fileprivate var _defaultValue: String?
-    fileprivate var _oneofIndex: Int32?
-    fileprivate var _jsonName: String?
     fileprivate var _options: Google_Protobuf_FieldOptions?
+    fileprivate var _oneofIndex: Int32?
     fileprivate var _proto3Optional: Bool?
 }
 
-/// Describes a oneof.
+/// A oneof.
 public struct Google_Protobuf_OneofDescriptorProto: ChaskiProtobuf.Message {
     public var name: String {
         get { _name ?? "" }
@@ -559,29 +366,14 @@ public struct Google_Protobuf_OneofDescriptorProto: ChaskiProtobuf.Message {
     /// Unsets `name`.
     public mutating func clearName() { _name = nil }
 
-    public var options: Google_Protobuf_OneofOptions {
-        get { _options ?? Google_Protobuf_OneofOptions() }
-        _modify {
-            var value = _options ?? Google_Protobuf_OneofOptions()
-            _options = nil
-            defer { _options = value }
-            yield &value
-        }
-    }
-    /// True when `options` is set.
-    public var hasOptions: Bool { _options != nil }
-    /// Unsets `options`.
-    public mutating func clearOptions() { _options = nil }
-
     public var unknownFields = ChaskiProtobuf.UnknownFields()
 
     public init() {}
 
     fileprivate var _name: String?
-    fileprivate var _options: Google_Protobuf_OneofOptions?
 }
 
-/// Describes an enum type.
+/// An enum type.
 public struct Google_Protobuf_EnumDescriptorProto: ChaskiProtobuf.Message {
     public var name: String {
         get { _name ?? "" }
@@ -594,73 +386,14 @@ public struct Google_Protobuf_EnumDescriptorProto: ChaskiProtobuf.Message {
 
     public var value: [Google_Protobuf_EnumValueDescriptorProto] = []
 
-    public var options: Google_Protobuf_EnumOptions {
-        get { _options ?? Google_Protobuf_EnumOptions() }
-        _modify {
-            var value = _options ?? Google_Protobuf_EnumOptions()
-            _options = nil
-            defer { _options = value }
-            yield &value
-        }
-    }
-    /// True when `options` is set.
-    public var hasOptions: Bool { _options != nil }
-    /// Unsets `options`.
-    public mutating func clearOptions() { _options = nil }
-
-    /// Range of reserved numeric values. Reserved numeric values may not be used
-    /// by enum values in the same enum declaration. Reserved ranges may not
-    /// overlap.
-    public var reservedRange: [Google_Protobuf_EnumDescriptorProto.EnumReservedRange] = []
-
-    /// Reserved enum value names, which may not be reused. A given name may only
-    /// be reserved once.
-    public var reservedName: [String] = []
-
     public var unknownFields = ChaskiProtobuf.UnknownFields()
 
     public init() {}
 
-    /// Range of reserved numeric values. Reserved values may not be used by
-    /// entries in the same enum. Reserved ranges may not overlap.
-    ///
-    /// Note that this is distinct from DescriptorProto.ReservedRange in that it
-    /// is inclusive such that it can appropriately represent the entire int32
-    /// domain.
-    public struct EnumReservedRange: ChaskiProtobuf.Message {
-        /// Inclusive.
-        public var start: Int32 {
-            get { _start ?? 0 }
-            set { _start = newValue }
-        }
-        /// True when `start` is set.
-        public var hasStart: Bool { _start != nil }
-        /// Unsets `start`.
-        public mutating func clearStart() { _start = nil }
-
-        /// Inclusive.
-        public var end: Int32 {
-            get { _end ?? 0 }
-            set { _end = newValue }
-        }
-        /// True when `end` is set.
-        public var hasEnd: Bool { _end != nil }
-        /// Unsets `end`.
-        public mutating func clearEnd() { _end = nil }
-
-        public var unknownFields = ChaskiProtobuf.UnknownFields()
-
-        public init() {}
-
-        fileprivate var _start: Int32?
-        fileprivate var _end: Int32?
-    }
-
     fileprivate var _name: String?
-    fileprivate var _options: Google_Protobuf_EnumOptions?
 }
 
-/// Describes a value within an enum.
+/// A value of an enum.
 public struct Google_Protobuf_EnumValueDescriptorProto: ChaskiProtobuf.Message {
     public var name: String {
         get { _name ?? "" }
@@ -680,30 +413,15 @@ public struct Google_Protobuf_EnumValueDescriptorProto: ChaskiProtobuf.Message {
     /// Unsets `number`.
     public mutating func clearNumber() { _number = nil }
 
-    public var options: Google_Protobuf_EnumValueOptions {
-        get { _options ?? Google_Protobuf_EnumValueOptions() }
-        _modify {
-            var value = _options ?? Google_Protobuf_EnumValueOptions()
-            _options = nil
-            defer { _options = value }
-            yield &value
-        }
-    }
-    /// True when `options` is set.
-    public var hasOptions: Bool { _options != nil }
-    /// Unsets `options`.
-    public mutating func clearOptions() { _options = nil }
-
     public var unknownFields = ChaskiProtobuf.UnknownFields()
 
     public init() {}
 
     fileprivate var _name: String?
     fileprivate var _number: Int32?
-    fileprivate var _options: Google_Protobuf_EnumValueOptions?
 }
 
-/// Describes a service.
+/// A service.
 public struct Google_Protobuf_ServiceDescriptorProto: ChaskiProtobuf.Message {
     public var name: String {
         get { _name ?? "" }
@@ -716,29 +434,14 @@ public struct Google_Protobuf_ServiceDescriptorProto: ChaskiProtobuf.Message {
 
     public var method: [Google_Protobuf_MethodDescriptorProto] = []
 
-    public var options: Google_Protobuf_ServiceOptions {
-        get { _options ?? Google_Protobuf_ServiceOptions() }
-        _modify {
-            var value = _options ?? Google_Protobuf_ServiceOptions()
-            _options = nil
-            defer { _options = value }
-            yield &value
-        }
-    }
-    /// True when `options` is set.
-    public var hasOptions: Bool { _options != nil }
-    /// Unsets `options`.
-    public mutating func clearOptions() { _options = nil }
-
     public var unknownFields = ChaskiProtobuf.UnknownFields()
 
     public init() {}
 
     fileprivate var _name: String?
-    fileprivate var _options: Google_Protobuf_ServiceOptions?
 }
 
-/// Describes a method of a service.
+/// A method of a service.
 public struct Google_Protobuf_MethodDescriptorProto: ChaskiProtobuf.Message {
     public var name: String {
         get { _name ?? "" }
@@ -749,8 +452,7 @@ public struct Google_Protobuf_MethodDescriptorProto: ChaskiProtobuf.Message {
     /// Unsets `name`.
     public mutating func clearName() { _name = nil }
 
-    /// Input and output type names.  These are resolved in the same way as
-    /// FieldDescriptorProto.type_name, but must refer to a message type.
+    /// ".package.Type".
     public var inputType: String {
         get { _inputType ?? "" }
         set { _inputType = newValue }
@@ -769,21 +471,6 @@ public struct Google_Protobuf_MethodDescriptorProto: ChaskiProtobuf.Message {
     /// Unsets `outputType`.
     public mutating func clearOutputType() { _outputType = nil }
 
-    public var options: Google_Protobuf_MethodOptions {
-        get { _options ?? Google_Protobuf_MethodOptions() }
-        _modify {
-            var value = _options ?? Google_Protobuf_MethodOptions()
-            _options = nil
-            defer { _options = value }
-            yield &value
-        }
-    }
-    /// True when `options` is set.
-    public var hasOptions: Bool { _options != nil }
-    /// Unsets `options`.
-    public mutating func clearOptions() { _options = nil }
-
-    /// Identifies if client streams multiple client messages
     public var clientStreaming: Bool {
         get { _clientStreaming ?? false }
         set { _clientStreaming = newValue }
@@ -793,7 +480,6 @@ public struct Google_Protobuf_MethodDescriptorProto: ChaskiProtobuf.Message {
     /// Unsets `clientStreaming`.
     public mutating func clearClientStreaming() { _clientStreaming = nil }
 
-    /// Identifies if server streams multiple server messages
     public var serverStreaming: Bool {
         get { _serverStreaming ?? false }
         set { _serverStreaming = newValue }
@@ -810,16 +496,12 @@ public struct Google_Protobuf_MethodDescriptorProto: ChaskiProtobuf.Message {
     fileprivate var _name: String?
     fileprivate var _inputType: String?
     fileprivate var _outputType: String?
-    fileprivate var _options: Google_Protobuf_MethodOptions?
     fileprivate var _clientStreaming: Bool?
     fileprivate var _serverStreaming: Bool?
 }
 
+/// Options of a file.
 public struct Google_Protobuf_FileOptions: ChaskiProtobuf.Message {
-    /// Sets the Java package where classes generated from this .proto will be
-    /// placed.  By default, the proto package is used, but this is often
-    /// inappropriate because proto packages do not normally start with backwards
-    /// domain names.
     public var javaPackage: String {
         get { _javaPackage ?? "" }
         set { _javaPackage = newValue }
@@ -828,60 +510,6 @@ public struct Google_Protobuf_FileOptions: ChaskiProtobuf.Message {
     public var hasJavaPackage: Bool { _javaPackage != nil }
     /// Unsets `javaPackage`.
     public mutating func clearJavaPackage() { _javaPackage = nil }
-
-    /// Controls the name of the wrapper Java class generated for the .proto file.
-    /// That class will always contain the .proto file's getDescriptor() method as
-    /// well as any top-level extensions defined in the .proto file.
-    /// If java_multiple_files is disabled, then all the other classes from the
-    /// .proto file will be nested inside the single wrapper outer class.
-    public var javaOuterClassname: String {
-        get { _javaOuterClassname ?? "" }
-        set { _javaOuterClassname = newValue }
-    }
-    /// True when `javaOuterClassname` is set.
-    public var hasJavaOuterClassname: Bool { _javaOuterClassname != nil }
-    /// Unsets `javaOuterClassname`.
-    public mutating func clearJavaOuterClassname() { _javaOuterClassname = nil }
-
-    /// If enabled, then the Java code generator will generate a separate .java
-    /// file for each top-level message, enum, and service defined in the .proto
-    /// file.  Thus, these types will *not* be nested inside the wrapper class
-    /// named by java_outer_classname.  However, the wrapper class will still be
-    /// generated to contain the file's getDescriptor() method as well as any
-    /// top-level extensions defined in the file.
-    public var javaMultipleFiles: Bool {
-        get { _javaMultipleFiles ?? false }
-        set { _javaMultipleFiles = newValue }
-    }
-    /// True when `javaMultipleFiles` is set.
-    public var hasJavaMultipleFiles: Bool { _javaMultipleFiles != nil }
-    /// Unsets `javaMultipleFiles`.
-    public mutating func clearJavaMultipleFiles() { _javaMultipleFiles = nil }
-
-    /// This option does nothing.
-    public var javaGenerateEqualsAndHash: Bool {
-        get { _javaGenerateEqualsAndHash ?? false }
-        set { _javaGenerateEqualsAndHash = newValue }
-    }
-    /// True when `javaGenerateEqualsAndHash` is set.
-    public var hasJavaGenerateEqualsAndHash: Bool { _javaGenerateEqualsAndHash != nil }
-    /// Unsets `javaGenerateEqualsAndHash`.
-    public mutating func clearJavaGenerateEqualsAndHash() { _javaGenerateEqualsAndHash = nil }
-
-    /// If set true, then the Java2 code generator will generate code that
-    /// throws an exception whenever an attempt is made to assign a non-UTF-8
-    /// byte sequence to a string field.
-    /// Message reflection will do the same.
-    /// However, an extension field still accepts non-UTF-8 byte sequences.
-    /// This option has no effect on when used with the lite runtime.
-    public var javaStringCheckUtf8: Bool {
-        get { _javaStringCheckUtf8 ?? false }
-        set { _javaStringCheckUtf8 = newValue }
-    }
-    /// True when `javaStringCheckUtf8` is set.
-    public var hasJavaStringCheckUtf8: Bool { _javaStringCheckUtf8 != nil }
-    /// Unsets `javaStringCheckUtf8`.
-    public mutating func clearJavaStringCheckUtf8() { _javaStringCheckUtf8 = nil }
 
     public var optimizeFor: Google_Protobuf_FileOptions.OptimizeMode {
         get { _optimizeFor ?? .speed }
@@ -892,81 +520,6 @@ public struct Google_Protobuf_FileOptions: ChaskiProtobuf.Message {
     /// Unsets `optimizeFor`.
     public mutating func clearOptimizeFor() { _optimizeFor = nil }
 
-    /// Sets the Go package where structs generated from this .proto will be
-    /// placed. If omitted, the Go package will be derived from the following:
-    ///   - The basename of the package import path, if provided.
-    ///   - Otherwise, the package statement in the .proto file, if present.
-    ///   - Otherwise, the basename of the .proto file, without extension.
-    public var goPackage: String {
-        get { _goPackage ?? "" }
-        set { _goPackage = newValue }
-    }
-    /// True when `goPackage` is set.
-    public var hasGoPackage: Bool { _goPackage != nil }
-    /// Unsets `goPackage`.
-    public mutating func clearGoPackage() { _goPackage = nil }
-
-    /// Should generic services be generated in each language?  "Generic" services
-    /// are not specific to any particular RPC system.  They are generated by the
-    /// main code generators in each language (without additional plugins).
-    /// Generic services were the only kind of service generation supported by
-    /// early versions of google.protobuf.
-    ///
-    /// Generic services are now considered deprecated in favor of using plugins
-    /// that generate code specific to your particular RPC system.  Therefore,
-    /// these default to false.  Old code which depends on generic services should
-    /// explicitly set them to true.
-    public var ccGenericServices: Bool {
-        get { _ccGenericServices ?? false }
-        set { _ccGenericServices = newValue }
-    }
-    /// True when `ccGenericServices` is set.
-    public var hasCcGenericServices: Bool { _ccGenericServices != nil }
-    /// Unsets `ccGenericServices`.
-    public mutating func clearCcGenericServices() { _ccGenericServices = nil }
-
-    public var javaGenericServices: Bool {
-        get { _javaGenericServices ?? false }
-        set { _javaGenericServices = newValue }
-    }
-    /// True when `javaGenericServices` is set.
-    public var hasJavaGenericServices: Bool { _javaGenericServices != nil }
-    /// Unsets `javaGenericServices`.
-    public mutating func clearJavaGenericServices() { _javaGenericServices = nil }
-
-    public var pyGenericServices: Bool {
-        get { _pyGenericServices ?? false }
-        set { _pyGenericServices = newValue }
-    }
-    /// True when `pyGenericServices` is set.
-    public var hasPyGenericServices: Bool { _pyGenericServices != nil }
-    /// Unsets `pyGenericServices`.
-    public mutating func clearPyGenericServices() { _pyGenericServices = nil }
-
-    public var phpGenericServices: Bool {
-        get { _phpGenericServices ?? false }
-        set { _phpGenericServices = newValue }
-    }
-    /// True when `phpGenericServices` is set.
-    public var hasPhpGenericServices: Bool { _phpGenericServices != nil }
-    /// Unsets `phpGenericServices`.
-    public mutating func clearPhpGenericServices() { _phpGenericServices = nil }
-
-    /// Is this file deprecated?
-    /// Depending on the target platform, this can emit Deprecated annotations
-    /// for everything in the file, or it will be completely ignored; in the very
-    /// least, this is a formalization for deprecating files.
-    public var deprecated: Bool {
-        get { _deprecated ?? false }
-        set { _deprecated = newValue }
-    }
-    /// True when `deprecated` is set.
-    public var hasDeprecated: Bool { _deprecated != nil }
-    /// Unsets `deprecated`.
-    public mutating func clearDeprecated() { _deprecated = nil }
-
-    /// Enables the use of arenas for the proto messages in this file. This applies
-    /// only to generated classes for C++.
     public var ccEnableArenas: Bool {
         get { _ccEnableArenas ?? true }
         set { _ccEnableArenas = newValue }
@@ -976,31 +529,6 @@ public struct Google_Protobuf_FileOptions: ChaskiProtobuf.Message {
     /// Unsets `ccEnableArenas`.
     public mutating func clearCcEnableArenas() { _ccEnableArenas = nil }
 
-    /// Sets the objective c class prefix which is prepended to all objective c
-    /// generated classes from this .proto. There is no default.
-    public var objcClassPrefix: String {
-        get { _objcClassPrefix ?? "" }
-        set { _objcClassPrefix = newValue }
-    }
-    /// True when `objcClassPrefix` is set.
-    public var hasObjcClassPrefix: Bool { _objcClassPrefix != nil }
-    /// Unsets `objcClassPrefix`.
-    public mutating func clearObjcClassPrefix() { _objcClassPrefix = nil }
-
-    /// Namespace for generated classes; defaults to the package.
-    public var csharpNamespace: String {
-        get { _csharpNamespace ?? "" }
-        set { _csharpNamespace = newValue }
-    }
-    /// True when `csharpNamespace` is set.
-    public var hasCsharpNamespace: Bool { _csharpNamespace != nil }
-    /// Unsets `csharpNamespace`.
-    public mutating func clearCsharpNamespace() { _csharpNamespace = nil }
-
-    /// By default Swift generators will take the proto package and CamelCase it
-    /// replacing '.' with underscore and use that to prefix the types/symbols
-    /// defined. When this options is provided, they will use this value instead
-    /// to prefix the types/symbols defined.
     public var swiftPrefix: String {
         get { _swiftPrefix ?? "" }
         set { _swiftPrefix = newValue }
@@ -1010,68 +538,15 @@ public struct Google_Protobuf_FileOptions: ChaskiProtobuf.Message {
     /// Unsets `swiftPrefix`.
     public mutating func clearSwiftPrefix() { _swiftPrefix = nil }
 
-    /// Sets the php class prefix which is prepended to all php generated classes
-    /// from this .proto. Default is empty.
-    public var phpClassPrefix: String {
-        get { _phpClassPrefix ?? "" }
-        set { _phpClassPrefix = newValue }
-    }
-    /// True when `phpClassPrefix` is set.
-    public var hasPhpClassPrefix: Bool { _phpClassPrefix != nil }
-    /// Unsets `phpClassPrefix`.
-    public mutating func clearPhpClassPrefix() { _phpClassPrefix = nil }
-
-    /// Use this option to change the namespace of php generated classes. Default
-    /// is empty. When this option is empty, the package name will be used for
-    /// determining the namespace.
-    public var phpNamespace: String {
-        get { _phpNamespace ?? "" }
-        set { _phpNamespace = newValue }
-    }
-    /// True when `phpNamespace` is set.
-    public var hasPhpNamespace: Bool { _phpNamespace != nil }
-    /// Unsets `phpNamespace`.
-    public mutating func clearPhpNamespace() { _phpNamespace = nil }
-
-    /// Use this option to change the namespace of php generated metadata classes.
-    /// Default is empty. When this option is empty, the proto file name will be
-    /// used for determining the namespace.
-    public var phpMetadataNamespace: String {
-        get { _phpMetadataNamespace ?? "" }
-        set { _phpMetadataNamespace = newValue }
-    }
-    /// True when `phpMetadataNamespace` is set.
-    public var hasPhpMetadataNamespace: Bool { _phpMetadataNamespace != nil }
-    /// Unsets `phpMetadataNamespace`.
-    public mutating func clearPhpMetadataNamespace() { _phpMetadataNamespace = nil }
-
-    /// Use this option to change the package of ruby generated classes. Default
-    /// is empty. When this option is not set, the package name will be used for
-    /// determining the ruby package.
-    public var rubyPackage: String {
-        get { _rubyPackage ?? "" }
-        set { _rubyPackage = newValue }
-    }
-    /// True when `rubyPackage` is set.
-    public var hasRubyPackage: Bool { _rubyPackage != nil }
-    /// Unsets `rubyPackage`.
-    public mutating func clearRubyPackage() { _rubyPackage = nil }
-
-    /// The parser stores options it doesn't recognize here.
-    /// See the documentation for the "Options" section above.
     public var uninterpretedOption: [Google_Protobuf_UninterpretedOption] = []
 
     public var unknownFields = ChaskiProtobuf.UnknownFields()
 
     public init() {}
 
-    /// Generated classes can be optimized for speed or code size.
     public enum OptimizeMode: ChaskiProtobuf.Enum {
-        /// Generate complete code for parsing, serialization,
         case speed
-        /// etc.
         case codeSize
-        /// Generate code using MessageLite and the lite runtime.
         case liteRuntime
 
         public init() {
@@ -1103,101 +578,14 @@ public struct Google_Protobuf_FileOptions: ChaskiProtobuf.Message {
     }
 
     fileprivate var _javaPackage: String?
-    fileprivate var _javaOuterClassname: String?
-    fileprivate var _javaMultipleFiles: Bool?
-    fileprivate var _javaGenerateEqualsAndHash: Bool?
-    fileprivate var _javaStringCheckUtf8: Bool?
     fileprivate var _optimizeFor: Google_Protobuf_FileOptions.OptimizeMode?
-    fileprivate var _goPackage: String?
-    fileprivate var _ccGenericServices: Bool?
-    fileprivate var _javaGenericServices: Bool?
-    fileprivate var _pyGenericServices: Bool?
-    fileprivate var _phpGenericServices: Bool?
-    fileprivate var _deprecated: Bool?
     fileprivate var _ccEnableArenas: Bool?
-    fileprivate var _objcClassPrefix: String?
-    fileprivate var _csharpNamespace: String?
     fileprivate var _swiftPrefix: String?
-    fileprivate var _phpClassPrefix: String?
-    fileprivate var _phpNamespace: String?
-    fileprivate var _phpMetadataNamespace: String?
-    fileprivate var _rubyPackage: String?
 }
 
+/// Options of a message.
 public struct Google_Protobuf_MessageOptions: ChaskiProtobuf.Message {
-    /// Set true to use the old proto1 MessageSet wire format for extensions.
-    /// This is provided for backwards-compatibility with the MessageSet wire
-    /// format.  You should not use this for any other reason:  It's less
-    /// efficient, has fewer features, and is more complicated.
-    ///
-    /// The message must be defined exactly as follows:
-    ///   message Foo {
-    ///     option message_set_wire_format = true;
-    ///     extensions 4 to max;
-    ///   }
-    /// Note that the message cannot have any defined fields; MessageSets only
-    /// have extensions.
-    ///
-    /// All extensions of your type must be singular messages; e.g. they cannot
-    /// be int32s, enums, or repeated messages.
-    ///
-    /// Because this is an option, the above two restrictions are not enforced by
-    /// the protocol compiler.
-    public var messageSetWireFormat: Bool {
-        get { _messageSetWireFormat ?? false }
-        set { _messageSetWireFormat = newValue }
-    }
-    /// True when `messageSetWireFormat` is set.
-    public var hasMessageSetWireFormat: Bool { _messageSetWireFormat != nil }
-    /// Unsets `messageSetWireFormat`.
-    public mutating func clearMessageSetWireFormat() { _messageSetWireFormat = nil }
-
-    /// Disables the generation of the standard "descriptor()" accessor, which can
-    /// conflict with a field of the same name.  This is meant to make migration
-    /// from proto1 easier; new code should avoid fields named "descriptor".
-    public var noStandardDescriptorAccessor: Bool {
-        get { _noStandardDescriptorAccessor ?? false }
-        set { _noStandardDescriptorAccessor = newValue }
-    }
-    /// True when `noStandardDescriptorAccessor` is set.
-    public var hasNoStandardDescriptorAccessor: Bool { _noStandardDescriptorAccessor != nil }
-    /// Unsets `noStandardDescriptorAccessor`.
-    public mutating func clearNoStandardDescriptorAccessor() { _noStandardDescriptorAccessor = nil }
-
-    /// Is this message deprecated?
-    /// Depending on the target platform, this can emit Deprecated annotations
-    /// for the message, or it will be completely ignored; in the very least,
-    /// this is a formalization for deprecating messages.
-    public var deprecated: Bool {
-        get { _deprecated ?? false }
-        set { _deprecated = newValue }
-    }
-    /// True when `deprecated` is set.
-    public var hasDeprecated: Bool { _deprecated != nil }
-    /// Unsets `deprecated`.
-    public mutating func clearDeprecated() { _deprecated = nil }
-
-    /// Whether the message is an automatically generated map entry type for the
-    /// maps field.
-    ///
-    /// For maps fields:
-    ///     map<KeyType, ValueType> map_field = 1;
-    /// The parsed descriptor looks like:
-    ///     message MapFieldEntry {
-    ///         option map_entry = true;
-    ///         optional KeyType key = 1;
-    ///         optional ValueType value = 2;
-    ///     }
-    ///     repeated MapFieldEntry map_field = 1;
-    ///
-    /// Implementations may choose not to generate the map_entry=true message, but
-    /// use a native map in the target language to hold the keys and values.
-    /// The reflection APIs in such implementations still need to work as
-    /// if the field is a repeated message field.
-    ///
-    /// NOTE: Do not set the option in .proto files. Always use the maps syntax
-    /// instead. The option should only be implicitly set by the proto compiler
-    /// parser.
+    /// The message is an entry of a map, made by protoc.
     public var mapEntry: Bool {
         get { _mapEntry ?? false }
         set { _mapEntry = newValue }
@@ -1207,38 +595,17 @@ public struct Google_Protobuf_MessageOptions: ChaskiProtobuf.Message {
     /// Unsets `mapEntry`.
     public mutating func clearMapEntry() { _mapEntry = nil }
 
-    /// The parser stores options it doesn't recognize here. See above.
     public var uninterpretedOption: [Google_Protobuf_UninterpretedOption] = []
 
     public var unknownFields = ChaskiProtobuf.UnknownFields()
 
     public init() {}
 
-    fileprivate var _messageSetWireFormat: Bool?
-    fileprivate var _noStandardDescriptorAccessor: Bool?
-    fileprivate var _deprecated: Bool?
     fileprivate var _mapEntry: Bool?
 }
 
+/// Options of a field.
 public struct Google_Protobuf_FieldOptions: ChaskiProtobuf.Message {
-    /// The ctype option instructs the C++ code generator to use a different
-    /// representation of the field than it normally would.  See the specific
-    /// options below.  This option is not yet implemented in the open source
-    /// release -- sorry, we'll try to include it in a future version!
-    public var ctype: Google_Protobuf_FieldOptions.CType {
-        get { _ctype ?? .string }
-        set { _ctype = newValue }
-    }
-    /// True when `ctype` is set.
-    public var hasCtype: Bool { _ctype != nil }
-    /// Unsets `ctype`.
-    public mutating func clearCtype() { _ctype = nil }
-
-    /// The packed option can be enabled for repeated primitive fields to enable
-    /// a more efficient representation on the wire. Rather than repeatedly
-    /// writing the tag and type for each element, the entire array is encoded as
-    /// a single length-delimited blob. In proto3, only explicit setting it to
-    /// false will avoid using packed encoding.
     public var packed: Bool {
         get { _packed ?? false }
         set { _packed = newValue }
@@ -1248,60 +615,6 @@ public struct Google_Protobuf_FieldOptions: ChaskiProtobuf.Message {
     /// Unsets `packed`.
     public mutating func clearPacked() { _packed = nil }
 
-    /// The jstype option determines the JavaScript type used for values of the
-    /// field.  The option is permitted only for 64 bit integral and fixed types
-    /// (int64, uint64, sint64, fixed64, sfixed64).  A field with jstype JS_STRING
-    /// is represented as JavaScript string, which avoids loss of precision that
-    /// can happen when a large value is converted to a floating point JavaScript.
-    /// Specifying JS_NUMBER for the jstype causes the generated JavaScript code to
-    /// use the JavaScript "number" type.  The behavior of the default option
-    /// JS_NORMAL is implementation dependent.
-    ///
-    /// This option is an enum to permit additional types to be added, e.g.
-    /// goog.math.Integer.
-    public var jstype: Google_Protobuf_FieldOptions.JSType {
-        get { _jstype ?? .jsNormal }
-        set { _jstype = newValue }
-    }
-    /// True when `jstype` is set.
-    public var hasJstype: Bool { _jstype != nil }
-    /// Unsets `jstype`.
-    public mutating func clearJstype() { _jstype = nil }
-
-    /// Should this field be parsed lazily?  Lazy applies only to message-type
-    /// fields.  It means that when the outer message is initially parsed, the
-    /// inner message's contents will not be parsed but instead stored in encoded
-    /// form.  The inner message will actually be parsed when it is first accessed.
-    ///
-    /// This is only a hint.  Implementations are free to choose whether to use
-    /// eager or lazy parsing regardless of the value of this option.  However,
-    /// setting this option true suggests that the protocol author believes that
-    /// using lazy parsing on this field is worth the additional bookkeeping
-    /// overhead typically needed to implement it.
-    ///
-    /// This option does not affect the public interface of any generated code;
-    /// all method signatures remain the same.  Furthermore, thread-safety of the
-    /// interface is not affected by this option; const methods remain safe to
-    /// call from multiple threads concurrently, while non-const methods continue
-    /// to require exclusive access.
-    ///
-    ///
-    /// Note that implementations may choose not to check required fields within
-    /// a lazy sub-message.  That is, calling IsInitialized() on the outer message
-    /// may return true even if the inner message has missing required fields.
-    /// This is necessary because otherwise the inner message would have to be
-    /// parsed in order to perform the check, defeating the purpose of lazy
-    /// parsing.  An implementation which chooses not to check required fields
-    /// must be consistent about it.  That is, for any particular sub-message, the
-    /// implementation must either *always* check its required fields, or *never*
-    /// check its required fields, regardless of whether or not the message has
-    /// been parsed.
-    ///
-    /// As of 2021, lazy does no correctness checks on the byte stream during
-    /// parsing.  This may lead to crashes if and when an invalid byte stream is
-    /// finally parsed upon access.
-    ///
-    /// TODO(b/211906113):  Enable validation on lazy fields.
     public var `lazy`: Bool {
         get { _lazy ?? false }
         set { _lazy = newValue }
@@ -1311,303 +624,20 @@ public struct Google_Protobuf_FieldOptions: ChaskiProtobuf.Message {
     /// Unsets `lazy`.
     public mutating func clearLazy() { _lazy = nil }
 
-    /// unverified_lazy does no correctness checks on the byte stream. This should
-    /// only be used where lazy with verification is prohibitive for performance
-    /// reasons.
-    public var unverifiedLazy: Bool {
-        get { _unverifiedLazy ?? false }
-        set { _unverifiedLazy = newValue }
-    }
-    /// True when `unverifiedLazy` is set.
-    public var hasUnverifiedLazy: Bool { _unverifiedLazy != nil }
-    /// Unsets `unverifiedLazy`.
-    public mutating func clearUnverifiedLazy() { _unverifiedLazy = nil }
-
-    /// Is this field deprecated?
-    /// Depending on the target platform, this can emit Deprecated annotations
-    /// for accessors, or it will be completely ignored; in the very least, this
-    /// is a formalization for deprecating fields.
-    public var deprecated: Bool {
-        get { _deprecated ?? false }
-        set { _deprecated = newValue }
-    }
-    /// True when `deprecated` is set.
-    public var hasDeprecated: Bool { _deprecated != nil }
-    /// Unsets `deprecated`.
-    public mutating func clearDeprecated() { _deprecated = nil }
-
-    /// For Google-internal migration only. Do not use.
-    public var `weak`: Bool {
-        get { _weak ?? false }
-        set { _weak = newValue }
-    }
-    /// True when `weak` is set.
-    public var hasWeak: Bool { _weak != nil }
-    /// Unsets `weak`.
-    public mutating func clearWeak() { _weak = nil }
-
-    /// The parser stores options it doesn't recognize here. See above.
     public var uninterpretedOption: [Google_Protobuf_UninterpretedOption] = []
 
     public var unknownFields = ChaskiProtobuf.UnknownFields()
 
     public init() {}
 
-    public enum CType: ChaskiProtobuf.Enum {
-        /// Default mode.
-        case string
-        case cord
-        case stringPiece
-
-        public init() {
-            self = .string
-        }
-
-        public init?(rawValue: Int32) {
-            switch rawValue {
-            case 0: self = .string
-            case 1: self = .cord
-            case 2: self = .stringPiece
-            default: return nil
-            }
-        }
-
-        public var rawValue: Int32 {
-            switch self {
-            case .string: 0
-            case .cord: 1
-            case .stringPiece: 2
-            }
-        }
-
-        public static let allCases: [Self] = [
-            .string,
-            .cord,
-            .stringPiece,
-        ]
-    }
-
-    public enum JSType: ChaskiProtobuf.Enum {
-        /// Use the default type.
-        case jsNormal
-        /// Use JavaScript strings.
-        case jsString
-        /// Use JavaScript numbers.
-        case jsNumber
-
-        public init() {
-            self = .jsNormal
-        }
-
-        public init?(rawValue: Int32) {
-            switch rawValue {
-            case 0: self = .jsNormal
-            case 1: self = .jsString
-            case 2: self = .jsNumber
-            default: return nil
-            }
-        }
-
-        public var rawValue: Int32 {
-            switch self {
-            case .jsNormal: 0
-            case .jsString: 1
-            case .jsNumber: 2
-            }
-        }
-
-        public static let allCases: [Self] = [
-            .jsNormal,
-            .jsString,
-            .jsNumber,
-        ]
-    }
-
-    fileprivate var _ctype: Google_Protobuf_FieldOptions.CType?
     fileprivate var _packed: Bool?
-    fileprivate var _jstype: Google_Protobuf_FieldOptions.JSType?
     fileprivate var _lazy: Bool?
-    fileprivate var _unverifiedLazy: Bool?
-    fileprivate var _deprecated: Bool?
-    fileprivate var _weak: Bool?
 }
 
-public struct Google_Protobuf_OneofOptions: ChaskiProtobuf.Message {
-    /// The parser stores options it doesn't recognize here. See above.
-    public var uninterpretedOption: [Google_Protobuf_UninterpretedOption] = []
-
-    public var unknownFields = ChaskiProtobuf.UnknownFields()
-
-    public init() {}
-}
-
-public struct Google_Protobuf_EnumOptions: ChaskiProtobuf.Message {
-    /// Set this option to true to allow mapping different tag names to the same
-    /// value.
-    public var allowAlias: Bool {
-        get { _allowAlias ?? false }
-        set { _allowAlias = newValue }
-    }
-    /// True when `allowAlias` is set.
-    public var hasAllowAlias: Bool { _allowAlias != nil }
-    /// Unsets `allowAlias`.
-    public mutating func clearAllowAlias() { _allowAlias = nil }
-
-    /// Is this enum deprecated?
-    /// Depending on the target platform, this can emit Deprecated annotations
-    /// for the enum, or it will be completely ignored; in the very least, this
-    /// is a formalization for deprecating enums.
-    public var deprecated: Bool {
-        get { _deprecated ?? false }
-        set { _deprecated = newValue }
-    }
-    /// True when `deprecated` is set.
-    public var hasDeprecated: Bool { _deprecated != nil }
-    /// Unsets `deprecated`.
-    public mutating func clearDeprecated() { _deprecated = nil }
-
-    /// The parser stores options it doesn't recognize here. See above.
-    public var uninterpretedOption: [Google_Protobuf_UninterpretedOption] = []
-
-    public var unknownFields = ChaskiProtobuf.UnknownFields()
-
-    public init() {}
-
-    fileprivate var _allowAlias: Bool?
-    fileprivate var _deprecated: Bool?
-}
-
-public struct Google_Protobuf_EnumValueOptions: ChaskiProtobuf.Message {
-    /// Is this enum value deprecated?
-    /// Depending on the target platform, this can emit Deprecated annotations
-    /// for the enum value, or it will be completely ignored; in the very least,
-    /// this is a formalization for deprecating enum values.
-    public var deprecated: Bool {
-        get { _deprecated ?? false }
-        set { _deprecated = newValue }
-    }
-    /// True when `deprecated` is set.
-    public var hasDeprecated: Bool { _deprecated != nil }
-    /// Unsets `deprecated`.
-    public mutating func clearDeprecated() { _deprecated = nil }
-
-    /// The parser stores options it doesn't recognize here. See above.
-    public var uninterpretedOption: [Google_Protobuf_UninterpretedOption] = []
-
-    public var unknownFields = ChaskiProtobuf.UnknownFields()
-
-    public init() {}
-
-    fileprivate var _deprecated: Bool?
-}
-
-public struct Google_Protobuf_ServiceOptions: ChaskiProtobuf.Message {
-    /// Is this service deprecated?
-    /// Depending on the target platform, this can emit Deprecated annotations
-    /// for the service, or it will be completely ignored; in the very least,
-    /// this is a formalization for deprecating services.
-    public var deprecated: Bool {
-        get { _deprecated ?? false }
-        set { _deprecated = newValue }
-    }
-    /// True when `deprecated` is set.
-    public var hasDeprecated: Bool { _deprecated != nil }
-    /// Unsets `deprecated`.
-    public mutating func clearDeprecated() { _deprecated = nil }
-
-    /// The parser stores options it doesn't recognize here. See above.
-    public var uninterpretedOption: [Google_Protobuf_UninterpretedOption] = []
-
-    public var unknownFields = ChaskiProtobuf.UnknownFields()
-
-    public init() {}
-
-    fileprivate var _deprecated: Bool?
-}
-
-public struct Google_Protobuf_MethodOptions: ChaskiProtobuf.Message {
-    /// Is this method deprecated?
-    /// Depending on the target platform, this can emit Deprecated annotations
-    /// for the method, or it will be completely ignored; in the very least,
-    /// this is a formalization for deprecating methods.
-    public var deprecated: Bool {
-        get { _deprecated ?? false }
-        set { _deprecated = newValue }
-    }
-    /// True when `deprecated` is set.
-    public var hasDeprecated: Bool { _deprecated != nil }
-    /// Unsets `deprecated`.
-    public mutating func clearDeprecated() { _deprecated = nil }
-
-    public var idempotencyLevel: Google_Protobuf_MethodOptions.IdempotencyLevel {
-        get { _idempotencyLevel ?? .idempotencyUnknown }
-        set { _idempotencyLevel = newValue }
-    }
-    /// True when `idempotencyLevel` is set.
-    public var hasIdempotencyLevel: Bool { _idempotencyLevel != nil }
-    /// Unsets `idempotencyLevel`.
-    public mutating func clearIdempotencyLevel() { _idempotencyLevel = nil }
-
-    /// The parser stores options it doesn't recognize here. See above.
-    public var uninterpretedOption: [Google_Protobuf_UninterpretedOption] = []
-
-    public var unknownFields = ChaskiProtobuf.UnknownFields()
-
-    public init() {}
-
-    /// Is this method side-effect-free (or safe in HTTP parlance), or idempotent,
-    /// or neither? HTTP based RPC implementation may choose GET verb for safe
-    /// methods, and PUT verb for idempotent methods instead of the default POST.
-    public enum IdempotencyLevel: ChaskiProtobuf.Enum {
-        case idempotencyUnknown
-        /// implies idempotent
-        case noSideEffects
-        /// idempotent, but may have side effects
-        case idempotent
-
-        public init() {
-            self = .idempotencyUnknown
-        }
-
-        public init?(rawValue: Int32) {
-            switch rawValue {
-            case 0: self = .idempotencyUnknown
-            case 1: self = .noSideEffects
-            case 2: self = .idempotent
-            default: return nil
-            }
-        }
-
-        public var rawValue: Int32 {
-            switch self {
-            case .idempotencyUnknown: 0
-            case .noSideEffects: 1
-            case .idempotent: 2
-            }
-        }
-
-        public static let allCases: [Self] = [
-            .idempotencyUnknown,
-            .noSideEffects,
-            .idempotent,
-        ]
-    }
-
-    fileprivate var _deprecated: Bool?
-    fileprivate var _idempotencyLevel: Google_Protobuf_MethodOptions.IdempotencyLevel?
-}
-
-/// A message representing a option the parser does not recognize. This only
-/// appears in options protos created by the compiler::Parser class.
-/// DescriptorPool resolves these when building Descriptor objects. Therefore,
-/// options protos in descriptor objects (e.g. returned by Descriptor::options(),
-/// or produced by Descriptor::CopyTo()) will never have UninterpretedOptions
-/// in them.
+/// An option that protoc has not resolved.
 public struct Google_Protobuf_UninterpretedOption: ChaskiProtobuf.Message {
     public var name: [Google_Protobuf_UninterpretedOption.NamePart] = []
 
-    /// The value of the uninterpreted option, in whatever type the tokenizer
-    /// identified it as during parsing. Exactly one of these should be set.
     public var identifierValue: String {
         get { _identifierValue ?? "" }
         set { _identifierValue = newValue }
@@ -1666,11 +696,6 @@ public struct Google_Protobuf_UninterpretedOption: ChaskiProtobuf.Message {
 
     public init() {}
 
-    /// The name of the uninterpreted option.  Each string represents a segment in
-    /// a dot-separated name.  is_extension is true iff a segment represents an
-    /// extension (denoted with parentheses in options specs in .proto files).
-    /// E.g.,{ ["foo", false], ["bar.baz", true], ["moo", false] } represents
-    /// "foo.(bar.baz).moo".
     public struct NamePart: ChaskiProtobuf.Message {
         public var namePart: String {
             get { _namePart ?? "" }
@@ -1706,52 +731,8 @@ public struct Google_Protobuf_UninterpretedOption: ChaskiProtobuf.Message {
     fileprivate var _aggregateValue: String?
 }
 
-/// Encapsulates information about the original source file from which a
-/// FileDescriptorProto was generated.
+/// Where in the file things are, with their comments.
 public struct Google_Protobuf_SourceCodeInfo: ChaskiProtobuf.Message {
-    /// A Location identifies a piece of source code in a .proto file which
-    /// corresponds to a particular definition.  This information is intended
-    /// to be useful to IDEs, code indexers, documentation generators, and similar
-    /// tools.
-    ///
-    /// For example, say we have a file like:
-    ///   message Foo {
-    ///     optional string foo = 1;
-    ///   }
-    /// Let's look at just the field definition:
-    ///   optional string foo = 1;
-    ///   ^       ^^     ^^  ^  ^^^
-    ///   a       bc     de  f  ghi
-    /// We have the following locations:
-    ///   span   path               represents
-    ///   [a,i)  [ 4, 0, 2, 0 ]     The whole field definition.
-    ///   [a,b)  [ 4, 0, 2, 0, 4 ]  The label (optional).
-    ///   [c,d)  [ 4, 0, 2, 0, 5 ]  The type (string).
-    ///   [e,f)  [ 4, 0, 2, 0, 1 ]  The name (foo).
-    ///   [g,h)  [ 4, 0, 2, 0, 3 ]  The number (1).
-    ///
-    /// Notes:
-    /// - A location may refer to a repeated field itself (i.e. not to any
-    ///   particular index within it).  This is used whenever a set of elements are
-    ///   logically enclosed in a single code segment.  For example, an entire
-    ///   extend block (possibly containing multiple extension definitions) will
-    ///   have an outer location whose path refers to the "extensions" repeated
-    ///   field without an index.
-    /// - Multiple locations may have the same path.  This happens when a single
-    ///   logical declaration is spread out across multiple places.  The most
-    ///   obvious example is the "extend" block again -- there may be multiple
-    ///   extend blocks in the same scope, each of which will have the same path.
-    /// - A location's span is not always a subset of its parent's span.  For
-    ///   example, the "extendee" of an extension declaration appears at the
-    ///   beginning of the "extend" block and is shared by all extensions within
-    ///   the block.
-    /// - Just because a location's span is a subset of some other location's span
-    ///   does not mean that it is a descendant.  For example, a "group" defines
-    ///   both a type and a field in a single declaration.  Thus, the locations
-    ///   corresponding to the type and field and their components will overlap.
-    /// - Code which tries to interpret locations should probably be designed to
-    ///   ignore those that it doesn't understand, as more types of locations could
-    ///   be recorded in the future.
     public var location: [Google_Protobuf_SourceCodeInfo.Location] = []
 
     public var unknownFields = ChaskiProtobuf.UnknownFields()
@@ -1759,85 +740,11 @@ public struct Google_Protobuf_SourceCodeInfo: ChaskiProtobuf.Message {
     public init() {}
 
     public struct Location: ChaskiProtobuf.Message {
-        /// Identifies which part of the FileDescriptorProto was defined at this
-        /// location.
-        ///
-        /// Each element is a field number or an index.  They form a path from
-        /// the root FileDescriptorProto to the place where the definition occurs.
-        /// For example, this path:
-        ///   [ 4, 3, 2, 7, 1 ]
-        /// refers to:
-        ///   file.message_type(3)  // 4, 3
-        ///       .field(7)         // 2, 7
-        ///       .name()           // 1
-        /// This is because FileDescriptorProto.message_type has field number 4:
-        ///   repeated DescriptorProto message_type = 4;
-        /// and DescriptorProto.field has field number 2:
-        ///   repeated FieldDescriptorProto field = 2;
-        /// and FieldDescriptorProto.name has field number 1:
-        ///   optional string name = 1;
-        ///
-        /// Thus, the above path gives the location of a field name.  If we removed
-        /// the last element:
-        ///   [ 4, 3, 2, 7 ]
-        /// this path refers to the whole field declaration (from the beginning
-        /// of the label to the terminating semicolon).
+        /// Field numbers and indices from the file down.
         public var path: [Int32] = []
 
-        /// Always has exactly three or four elements: start line, start column,
-        /// end line (optional, otherwise assumed same as start line), end column.
-        /// These are packed into a single field for efficiency.  Note that line
-        /// and column numbers are zero-based -- typically you will want to add
-        /// 1 to each before displaying to a user.
         public var span: [Int32] = []
 
-        /// If this SourceCodeInfo represents a complete declaration, these are any
-        /// comments appearing before and after the declaration which appear to be
-        /// attached to the declaration.
-        ///
-        /// A series of line comments appearing on consecutive lines, with no other
-        /// tokens appearing on those lines, will be treated as a single comment.
-        ///
-        /// leading_detached_comments will keep paragraphs of comments that appear
-        /// before (but not connected to) the current element. Each paragraph,
-        /// separated by empty lines, will be one comment element in the repeated
-        /// field.
-        ///
-        /// Only the comment content is provided; comment markers (e.g. //) are
-        /// stripped out.  For block comments, leading whitespace and an asterisk
-        /// will be stripped from the beginning of each line other than the first.
-        /// Newlines are included in the output.
-        ///
-        /// Examples:
-        ///
-        ///   optional int32 foo = 1;  // Comment attached to foo.
-        ///   // Comment attached to bar.
-        ///   optional int32 bar = 2;
-        ///
-        ///   optional string baz = 3;
-        ///   // Comment attached to baz.
-        ///   // Another line attached to baz.
-        ///
-        ///   // Comment attached to moo.
-        ///   //
-        ///   // Another line attached to moo.
-        ///   optional double moo = 4;
-        ///
-        ///   // Detached comment for corge. This is not leading or trailing comments
-        ///   // to moo or corge because there are blank lines separating it from
-        ///   // both.
-        ///
-        ///   // Detached comment for corge paragraph 2.
-        ///
-        ///   optional string corge = 5;
-        ///   /* Block comment attached
-        ///    * to corge.  Leading asterisks
-        ///    * will be removed. */
-        ///   /* Block comment attached to
-        ///    * grault. */
-        ///   optional int32 grault = 6;
-        ///
-        ///   // ignored detached comments.
         public var leadingComments: String {
             get { _leadingComments ?? "" }
             set { _leadingComments = newValue }
@@ -1867,12 +774,8 @@ public struct Google_Protobuf_SourceCodeInfo: ChaskiProtobuf.Message {
     }
 }
 
-/// Describes the relationship between generated code and its original source
-/// file. A GeneratedCodeInfo message is associated with only one generated
-/// source file, but may contain references to different source .proto files.
+/// What a plugin says of the files it makes.
 public struct Google_Protobuf_GeneratedCodeInfo: ChaskiProtobuf.Message {
-    /// An Annotation connects some span of text in generated code to an element
-    /// of its generating .proto file.
     public var annotation: [Google_Protobuf_GeneratedCodeInfo.Annotation] = []
 
     public var unknownFields = ChaskiProtobuf.UnknownFields()
@@ -1880,11 +783,8 @@ public struct Google_Protobuf_GeneratedCodeInfo: ChaskiProtobuf.Message {
     public init() {}
 
     public struct Annotation: ChaskiProtobuf.Message {
-        /// Identifies the element in the original source .proto file. This field
-        /// is formatted the same as SourceCodeInfo.Location.path.
         public var path: [Int32] = []
 
-        /// Identifies the filesystem path to the original source .proto.
         public var sourceFile: String {
             get { _sourceFile ?? "" }
             set { _sourceFile = newValue }
@@ -1894,8 +794,6 @@ public struct Google_Protobuf_GeneratedCodeInfo: ChaskiProtobuf.Message {
         /// Unsets `sourceFile`.
         public mutating func clearSourceFile() { _sourceFile = nil }
 
-        /// Identifies the starting offset in bytes in the generated code
-        /// that relates to the identified object.
         public var begin: Int32 {
             get { _begin ?? 0 }
             set { _begin = newValue }
@@ -1905,9 +803,6 @@ public struct Google_Protobuf_GeneratedCodeInfo: ChaskiProtobuf.Message {
         /// Unsets `begin`.
         public mutating func clearBegin() { _begin = nil }
 
-        /// Identifies the ending offset in bytes in the generated code that
-        /// relates to the identified offset. The end offset should be one past
-        /// the last relevant byte (so the length of the text = end - begin).
         public var end: Int32 {
             get { _end ?? 0 }
             set { _end = newValue }
@@ -1927,49 +822,6 @@ public struct Google_Protobuf_GeneratedCodeInfo: ChaskiProtobuf.Message {
     }
 }
 
-extension Google_Protobuf_FileDescriptorSet {
-    public static let protoMessageName = "google.protobuf.FileDescriptorSet"
-
-    public static let _schema: ChaskiProtobuf.MessageSchema = {
-        var message = Ck__Google__Protobuf__FileDescriptorSet()
-        ck__google__protobuf__file_descriptor_set__init(&message)
-        return ChaskiProtobuf.MessageSchema(
-            name: "google.protobuf.FileDescriptorSet",
-            descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: "1:file:m",
-            children: { number in
-                switch number {
-                case 1: Google_Protobuf_FileDescriptorProto._schema
-                default: nil
-                }
-            }
-        )
-    }()
-
-    public mutating func _unpack(
-        _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
-    ) throws(ChaskiProtobuf.DecodingError) {
-        let c = pointer.assumingMemoryBound(to: Ck__Google__Protobuf__FileDescriptorSet.self)
-        if c.pointee.n_f1 != 0 {
-            self.file = try reader.messages(c.pointee.f1, c.pointee.n_f1)
-        }
-        if ChaskiProtobuf.MessageReader.hasUnknown(pointer) {
-            try reader.unknown(pointer, &unknownFields, of: Self.self)
-        }
-    }
-
-    public func _pack(
-        _ pointer: UnsafeMutableRawPointer, _ writer: inout ChaskiProtobuf.MessageWriter
-    ) throws(ChaskiProtobuf.EncodingError) {
-        let c = pointer.assumingMemoryBound(to: Ck__Google__Protobuf__FileDescriptorSet.self)
-        if !self.file.isEmpty {
-            c.pointee.f1 = try writer.messages(self.file)
-            c.pointee.n_f1 = self.file.count
-        }
-        writer.records(unknownFields.bytes, pointer)
-    }
-}
-
 extension Google_Protobuf_FileDescriptorProto {
     public static let protoMessageName = "google.protobuf.FileDescriptorProto"
 
@@ -1981,15 +833,14 @@ extension Google_Protobuf_FileDescriptorProto {
             descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
             fields: """
                 1:name:s 2:package:s 3:dependency:s 10:public_dependency:i \
-                11:weak_dependency:i 4:message_type:m 5:enum_type:m 6:service:m \
-                7:extension:m 8:options:m 9:source_code_info:m 12:syntax:s 
+                4:message_type:m 5:enum_type:m 6:service:m 8:options:m \
+                9:source_code_info:m 12:syntax:s 
                 """,
             children: { number in
                 switch number {
                 case 4: Google_Protobuf_DescriptorProto._schema
                 case 5: Google_Protobuf_EnumDescriptorProto._schema
                 case 6: Google_Protobuf_ServiceDescriptorProto._schema
-                case 7: Google_Protobuf_FieldDescriptorProto._schema
                 case 8: Google_Protobuf_FileOptions._schema
                 case 9: Google_Protobuf_SourceCodeInfo._schema
                 default: nil
@@ -2015,9 +866,6 @@ extension Google_Protobuf_FileDescriptorProto {
             self.publicDependency = try reader.numbers(
                 c.pointee.f10, c.pointee.n_f10, of: Self.self)
         }
-        if c.pointee.n_f11 != 0 {
-            self.weakDependency = try reader.numbers(c.pointee.f11, c.pointee.n_f11, of: Self.self)
-        }
         if c.pointee.n_f4 != 0 {
             self.messageType = try reader.messages(c.pointee.f4, c.pointee.n_f4)
         }
@@ -2027,10 +875,7 @@ extension Google_Protobuf_FileDescriptorProto {
         if c.pointee.n_f6 != 0 {
             self.service = try reader.messages(c.pointee.f6, c.pointee.n_f6)
         }
-        if c.pointee.n_f7 != 0 {
-            self.`extension` = try reader.messages(c.pointee.f7, c.pointee.n_f7)
-        }
-        _options = try reader.boxed(c.pointee.f8)
+        _options = try reader.message(c.pointee.f8)
         _sourceCodeInfo = try reader.message(c.pointee.f9)
         if c.pointee.has_f12 != 0 {
             _syntax = try reader.string(c.pointee.f12.data, c.pointee.f12.len, 12, of: Self.self)
@@ -2060,10 +905,6 @@ extension Google_Protobuf_FileDescriptorProto {
             c.pointee.f10 = writer.numbers(self.publicDependency)
             c.pointee.n_f10 = self.publicDependency.count
         }
-        if !self.weakDependency.isEmpty {
-            c.pointee.f11 = writer.numbers(self.weakDependency)
-            c.pointee.n_f11 = self.weakDependency.count
-        }
         if !self.messageType.isEmpty {
             c.pointee.f4 = try writer.messages(self.messageType)
             c.pointee.n_f4 = self.messageType.count
@@ -2076,12 +917,8 @@ extension Google_Protobuf_FileDescriptorProto {
             c.pointee.f6 = try writer.messages(self.service)
             c.pointee.n_f6 = self.service.count
         }
-        if !self.`extension`.isEmpty {
-            c.pointee.f7 = try writer.messages(self.`extension`)
-            c.pointee.n_f7 = self.`extension`.count
-        }
         if let value = _options {
-            c.pointee.f8 = try writer.message(value.value)
+            c.pointee.f8 = try writer.message(value)
         }
         if let value = _sourceCodeInfo {
             c.pointee.f9 = try writer.message(value)
@@ -2104,20 +941,16 @@ extension Google_Protobuf_DescriptorProto {
             name: "google.protobuf.DescriptorProto",
             descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
             fields: """
-                1:name:s 2:field:m 6:extension:m 3:nested_type:m 4:enum_type:m \
-                5:extension_range:m 8:oneof_decl:m 7:options:m 9:reserved_range:m \
-                10:reserved_name:s 
+                1:name:s 2:field:m 3:nested_type:m 4:enum_type:m 7:options:m \
+                8:oneof_decl:m 
                 """,
             children: { number in
                 switch number {
                 case 2: Google_Protobuf_FieldDescriptorProto._schema
-                case 6: Google_Protobuf_FieldDescriptorProto._schema
                 case 3: Google_Protobuf_DescriptorProto._schema
                 case 4: Google_Protobuf_EnumDescriptorProto._schema
-                case 5: Google_Protobuf_DescriptorProto.ExtensionRange._schema
-                case 8: Google_Protobuf_OneofDescriptorProto._schema
                 case 7: Google_Protobuf_MessageOptions._schema
-                case 9: Google_Protobuf_DescriptorProto.ReservedRange._schema
+                case 8: Google_Protobuf_OneofDescriptorProto._schema
                 default: nil
                 }
             }
@@ -2134,28 +967,15 @@ extension Google_Protobuf_DescriptorProto {
         if c.pointee.n_f2 != 0 {
             self.field = try reader.messages(c.pointee.f2, c.pointee.n_f2)
         }
-        if c.pointee.n_f6 != 0 {
-            self.`extension` = try reader.messages(c.pointee.f6, c.pointee.n_f6)
-        }
         if c.pointee.n_f3 != 0 {
             self.nestedType = try reader.messages(c.pointee.f3, c.pointee.n_f3)
         }
         if c.pointee.n_f4 != 0 {
             self.enumType = try reader.messages(c.pointee.f4, c.pointee.n_f4)
         }
-        if c.pointee.n_f5 != 0 {
-            self.extensionRange = try reader.messages(c.pointee.f5, c.pointee.n_f5)
-        }
+        _options = try reader.message(c.pointee.f7)
         if c.pointee.n_f8 != 0 {
             self.oneofDecl = try reader.messages(c.pointee.f8, c.pointee.n_f8)
-        }
-        _options = try reader.message(c.pointee.f7)
-        if c.pointee.n_f9 != 0 {
-            self.reservedRange = try reader.messages(c.pointee.f9, c.pointee.n_f9)
-        }
-        if c.pointee.n_f10 != 0 {
-            self.reservedName = try reader.strings(
-                c.pointee.f10, c.pointee.n_f10, 10, of: Self.self)
         }
         if ChaskiProtobuf.MessageReader.hasUnknown(pointer) {
             try reader.unknown(pointer, &unknownFields, of: Self.self)
@@ -2174,10 +994,6 @@ extension Google_Protobuf_DescriptorProto {
             c.pointee.f2 = try writer.messages(self.field)
             c.pointee.n_f2 = self.field.count
         }
-        if !self.`extension`.isEmpty {
-            c.pointee.f6 = try writer.messages(self.`extension`)
-            c.pointee.n_f6 = self.`extension`.count
-        }
         if !self.nestedType.isEmpty {
             c.pointee.f3 = try writer.messages(self.nestedType)
             c.pointee.n_f3 = self.nestedType.count
@@ -2186,169 +1002,12 @@ extension Google_Protobuf_DescriptorProto {
             c.pointee.f4 = try writer.messages(self.enumType)
             c.pointee.n_f4 = self.enumType.count
         }
-        if !self.extensionRange.isEmpty {
-            c.pointee.f5 = try writer.messages(self.extensionRange)
-            c.pointee.n_f5 = self.extensionRange.count
+        if let value = _options {
+            c.pointee.f7 = try writer.message(value)
         }
         if !self.oneofDecl.isEmpty {
             c.pointee.f8 = try writer.messages(self.oneofDecl)
             c.pointee.n_f8 = self.oneofDecl.count
-        }
-        if let value = _options {
-            c.pointee.f7 = try writer.message(value)
-        }
-        if !self.reservedRange.isEmpty {
-            c.pointee.f9 = try writer.messages(self.reservedRange)
-            c.pointee.n_f9 = self.reservedRange.count
-        }
-        if !self.reservedName.isEmpty {
-            c.pointee.f10 = writer.strings(self.reservedName)
-            c.pointee.n_f10 = self.reservedName.count
-        }
-        writer.records(unknownFields.bytes, pointer)
-    }
-}
-
-extension Google_Protobuf_DescriptorProto.ExtensionRange {
-    public static let protoMessageName = "google.protobuf.DescriptorProto.ExtensionRange"
-
-    public static let _schema: ChaskiProtobuf.MessageSchema = {
-        var message = Ck__Google__Protobuf__DescriptorProto__ExtensionRange()
-        ck__google__protobuf__descriptor_proto__extension_range__init(&message)
-        return ChaskiProtobuf.MessageSchema(
-            name: "google.protobuf.DescriptorProto.ExtensionRange",
-            descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: "1:start:i 2:end:i 3:options:m",
-            children: { number in
-                switch number {
-                case 3: Google_Protobuf_ExtensionRangeOptions._schema
-                default: nil
-                }
-            }
-        )
-    }()
-
-    public mutating func _unpack(
-        _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
-    ) throws(ChaskiProtobuf.DecodingError) {
-        let c = pointer.assumingMemoryBound(
-            to: Ck__Google__Protobuf__DescriptorProto__ExtensionRange.self)
-        if c.pointee.has_f1 != 0 {
-            _start = c.pointee.f1
-        }
-        if c.pointee.has_f2 != 0 {
-            _end = c.pointee.f2
-        }
-        _options = try reader.message(c.pointee.f3)
-        if ChaskiProtobuf.MessageReader.hasUnknown(pointer) {
-            try reader.unknown(pointer, &unknownFields, of: Self.self)
-        }
-    }
-
-    public func _pack(
-        _ pointer: UnsafeMutableRawPointer, _ writer: inout ChaskiProtobuf.MessageWriter
-    ) throws(ChaskiProtobuf.EncodingError) {
-        let c = pointer.assumingMemoryBound(
-            to: Ck__Google__Protobuf__DescriptorProto__ExtensionRange.self)
-        if let value = _start {
-            c.pointee.f1 = value
-            c.pointee.has_f1 = 1
-        }
-        if let value = _end {
-            c.pointee.f2 = value
-            c.pointee.has_f2 = 1
-        }
-        if let value = _options {
-            c.pointee.f3 = try writer.message(value)
-        }
-        writer.records(unknownFields.bytes, pointer)
-    }
-}
-
-extension Google_Protobuf_DescriptorProto.ReservedRange {
-    public static let protoMessageName = "google.protobuf.DescriptorProto.ReservedRange"
-
-    public static let _schema: ChaskiProtobuf.MessageSchema = {
-        var message = Ck__Google__Protobuf__DescriptorProto__ReservedRange()
-        ck__google__protobuf__descriptor_proto__reserved_range__init(&message)
-        return ChaskiProtobuf.MessageSchema(
-            name: "google.protobuf.DescriptorProto.ReservedRange",
-            descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: "1:start:i 2:end:i"
-        )
-    }()
-
-    public mutating func _unpack(
-        _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
-    ) throws(ChaskiProtobuf.DecodingError) {
-        let c = pointer.assumingMemoryBound(
-            to: Ck__Google__Protobuf__DescriptorProto__ReservedRange.self)
-        if c.pointee.has_f1 != 0 {
-            _start = c.pointee.f1
-        }
-        if c.pointee.has_f2 != 0 {
-            _end = c.pointee.f2
-        }
-        if ChaskiProtobuf.MessageReader.hasUnknown(pointer) {
-            try reader.unknown(pointer, &unknownFields, of: Self.self)
-        }
-    }
-
-    public func _pack(
-        _ pointer: UnsafeMutableRawPointer, _ writer: inout ChaskiProtobuf.MessageWriter
-    ) throws(ChaskiProtobuf.EncodingError) {
-        let c = pointer.assumingMemoryBound(
-            to: Ck__Google__Protobuf__DescriptorProto__ReservedRange.self)
-        if let value = _start {
-            c.pointee.f1 = value
-            c.pointee.has_f1 = 1
-        }
-        if let value = _end {
-            c.pointee.f2 = value
-            c.pointee.has_f2 = 1
-        }
-        writer.records(unknownFields.bytes, pointer)
-    }
-}
-
-extension Google_Protobuf_ExtensionRangeOptions {
-    public static let protoMessageName = "google.protobuf.ExtensionRangeOptions"
-
-    public static let _schema: ChaskiProtobuf.MessageSchema = {
-        var message = Ck__Google__Protobuf__ExtensionRangeOptions()
-        ck__google__protobuf__extension_range_options__init(&message)
-        return ChaskiProtobuf.MessageSchema(
-            name: "google.protobuf.ExtensionRangeOptions",
-            descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: "999:uninterpreted_option:m",
-            children: { number in
-                switch number {
-                case 999: Google_Protobuf_UninterpretedOption._schema
-                default: nil
-                }
-            }
-        )
-    }()
-
-    public mutating func _unpack(
-        _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
-    ) throws(ChaskiProtobuf.DecodingError) {
-        let c = pointer.assumingMemoryBound(to: Ck__Google__Protobuf__ExtensionRangeOptions.self)
-        if c.pointee.n_f999 != 0 {
-            self.uninterpretedOption = try reader.messages(c.pointee.f999, c.pointee.n_f999)
-        }
-        if ChaskiProtobuf.MessageReader.hasUnknown(pointer) {
-            try reader.unknown(pointer, &unknownFields, of: Self.self)
-        }
-    }
-
-    public func _pack(
-        _ pointer: UnsafeMutableRawPointer, _ writer: inout ChaskiProtobuf.MessageWriter
-    ) throws(ChaskiProtobuf.EncodingError) {
-        let c = pointer.assumingMemoryBound(to: Ck__Google__Protobuf__ExtensionRangeOptions.self)
-        if !self.uninterpretedOption.isEmpty {
-            c.pointee.f999 = try writer.messages(self.uninterpretedOption)
-            c.pointee.n_f999 = self.uninterpretedOption.count
         }
         writer.records(unknownFields.bytes, pointer)
     }
@@ -2364,9 +1023,8 @@ extension Google_Protobuf_FieldDescriptorProto {
             name: "google.protobuf.FieldDescriptorProto",
             descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
             fields: """
-                1:name:s 3:number:i 4:label:e 5:type:e 6:type_name:s 2:extendee:s \
-                7:default_value:s 9:oneof_index:i 10:json_name:s 8:options:m \
-                17:proto3_optional:B 
+                1:name:s 3:number:i 4:label:e 5:type:e 6:type_name:s 7:default_value:s \
+                8:options:m 9:oneof_index:i 17:proto3_optional:B 
                 """,
             children: { number in
                 switch number {
@@ -2404,19 +1062,13 @@ extension Google_Protobuf_FieldDescriptorProto {
         if c.pointee.has_f6 != 0 {
             _typeName = try reader.string(c.pointee.f6.data, c.pointee.f6.len, 6, of: Self.self)
         }
-        if c.pointee.has_f2 != 0 {
-            _extendee = try reader.string(c.pointee.f2.data, c.pointee.f2.len, 2, of: Self.self)
-        }
         if c.pointee.has_f7 != 0 {
             _defaultValue = try reader.string(c.pointee.f7.data, c.pointee.f7.len, 7, of: Self.self)
         }
+        _options = try reader.message(c.pointee.f8)
         if c.pointee.has_f9 != 0 {
             _oneofIndex = c.pointee.f9
         }
-        if c.pointee.has_f10 != 0 {
-            _jsonName = try reader.string(c.pointee.f10.data, c.pointee.f10.len, 10, of: Self.self)
-        }
-        _options = try reader.message(c.pointee.f8)
         if c.pointee.has_f17 != 0 {
             _proto3Optional = c.pointee.f17 != 0
         }
@@ -2449,24 +1101,16 @@ extension Google_Protobuf_FieldDescriptorProto {
             (c.pointee.f6.data, c.pointee.f6.len) = writer.string(value)
             c.pointee.has_f6 = 1
         }
-        if let value = _extendee {
-            (c.pointee.f2.data, c.pointee.f2.len) = writer.string(value)
-            c.pointee.has_f2 = 1
-        }
         if let value = _defaultValue {
             (c.pointee.f7.data, c.pointee.f7.len) = writer.string(value)
             c.pointee.has_f7 = 1
         }
+        if let value = _options {
+            c.pointee.f8 = try writer.message(value)
+        }
         if let value = _oneofIndex {
             c.pointee.f9 = value
             c.pointee.has_f9 = 1
-        }
-        if let value = _jsonName {
-            (c.pointee.f10.data, c.pointee.f10.len) = writer.string(value)
-            c.pointee.has_f10 = 1
-        }
-        if let value = _options {
-            c.pointee.f8 = try writer.message(value)
         }
         if let value = _proto3Optional {
             c.pointee.f17 = value ? 1 : 0
@@ -2485,13 +1129,7 @@ extension Google_Protobuf_OneofDescriptorProto {
         return ChaskiProtobuf.MessageSchema(
             name: "google.protobuf.OneofDescriptorProto",
             descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: "1:name:s 2:options:m",
-            children: { number in
-                switch number {
-                case 2: Google_Protobuf_OneofOptions._schema
-                default: nil
-                }
-            }
+            fields: "1:name:s"
         )
     }()
 
@@ -2502,7 +1140,6 @@ extension Google_Protobuf_OneofDescriptorProto {
         if c.pointee.has_f1 != 0 {
             _name = try reader.string(c.pointee.f1.data, c.pointee.f1.len, 1, of: Self.self)
         }
-        _options = try reader.message(c.pointee.f2)
         if ChaskiProtobuf.MessageReader.hasUnknown(pointer) {
             try reader.unknown(pointer, &unknownFields, of: Self.self)
         }
@@ -2515,9 +1152,6 @@ extension Google_Protobuf_OneofDescriptorProto {
         if let value = _name {
             (c.pointee.f1.data, c.pointee.f1.len) = writer.string(value)
             c.pointee.has_f1 = 1
-        }
-        if let value = _options {
-            c.pointee.f2 = try writer.message(value)
         }
         writer.records(unknownFields.bytes, pointer)
     }
@@ -2532,14 +1166,10 @@ extension Google_Protobuf_EnumDescriptorProto {
         return ChaskiProtobuf.MessageSchema(
             name: "google.protobuf.EnumDescriptorProto",
             descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: """
-                1:name:s 2:value:m 3:options:m 4:reserved_range:m 5:reserved_name:s 
-                """,
+            fields: "1:name:s 2:value:m",
             children: { number in
                 switch number {
                 case 2: Google_Protobuf_EnumValueDescriptorProto._schema
-                case 3: Google_Protobuf_EnumOptions._schema
-                case 4: Google_Protobuf_EnumDescriptorProto.EnumReservedRange._schema
                 default: nil
                 }
             }
@@ -2555,13 +1185,6 @@ extension Google_Protobuf_EnumDescriptorProto {
         }
         if c.pointee.n_f2 != 0 {
             self.value = try reader.messages(c.pointee.f2, c.pointee.n_f2)
-        }
-        _options = try reader.message(c.pointee.f3)
-        if c.pointee.n_f4 != 0 {
-            self.reservedRange = try reader.messages(c.pointee.f4, c.pointee.n_f4)
-        }
-        if c.pointee.n_f5 != 0 {
-            self.reservedName = try reader.strings(c.pointee.f5, c.pointee.n_f5, 5, of: Self.self)
         }
         if ChaskiProtobuf.MessageReader.hasUnknown(pointer) {
             try reader.unknown(pointer, &unknownFields, of: Self.self)
@@ -2580,63 +1203,6 @@ extension Google_Protobuf_EnumDescriptorProto {
             c.pointee.f2 = try writer.messages(self.value)
             c.pointee.n_f2 = self.value.count
         }
-        if let value = _options {
-            c.pointee.f3 = try writer.message(value)
-        }
-        if !self.reservedRange.isEmpty {
-            c.pointee.f4 = try writer.messages(self.reservedRange)
-            c.pointee.n_f4 = self.reservedRange.count
-        }
-        if !self.reservedName.isEmpty {
-            c.pointee.f5 = writer.strings(self.reservedName)
-            c.pointee.n_f5 = self.reservedName.count
-        }
-        writer.records(unknownFields.bytes, pointer)
-    }
-}
-
-extension Google_Protobuf_EnumDescriptorProto.EnumReservedRange {
-    public static let protoMessageName = "google.protobuf.EnumDescriptorProto.EnumReservedRange"
-
-    public static let _schema: ChaskiProtobuf.MessageSchema = {
-        var message = Ck__Google__Protobuf__EnumDescriptorProto__EnumReservedRange()
-        ck__google__protobuf__enum_descriptor_proto__enum_reserved_range__init(&message)
-        return ChaskiProtobuf.MessageSchema(
-            name: "google.protobuf.EnumDescriptorProto.EnumReservedRange",
-            descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: "1:start:i 2:end:i"
-        )
-    }()
-
-    public mutating func _unpack(
-        _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
-    ) throws(ChaskiProtobuf.DecodingError) {
-        let c = pointer.assumingMemoryBound(
-            to: Ck__Google__Protobuf__EnumDescriptorProto__EnumReservedRange.self)
-        if c.pointee.has_f1 != 0 {
-            _start = c.pointee.f1
-        }
-        if c.pointee.has_f2 != 0 {
-            _end = c.pointee.f2
-        }
-        if ChaskiProtobuf.MessageReader.hasUnknown(pointer) {
-            try reader.unknown(pointer, &unknownFields, of: Self.self)
-        }
-    }
-
-    public func _pack(
-        _ pointer: UnsafeMutableRawPointer, _ writer: inout ChaskiProtobuf.MessageWriter
-    ) throws(ChaskiProtobuf.EncodingError) {
-        let c = pointer.assumingMemoryBound(
-            to: Ck__Google__Protobuf__EnumDescriptorProto__EnumReservedRange.self)
-        if let value = _start {
-            c.pointee.f1 = value
-            c.pointee.has_f1 = 1
-        }
-        if let value = _end {
-            c.pointee.f2 = value
-            c.pointee.has_f2 = 1
-        }
         writer.records(unknownFields.bytes, pointer)
     }
 }
@@ -2650,13 +1216,7 @@ extension Google_Protobuf_EnumValueDescriptorProto {
         return ChaskiProtobuf.MessageSchema(
             name: "google.protobuf.EnumValueDescriptorProto",
             descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: "1:name:s 2:number:i 3:options:m",
-            children: { number in
-                switch number {
-                case 3: Google_Protobuf_EnumValueOptions._schema
-                default: nil
-                }
-            }
+            fields: "1:name:s 2:number:i"
         )
     }()
 
@@ -2670,7 +1230,6 @@ extension Google_Protobuf_EnumValueDescriptorProto {
         if c.pointee.has_f2 != 0 {
             _number = c.pointee.f2
         }
-        _options = try reader.message(c.pointee.f3)
         if ChaskiProtobuf.MessageReader.hasUnknown(pointer) {
             try reader.unknown(pointer, &unknownFields, of: Self.self)
         }
@@ -2688,9 +1247,6 @@ extension Google_Protobuf_EnumValueDescriptorProto {
             c.pointee.f2 = value
             c.pointee.has_f2 = 1
         }
-        if let value = _options {
-            c.pointee.f3 = try writer.message(value)
-        }
         writer.records(unknownFields.bytes, pointer)
     }
 }
@@ -2704,11 +1260,10 @@ extension Google_Protobuf_ServiceDescriptorProto {
         return ChaskiProtobuf.MessageSchema(
             name: "google.protobuf.ServiceDescriptorProto",
             descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: "1:name:s 2:method:m 3:options:m",
+            fields: "1:name:s 2:method:m",
             children: { number in
                 switch number {
                 case 2: Google_Protobuf_MethodDescriptorProto._schema
-                case 3: Google_Protobuf_ServiceOptions._schema
                 default: nil
                 }
             }
@@ -2725,7 +1280,6 @@ extension Google_Protobuf_ServiceDescriptorProto {
         if c.pointee.n_f2 != 0 {
             self.method = try reader.messages(c.pointee.f2, c.pointee.n_f2)
         }
-        _options = try reader.message(c.pointee.f3)
         if ChaskiProtobuf.MessageReader.hasUnknown(pointer) {
             try reader.unknown(pointer, &unknownFields, of: Self.self)
         }
@@ -2743,9 +1297,6 @@ extension Google_Protobuf_ServiceDescriptorProto {
             c.pointee.f2 = try writer.messages(self.method)
             c.pointee.n_f2 = self.method.count
         }
-        if let value = _options {
-            c.pointee.f3 = try writer.message(value)
-        }
         writer.records(unknownFields.bytes, pointer)
     }
 }
@@ -2760,15 +1311,9 @@ extension Google_Protobuf_MethodDescriptorProto {
             name: "google.protobuf.MethodDescriptorProto",
             descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
             fields: """
-                1:name:s 2:input_type:s 3:output_type:s 4:options:m \
-                5:client_streaming:B 6:server_streaming:B 
-                """,
-            children: { number in
-                switch number {
-                case 4: Google_Protobuf_MethodOptions._schema
-                default: nil
-                }
-            }
+                1:name:s 2:input_type:s 3:output_type:s 5:client_streaming:B \
+                6:server_streaming:B 
+                """
         )
     }()
 
@@ -2785,7 +1330,6 @@ extension Google_Protobuf_MethodDescriptorProto {
         if c.pointee.has_f3 != 0 {
             _outputType = try reader.string(c.pointee.f3.data, c.pointee.f3.len, 3, of: Self.self)
         }
-        _options = try reader.message(c.pointee.f4)
         if c.pointee.has_f5 != 0 {
             _clientStreaming = c.pointee.f5 != 0
         }
@@ -2813,9 +1357,6 @@ extension Google_Protobuf_MethodDescriptorProto {
             (c.pointee.f3.data, c.pointee.f3.len) = writer.string(value)
             c.pointee.has_f3 = 1
         }
-        if let value = _options {
-            c.pointee.f4 = try writer.message(value)
-        }
         if let value = _clientStreaming {
             c.pointee.f5 = value ? 1 : 0
             c.pointee.has_f5 = 1
@@ -2838,14 +1379,8 @@ extension Google_Protobuf_FileOptions {
             name: "google.protobuf.FileOptions",
             descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
             fields: """
-                1:java_package:s 8:java_outer_classname:s 10:java_multiple_files:B \
-                20:java_generate_equals_and_hash:B 27:java_string_check_utf8:B \
-                9:optimize_for:e 11:go_package:s 16:cc_generic_services:B \
-                17:java_generic_services:B 18:py_generic_services:B \
-                42:php_generic_services:B 23:deprecated:B 31:cc_enable_arenas:B \
-                36:objc_class_prefix:s 37:csharp_namespace:s 39:swift_prefix:s \
-                40:php_class_prefix:s 41:php_namespace:s 44:php_metadata_namespace:s \
-                45:ruby_package:s 999:uninterpreted_option:m 
+                1:java_package:s 9:optimize_for:e 31:cc_enable_arenas:B \
+                39:swift_prefix:s 999:uninterpreted_option:m 
                 """,
             children: { number in
                 switch number {
@@ -2863,19 +1398,6 @@ extension Google_Protobuf_FileOptions {
         if c.pointee.has_f1 != 0 {
             _javaPackage = try reader.string(c.pointee.f1.data, c.pointee.f1.len, 1, of: Self.self)
         }
-        if c.pointee.has_f8 != 0 {
-            _javaOuterClassname = try reader.string(
-                c.pointee.f8.data, c.pointee.f8.len, 8, of: Self.self)
-        }
-        if c.pointee.has_f10 != 0 {
-            _javaMultipleFiles = c.pointee.f10 != 0
-        }
-        if c.pointee.has_f20 != 0 {
-            _javaGenerateEqualsAndHash = c.pointee.f20 != 0
-        }
-        if c.pointee.has_f27 != 0 {
-            _javaStringCheckUtf8 = c.pointee.f27 != 0
-        }
         if c.pointee.has_f9 != 0 {
             if let value = Google_Protobuf_FileOptions.OptimizeMode(rawValue: c.pointee.f9) {
                 _optimizeFor = value
@@ -2883,54 +1405,12 @@ extension Google_Protobuf_FileOptions {
                 reader.keep(9, c.pointee.f9, &unknownFields)
             }
         }
-        if c.pointee.has_f11 != 0 {
-            _goPackage = try reader.string(c.pointee.f11.data, c.pointee.f11.len, 11, of: Self.self)
-        }
-        if c.pointee.has_f16 != 0 {
-            _ccGenericServices = c.pointee.f16 != 0
-        }
-        if c.pointee.has_f17 != 0 {
-            _javaGenericServices = c.pointee.f17 != 0
-        }
-        if c.pointee.has_f18 != 0 {
-            _pyGenericServices = c.pointee.f18 != 0
-        }
-        if c.pointee.has_f42 != 0 {
-            _phpGenericServices = c.pointee.f42 != 0
-        }
-        if c.pointee.has_f23 != 0 {
-            _deprecated = c.pointee.f23 != 0
-        }
         if c.pointee.has_f31 != 0 {
             _ccEnableArenas = c.pointee.f31 != 0
-        }
-        if c.pointee.has_f36 != 0 {
-            _objcClassPrefix = try reader.string(
-                c.pointee.f36.data, c.pointee.f36.len, 36, of: Self.self)
-        }
-        if c.pointee.has_f37 != 0 {
-            _csharpNamespace = try reader.string(
-                c.pointee.f37.data, c.pointee.f37.len, 37, of: Self.self)
         }
         if c.pointee.has_f39 != 0 {
             _swiftPrefix = try reader.string(
                 c.pointee.f39.data, c.pointee.f39.len, 39, of: Self.self)
-        }
-        if c.pointee.has_f40 != 0 {
-            _phpClassPrefix = try reader.string(
-                c.pointee.f40.data, c.pointee.f40.len, 40, of: Self.self)
-        }
-        if c.pointee.has_f41 != 0 {
-            _phpNamespace = try reader.string(
-                c.pointee.f41.data, c.pointee.f41.len, 41, of: Self.self)
-        }
-        if c.pointee.has_f44 != 0 {
-            _phpMetadataNamespace = try reader.string(
-                c.pointee.f44.data, c.pointee.f44.len, 44, of: Self.self)
-        }
-        if c.pointee.has_f45 != 0 {
-            _rubyPackage = try reader.string(
-                c.pointee.f45.data, c.pointee.f45.len, 45, of: Self.self)
         }
         if c.pointee.n_f999 != 0 {
             self.uninterpretedOption = try reader.messages(c.pointee.f999, c.pointee.n_f999)
@@ -2948,81 +1428,17 @@ extension Google_Protobuf_FileOptions {
             (c.pointee.f1.data, c.pointee.f1.len) = writer.string(value)
             c.pointee.has_f1 = 1
         }
-        if let value = _javaOuterClassname {
-            (c.pointee.f8.data, c.pointee.f8.len) = writer.string(value)
-            c.pointee.has_f8 = 1
-        }
-        if let value = _javaMultipleFiles {
-            c.pointee.f10 = value ? 1 : 0
-            c.pointee.has_f10 = 1
-        }
-        if let value = _javaGenerateEqualsAndHash {
-            c.pointee.f20 = value ? 1 : 0
-            c.pointee.has_f20 = 1
-        }
-        if let value = _javaStringCheckUtf8 {
-            c.pointee.f27 = value ? 1 : 0
-            c.pointee.has_f27 = 1
-        }
         if let value = _optimizeFor {
             c.pointee.f9 = value.rawValue
             c.pointee.has_f9 = 1
-        }
-        if let value = _goPackage {
-            (c.pointee.f11.data, c.pointee.f11.len) = writer.string(value)
-            c.pointee.has_f11 = 1
-        }
-        if let value = _ccGenericServices {
-            c.pointee.f16 = value ? 1 : 0
-            c.pointee.has_f16 = 1
-        }
-        if let value = _javaGenericServices {
-            c.pointee.f17 = value ? 1 : 0
-            c.pointee.has_f17 = 1
-        }
-        if let value = _pyGenericServices {
-            c.pointee.f18 = value ? 1 : 0
-            c.pointee.has_f18 = 1
-        }
-        if let value = _phpGenericServices {
-            c.pointee.f42 = value ? 1 : 0
-            c.pointee.has_f42 = 1
-        }
-        if let value = _deprecated {
-            c.pointee.f23 = value ? 1 : 0
-            c.pointee.has_f23 = 1
         }
         if let value = _ccEnableArenas {
             c.pointee.f31 = value ? 1 : 0
             c.pointee.has_f31 = 1
         }
-        if let value = _objcClassPrefix {
-            (c.pointee.f36.data, c.pointee.f36.len) = writer.string(value)
-            c.pointee.has_f36 = 1
-        }
-        if let value = _csharpNamespace {
-            (c.pointee.f37.data, c.pointee.f37.len) = writer.string(value)
-            c.pointee.has_f37 = 1
-        }
         if let value = _swiftPrefix {
             (c.pointee.f39.data, c.pointee.f39.len) = writer.string(value)
             c.pointee.has_f39 = 1
-        }
-        if let value = _phpClassPrefix {
-            (c.pointee.f40.data, c.pointee.f40.len) = writer.string(value)
-            c.pointee.has_f40 = 1
-        }
-        if let value = _phpNamespace {
-            (c.pointee.f41.data, c.pointee.f41.len) = writer.string(value)
-            c.pointee.has_f41 = 1
-        }
-        if let value = _phpMetadataNamespace {
-            (c.pointee.f44.data, c.pointee.f44.len) = writer.string(value)
-            c.pointee.has_f44 = 1
-        }
-        if let value = _rubyPackage {
-            (c.pointee.f45.data, c.pointee.f45.len) = writer.string(value)
-            c.pointee.has_f45 = 1
         }
         if !self.uninterpretedOption.isEmpty {
             c.pointee.f999 = try writer.messages(self.uninterpretedOption)
@@ -3041,10 +1457,7 @@ extension Google_Protobuf_MessageOptions {
         return ChaskiProtobuf.MessageSchema(
             name: "google.protobuf.MessageOptions",
             descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: """
-                1:message_set_wire_format:B 2:no_standard_descriptor_accessor:B \
-                3:deprecated:B 7:map_entry:B 999:uninterpreted_option:m 
-                """,
+            fields: "7:map_entry:B 999:uninterpreted_option:m",
             children: { number in
                 switch number {
                 case 999: Google_Protobuf_UninterpretedOption._schema
@@ -3058,15 +1471,6 @@ extension Google_Protobuf_MessageOptions {
         _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
     ) throws(ChaskiProtobuf.DecodingError) {
         let c = pointer.assumingMemoryBound(to: Ck__Google__Protobuf__MessageOptions.self)
-        if c.pointee.has_f1 != 0 {
-            _messageSetWireFormat = c.pointee.f1 != 0
-        }
-        if c.pointee.has_f2 != 0 {
-            _noStandardDescriptorAccessor = c.pointee.f2 != 0
-        }
-        if c.pointee.has_f3 != 0 {
-            _deprecated = c.pointee.f3 != 0
-        }
         if c.pointee.has_f7 != 0 {
             _mapEntry = c.pointee.f7 != 0
         }
@@ -3082,18 +1486,6 @@ extension Google_Protobuf_MessageOptions {
         _ pointer: UnsafeMutableRawPointer, _ writer: inout ChaskiProtobuf.MessageWriter
     ) throws(ChaskiProtobuf.EncodingError) {
         let c = pointer.assumingMemoryBound(to: Ck__Google__Protobuf__MessageOptions.self)
-        if let value = _messageSetWireFormat {
-            c.pointee.f1 = value ? 1 : 0
-            c.pointee.has_f1 = 1
-        }
-        if let value = _noStandardDescriptorAccessor {
-            c.pointee.f2 = value ? 1 : 0
-            c.pointee.has_f2 = 1
-        }
-        if let value = _deprecated {
-            c.pointee.f3 = value ? 1 : 0
-            c.pointee.has_f3 = 1
-        }
         if let value = _mapEntry {
             c.pointee.f7 = value ? 1 : 0
             c.pointee.has_f7 = 1
@@ -3115,10 +1507,7 @@ extension Google_Protobuf_FieldOptions {
         return ChaskiProtobuf.MessageSchema(
             name: "google.protobuf.FieldOptions",
             descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: """
-                1:ctype:e 2:packed:B 6:jstype:e 5:lazy:B 15:unverified_lazy:B \
-                3:deprecated:B 10:weak:B 999:uninterpreted_option:m 
-                """,
+            fields: "2:packed:B 5:lazy:B 999:uninterpreted_option:m",
             children: { number in
                 switch number {
                 case 999: Google_Protobuf_UninterpretedOption._schema
@@ -3132,35 +1521,12 @@ extension Google_Protobuf_FieldOptions {
         _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
     ) throws(ChaskiProtobuf.DecodingError) {
         let c = pointer.assumingMemoryBound(to: Ck__Google__Protobuf__FieldOptions.self)
-        if c.pointee.has_f1 != 0 {
-            if let value = Google_Protobuf_FieldOptions.CType(rawValue: c.pointee.f1) {
-                _ctype = value
-            } else {
-                reader.keep(1, c.pointee.f1, &unknownFields)
-            }
-        }
         if c.pointee.has_f2 != 0 {
             _packed = c.pointee.f2 != 0
-        }
-        if c.pointee.has_f6 != 0 {
-            if let value = Google_Protobuf_FieldOptions.JSType(rawValue: c.pointee.f6) {
-                _jstype = value
-            } else {
-                reader.keep(6, c.pointee.f6, &unknownFields)
-            }
         }
         if c.pointee.has_f5 != 0 {
             _lazy = c.pointee.f5 != 0
         }
-        if c.pointee.has_f15 != 0 {
-            _unverifiedLazy = c.pointee.f15 != 0
-        }
-        if c.pointee.has_f3 != 0 {
-            _deprecated = c.pointee.f3 != 0
-        }
-        if c.pointee.has_f10 != 0 {
-            _weak = c.pointee.f10 != 0
-        }
         if c.pointee.n_f999 != 0 {
             self.uninterpretedOption = try reader.messages(c.pointee.f999, c.pointee.n_f999)
         }
@@ -3173,296 +1539,13 @@ extension Google_Protobuf_FieldOptions {
         _ pointer: UnsafeMutableRawPointer, _ writer: inout ChaskiProtobuf.MessageWriter
     ) throws(ChaskiProtobuf.EncodingError) {
         let c = pointer.assumingMemoryBound(to: Ck__Google__Protobuf__FieldOptions.self)
-        if let value = _ctype {
-            c.pointee.f1 = value.rawValue
-            c.pointee.has_f1 = 1
-        }
         if let value = _packed {
             c.pointee.f2 = value ? 1 : 0
             c.pointee.has_f2 = 1
         }
-        if let value = _jstype {
-            c.pointee.f6 = value.rawValue
-            c.pointee.has_f6 = 1
-        }
         if let value = _lazy {
             c.pointee.f5 = value ? 1 : 0
             c.pointee.has_f5 = 1
-        }
-        if let value = _unverifiedLazy {
-            c.pointee.f15 = value ? 1 : 0
-            c.pointee.has_f15 = 1
-        }
-        if let value = _deprecated {
-            c.pointee.f3 = value ? 1 : 0
-            c.pointee.has_f3 = 1
-        }
-        if let value = _weak {
-            c.pointee.f10 = value ? 1 : 0
-            c.pointee.has_f10 = 1
-        }
-        if !self.uninterpretedOption.isEmpty {
-            c.pointee.f999 = try writer.messages(self.uninterpretedOption)
-            c.pointee.n_f999 = self.uninterpretedOption.count
-        }
-        writer.records(unknownFields.bytes, pointer)
-    }
-}
-
-extension Google_Protobuf_OneofOptions {
-    public static let protoMessageName = "google.protobuf.OneofOptions"
-
-    public static let _schema: ChaskiProtobuf.MessageSchema = {
-        var message = Ck__Google__Protobuf__OneofOptions()
-        ck__google__protobuf__oneof_options__init(&message)
-        return ChaskiProtobuf.MessageSchema(
-            name: "google.protobuf.OneofOptions",
-            descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: "999:uninterpreted_option:m",
-            children: { number in
-                switch number {
-                case 999: Google_Protobuf_UninterpretedOption._schema
-                default: nil
-                }
-            }
-        )
-    }()
-
-    public mutating func _unpack(
-        _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
-    ) throws(ChaskiProtobuf.DecodingError) {
-        let c = pointer.assumingMemoryBound(to: Ck__Google__Protobuf__OneofOptions.self)
-        if c.pointee.n_f999 != 0 {
-            self.uninterpretedOption = try reader.messages(c.pointee.f999, c.pointee.n_f999)
-        }
-        if ChaskiProtobuf.MessageReader.hasUnknown(pointer) {
-            try reader.unknown(pointer, &unknownFields, of: Self.self)
-        }
-    }
-
-    public func _pack(
-        _ pointer: UnsafeMutableRawPointer, _ writer: inout ChaskiProtobuf.MessageWriter
-    ) throws(ChaskiProtobuf.EncodingError) {
-        let c = pointer.assumingMemoryBound(to: Ck__Google__Protobuf__OneofOptions.self)
-        if !self.uninterpretedOption.isEmpty {
-            c.pointee.f999 = try writer.messages(self.uninterpretedOption)
-            c.pointee.n_f999 = self.uninterpretedOption.count
-        }
-        writer.records(unknownFields.bytes, pointer)
-    }
-}
-
-extension Google_Protobuf_EnumOptions {
-    public static let protoMessageName = "google.protobuf.EnumOptions"
-
-    public static let _schema: ChaskiProtobuf.MessageSchema = {
-        var message = Ck__Google__Protobuf__EnumOptions()
-        ck__google__protobuf__enum_options__init(&message)
-        return ChaskiProtobuf.MessageSchema(
-            name: "google.protobuf.EnumOptions",
-            descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: "2:allow_alias:B 3:deprecated:B 999:uninterpreted_option:m",
-            children: { number in
-                switch number {
-                case 999: Google_Protobuf_UninterpretedOption._schema
-                default: nil
-                }
-            }
-        )
-    }()
-
-    public mutating func _unpack(
-        _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
-    ) throws(ChaskiProtobuf.DecodingError) {
-        let c = pointer.assumingMemoryBound(to: Ck__Google__Protobuf__EnumOptions.self)
-        if c.pointee.has_f2 != 0 {
-            _allowAlias = c.pointee.f2 != 0
-        }
-        if c.pointee.has_f3 != 0 {
-            _deprecated = c.pointee.f3 != 0
-        }
-        if c.pointee.n_f999 != 0 {
-            self.uninterpretedOption = try reader.messages(c.pointee.f999, c.pointee.n_f999)
-        }
-        if ChaskiProtobuf.MessageReader.hasUnknown(pointer) {
-            try reader.unknown(pointer, &unknownFields, of: Self.self)
-        }
-    }
-
-    public func _pack(
-        _ pointer: UnsafeMutableRawPointer, _ writer: inout ChaskiProtobuf.MessageWriter
-    ) throws(ChaskiProtobuf.EncodingError) {
-        let c = pointer.assumingMemoryBound(to: Ck__Google__Protobuf__EnumOptions.self)
-        if let value = _allowAlias {
-            c.pointee.f2 = value ? 1 : 0
-            c.pointee.has_f2 = 1
-        }
-        if let value = _deprecated {
-            c.pointee.f3 = value ? 1 : 0
-            c.pointee.has_f3 = 1
-        }
-        if !self.uninterpretedOption.isEmpty {
-            c.pointee.f999 = try writer.messages(self.uninterpretedOption)
-            c.pointee.n_f999 = self.uninterpretedOption.count
-        }
-        writer.records(unknownFields.bytes, pointer)
-    }
-}
-
-extension Google_Protobuf_EnumValueOptions {
-    public static let protoMessageName = "google.protobuf.EnumValueOptions"
-
-    public static let _schema: ChaskiProtobuf.MessageSchema = {
-        var message = Ck__Google__Protobuf__EnumValueOptions()
-        ck__google__protobuf__enum_value_options__init(&message)
-        return ChaskiProtobuf.MessageSchema(
-            name: "google.protobuf.EnumValueOptions",
-            descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: "1:deprecated:B 999:uninterpreted_option:m",
-            children: { number in
-                switch number {
-                case 999: Google_Protobuf_UninterpretedOption._schema
-                default: nil
-                }
-            }
-        )
-    }()
-
-    public mutating func _unpack(
-        _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
-    ) throws(ChaskiProtobuf.DecodingError) {
-        let c = pointer.assumingMemoryBound(to: Ck__Google__Protobuf__EnumValueOptions.self)
-        if c.pointee.has_f1 != 0 {
-            _deprecated = c.pointee.f1 != 0
-        }
-        if c.pointee.n_f999 != 0 {
-            self.uninterpretedOption = try reader.messages(c.pointee.f999, c.pointee.n_f999)
-        }
-        if ChaskiProtobuf.MessageReader.hasUnknown(pointer) {
-            try reader.unknown(pointer, &unknownFields, of: Self.self)
-        }
-    }
-
-    public func _pack(
-        _ pointer: UnsafeMutableRawPointer, _ writer: inout ChaskiProtobuf.MessageWriter
-    ) throws(ChaskiProtobuf.EncodingError) {
-        let c = pointer.assumingMemoryBound(to: Ck__Google__Protobuf__EnumValueOptions.self)
-        if let value = _deprecated {
-            c.pointee.f1 = value ? 1 : 0
-            c.pointee.has_f1 = 1
-        }
-        if !self.uninterpretedOption.isEmpty {
-            c.pointee.f999 = try writer.messages(self.uninterpretedOption)
-            c.pointee.n_f999 = self.uninterpretedOption.count
-        }
-        writer.records(unknownFields.bytes, pointer)
-    }
-}
-
-extension Google_Protobuf_ServiceOptions {
-    public static let protoMessageName = "google.protobuf.ServiceOptions"
-
-    public static let _schema: ChaskiProtobuf.MessageSchema = {
-        var message = Ck__Google__Protobuf__ServiceOptions()
-        ck__google__protobuf__service_options__init(&message)
-        return ChaskiProtobuf.MessageSchema(
-            name: "google.protobuf.ServiceOptions",
-            descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: "33:deprecated:B 999:uninterpreted_option:m",
-            children: { number in
-                switch number {
-                case 999: Google_Protobuf_UninterpretedOption._schema
-                default: nil
-                }
-            }
-        )
-    }()
-
-    public mutating func _unpack(
-        _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
-    ) throws(ChaskiProtobuf.DecodingError) {
-        let c = pointer.assumingMemoryBound(to: Ck__Google__Protobuf__ServiceOptions.self)
-        if c.pointee.has_f33 != 0 {
-            _deprecated = c.pointee.f33 != 0
-        }
-        if c.pointee.n_f999 != 0 {
-            self.uninterpretedOption = try reader.messages(c.pointee.f999, c.pointee.n_f999)
-        }
-        if ChaskiProtobuf.MessageReader.hasUnknown(pointer) {
-            try reader.unknown(pointer, &unknownFields, of: Self.self)
-        }
-    }
-
-    public func _pack(
-        _ pointer: UnsafeMutableRawPointer, _ writer: inout ChaskiProtobuf.MessageWriter
-    ) throws(ChaskiProtobuf.EncodingError) {
-        let c = pointer.assumingMemoryBound(to: Ck__Google__Protobuf__ServiceOptions.self)
-        if let value = _deprecated {
-            c.pointee.f33 = value ? 1 : 0
-            c.pointee.has_f33 = 1
-        }
-        if !self.uninterpretedOption.isEmpty {
-            c.pointee.f999 = try writer.messages(self.uninterpretedOption)
-            c.pointee.n_f999 = self.uninterpretedOption.count
-        }
-        writer.records(unknownFields.bytes, pointer)
-    }
-}
-
-extension Google_Protobuf_MethodOptions {
-    public static let protoMessageName = "google.protobuf.MethodOptions"
-
-    public static let _schema: ChaskiProtobuf.MessageSchema = {
-        var message = Ck__Google__Protobuf__MethodOptions()
-        ck__google__protobuf__method_options__init(&message)
-        return ChaskiProtobuf.MessageSchema(
-            name: "google.protobuf.MethodOptions",
-            descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: """
-                33:deprecated:B 34:idempotency_level:e 999:uninterpreted_option:m 
-                """,
-            children: { number in
-                switch number {
-                case 999: Google_Protobuf_UninterpretedOption._schema
-                default: nil
-                }
-            }
-        )
-    }()
-
-    public mutating func _unpack(
-        _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
-    ) throws(ChaskiProtobuf.DecodingError) {
-        let c = pointer.assumingMemoryBound(to: Ck__Google__Protobuf__MethodOptions.self)
-        if c.pointee.has_f33 != 0 {
-            _deprecated = c.pointee.f33 != 0
-        }
-        if c.pointee.has_f34 != 0 {
-            if let value = Google_Protobuf_MethodOptions.IdempotencyLevel(rawValue: c.pointee.f34) {
-                _idempotencyLevel = value
-            } else {
-                reader.keep(34, c.pointee.f34, &unknownFields)
-            }
-        }
-        if c.pointee.n_f999 != 0 {
-            self.uninterpretedOption = try reader.messages(c.pointee.f999, c.pointee.n_f999)
-        }
-        if ChaskiProtobuf.MessageReader.hasUnknown(pointer) {
-            try reader.unknown(pointer, &unknownFields, of: Self.self)
-        }
-    }
-
-    public func _pack(
-        _ pointer: UnsafeMutableRawPointer, _ writer: inout ChaskiProtobuf.MessageWriter
-    ) throws(ChaskiProtobuf.EncodingError) {
-        let c = pointer.assumingMemoryBound(to: Ck__Google__Protobuf__MethodOptions.self)
-        if let value = _deprecated {
-            c.pointee.f33 = value ? 1 : 0
-            c.pointee.has_f33 = 1
-        }
-        if let value = _idempotencyLevel {
-            c.pointee.f34 = value.rawValue
-            c.pointee.has_f34 = 1
         }
         if !self.uninterpretedOption.isEmpty {
             c.pointee.f999 = try writer.messages(self.uninterpretedOption)
