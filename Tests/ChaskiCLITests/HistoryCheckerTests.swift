@@ -64,7 +64,7 @@ import Testing
         #expect(result.outcome == .held)
         #expect(result.counts.stored == 50)
         #expect(result.counts.faults == 6)
-        #expect(result.exitStatus == .ok)
+        #expect(result.programStatus == .ok)
     }
 
     @Test func lost() {
@@ -206,7 +206,7 @@ import Testing
     @Test func tooLittleIsInconclusive() {
         let result = Self.verdict(Self.goodHistory(), indeterminate: 20)
         #expect(result.outcome == .inconclusive)
-        #expect(result.exitStatus == .temporary)
+        #expect(result.programStatus == .temporary)
         #expect(result.missing.count == 1)
     }
 

@@ -32,6 +32,13 @@ package struct LineReader: ~Copyable {
 
     deinit { if closes { close(descriptor) } }
 
+    /// Whether `next` would have to wait for somebody who writes.
+    package var wouldWait: Bool {
+        guard !ended, !buffer[position...].contains(0x0A) else { return false }
+        var request = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+        return poll(&request, 1, 0) == 0
+    }
+
     /// The next line without its newline (and without a carriage return before it); nil at the end.
     package mutating func next() throws(Failure) -> ArraySlice<UInt8>? {
         var searched = position
@@ -109,5 +116,19 @@ package enum FileProblem {
                         + "the most that one message may hold; split it")
             }
         }
+    }
+
+    /// The names in a folder, sorted.
+    package static func list(_ path: String) throws(Failure) -> [String] {
+        guard let stream = opendir(path) else { throw failure("read", path, errno) }
+        defer { closedir(stream) }
+        var names: [String] = []
+        while let entry = readdir(stream) {
+            let name = withUnsafePointer(to: &entry.pointee.d_name) {
+                $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+            }
+            if name != ".", name != ".." { names.append(name) }
+        }
+        return names.sorted()
     }
 }

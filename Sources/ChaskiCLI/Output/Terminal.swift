@@ -6,6 +6,7 @@ package enum Terminal {
     private static let lock = Mutex(())
 
     package static var outputIsTerminal: Bool { isatty(1) == 1 }
+    package static var inputIsTerminal: Bool { isatty(0) == 1 }
     package static var errorIsTerminal: Bool { isatty(2) == 1 }
 
     /// Writes bytes to standard output. False where nobody reads any more (a closed pipe).

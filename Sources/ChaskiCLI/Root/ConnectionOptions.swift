@@ -45,20 +45,28 @@ package struct ConnectionOptions: ParsableArguments {
 package struct DurationArgument: ExpressibleByArgument, Hashable, Sendable {
     package var nanos: Int64
 
+    package init(nanos: Int64) { self.nanos = nanos }
+
     package init?(argument: String) {
         guard let nanos = Units.parseDuration(nanos: argument) else { return nil }
         self.nanos = nanos
     }
 
     package var duration: Duration { .nanoseconds(nanos) }
+
+    package var defaultValueDescription: String { Units.duration(nanos: nanos) }
 }
 
 /// A size on the command line: `65536`, `64KiB`, `1.5GiB`.
 package struct SizeArgument: ExpressibleByArgument, Hashable, Sendable {
     package var bytes: UInt64
 
+    package init(bytes: UInt64) { self.bytes = bytes }
+
     package init?(argument: String) {
         guard let bytes = Units.parseBytes(argument) else { return nil }
         self.bytes = bytes
     }
+
+    package var defaultValueDescription: String { Units.bytes(bytes) }
 }

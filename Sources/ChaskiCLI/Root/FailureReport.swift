@@ -28,7 +28,10 @@ package enum FailureReport {
     package static func text(_ failure: Failure) -> String {
         var line = "chaski: \(name(of: failure.code)) (\(failure.reason.rawValue)): "
         line += Text.printable(failure.message)
-        if let hint = wayOut(failure) { line += "; \(hint)" }
+        if let hint = wayOut(failure) {
+            while line.last == "." { line.removeLast() }
+            line += "; \(hint)"
+        }
         if let nanos = failure.retryAfterNanos, nanos > 0 {
             line += " (try again in \(Units.duration(nanos: nanos)))"
         }

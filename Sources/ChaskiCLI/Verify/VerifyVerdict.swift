@@ -40,7 +40,7 @@ package struct VerifyVerdict: Sendable {
     /// What an inconclusive run lacks.
     package var missing: [String]
 
-    package var exitStatus: ProgramStatus {
+    package var programStatus: ProgramStatus {
         switch outcome {
         case .held: .ok
         case .violated: .checkFailed

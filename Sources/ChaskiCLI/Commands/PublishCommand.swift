@@ -1,0 +1,252 @@
+import ArgumentParser
+import ChaskiClient
+import ChaskiModel
+
+/// `chaski publish`.
+struct PublishCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "publish",
+        abstract: "Publish a message, the lines of standard input, NDJSON, or a file.",
+        discussion: """
+            With MESSAGE: that message. With --file: the file as one message. Otherwise each line \
+            of standard input is a message; with --ndjson each line is a JSON object:
+
+              {"payload": "text or any JSON", "key": "k", "attributes": {"name": "value"}}
+
+            ("payloadBase64" and "keyBase64" for bytes). Messages are stored in the order given. \
+            The command ends when all are on disk. It outlives restarts of the broker; at a \
+            message that is refused for good it stops and says which line to go on from.
+            """)
+
+    @Argument(help: "Name of the topic.")
+    var topic: String
+
+    @Argument(help: "The message's text.")
+    var message: String?
+
+    @Option(help: ArgumentHelp("Send this file as one message (-: standard input).", valueName: "path"))
+    var file: String?
+
+    @Flag(help: "Lines are JSON objects with payload, key and attributes.")
+    var ndjson = false
+
+    @Option(help: ArgumentHelp("The key of each message.", valueName: "key"))
+    var key: String?
+
+    @Option(
+        name: .customLong("attribute"),
+        help: ArgumentHelp("An attribute of each message; may be repeated.", valueName: "name=value"))
+    var attributes: [String] = []
+
+    @Option(help: ArgumentHelp("At most this many messages a second.", valueName: "count"))
+    var rate: Double?
+
+    @Flag(help: "Create the topic where it does not exist.")
+    var create = false
+
+    @Option(
+        help: ArgumentHelp(
+            "How long a message may stay without outcome before it is given up (60s).",
+            valueName: "duration"))
+    var giveUpAfter: DurationArgument?
+
+    @OptionGroup var connection: ConnectionOptions
+
+    func validate() throws {
+        if message != nil, file != nil || ndjson {
+            throw ValidationError("MESSAGE excludes --file and --ndjson.")
+        }
+        if file != nil, ndjson {
+            throw ValidationError("--file sends one message; feed NDJSON to standard input.")
+        }
+        if let rate, !(rate > 0 && rate <= 1e9) {
+            throw ValidationError("--rate must be above 0.")
+        }
+        for attribute in attributes where MessageDraft.Attribute(attribute) == nil {
+            throw ValidationError("--attribute \"\(attribute)\" is not NAME=VALUE.")
+        }
+    }
+
+    func run() async throws {
+        let source = try makeSource()
+        try await connection.withClient { client, kind in
+            if create { try await Self.create(topic, client) }
+            var settings = ProducerConfiguration()
+            if let giveUpAfter { settings.giveUpAfter = giveUpAfter.duration }
+            let producer = client.producer(settings)
+            let summary = await publish(source, with: producer)
+            if summary.failure == nil || summary.published > 0 || kind == .json {
+                kind.print(summary.fields, json: summary.json(topic: topic))
+            }
+            if let failure = summary.failure { throw failure }
+        }
+    }
+
+    private static func create(_ topic: String, _ client: ChaskiClient) async throws {
+        do {
+            _ = try await client.createTopic(topic)
+        } catch let error as ChaskiError where error.reason == .alreadyExists {
+            return
+        }
+    }
+
+    private func makeSource() throws -> DraftSource {
+        let defaults = MessageDraft(
+            payload: [], key: key.map { Array($0.utf8) },
+            attributes: attributes.compactMap { MessageDraft.Attribute($0) })
+        if let message {
+            var draft = defaults
+            draft.payload = Array(message.utf8)
+            return .single(draft)
+        }
+        if let file {
+            var draft = defaults
+            draft.payload = try FileProblem.contents(file, maximumBytes: Limits.payloadBytesMaximum)
+            return .single(draft)
+        }
+        if Terminal.inputIsTerminal {
+            Terminal.note("chaski: reading messages from the terminal, one a line; end with Ctrl-D")
+        }
+        return .lines(isJSON: ndjson, defaults: defaults)
+    }
+
+    private func publish(_ source: DraftSource, with producer: Producer) async -> PublishSummary {
+        var summary = PublishSummary(startedNanos: Clock.nanos())
+        let pacer = rate.map { Pacer(startNanos: Clock.nanos(), rate: $0) }
+        let messages = DraftMessages(source: source, pacer: pacer, stop: Interruption.shared)
+        do {
+            for try await outcome in producer.publish(contentsOf: messages, to: topic) {
+                summary.add(outcome)
+                if summary.failure != nil { Interruption.shared.request() }
+            }
+        } catch {
+            summary.stopped(by: error)
+        }
+        summary.endedNanos = Clock.nanos()
+        return summary
+    }
+}
+
+/// Where the messages of `publish` come from.
+enum DraftSource: Sendable {
+    case single(MessageDraft)
+    case lines(isJSON: Bool, defaults: MessageDraft)
+}
+
+/// The messages of `publish`, read as they are wanted; ends early when somebody asks to stop.
+struct DraftMessages: AsyncSequence, Sendable {
+    typealias Element = Message
+
+    let source: DraftSource
+    let pacer: Pacer?
+    let stop: Interruption
+
+    func makeAsyncIterator() -> Iterator {
+        Iterator(source: source, pacer: pacer, stop: stop)
+    }
+
+    final class Iterator: AsyncIteratorProtocol {
+        private let source: DraftSource
+        private let pacer: Pacer?
+        private let stop: Interruption
+        private var reader: LineReader
+        private var count = 0
+
+        init(source: DraftSource, pacer: Pacer?, stop: Interruption) {
+            self.source = source
+            self.pacer = pacer
+            self.stop = stop
+            reader = LineReader(
+                descriptor: 0, closes: false, maximumLineBytes: 2 * Limits.payloadBytesMaximum)
+        }
+
+        func next() async throws -> Message? {
+            guard !stop.isRequested, let draft = try await read() else { return nil }
+            if let pacer { try await pacer.wait(for: UInt64(count)) }
+            count += 1
+            return Message(
+                draft.payload, key: draft.key,
+                attributes: draft.attributes.map { Attribute($0.name, $0.value) })
+        }
+
+        private func read() async throws -> MessageDraft? {
+            switch source {
+            case .single(let draft): return count == 0 ? draft : nil
+            case .lines(let isJSON, let defaults):
+                while reader.wouldWait {
+                    if stop.isRequested { return nil }
+                    try await Task.sleep(nanoseconds: 5_000_000)
+                }
+                guard let line = try reader.next() else { return nil }
+                if isJSON { return try MessageDraft(json: line, number: count + 1, defaults: defaults) }
+                var draft = defaults
+                draft.payload = Array(line)
+                return draft
+            }
+        }
+    }
+}
+
+/// What became of the messages.
+struct PublishSummary {
+    var published: UInt64 = 0
+    var refused: UInt64 = 0
+    var indeterminate: UInt64 = 0
+    var firstOffset: UInt64?
+    var lastOffset: UInt64?
+    /// What went wrong first.
+    var failure: Failure?
+    let startedNanos: Int64
+    var endedNanos: Int64 = 0
+
+    init(startedNanos: Int64) { self.startedNanos = startedNanos }
+
+    mutating func add(_ outcome: PublishOutcome) {
+        switch outcome.result {
+        case .success(let receipt):
+            published += 1
+            firstOffset = min(firstOffset ?? receipt.offset, receipt.offset)
+            lastOffset = max(lastOffset ?? receipt.offset, receipt.offset)
+        case .failure(let error):
+            if error.isIndeterminate { indeterminate += 1 } else { refused += 1 }
+            guard failure == nil else { return }
+            failure = error.failure
+            if outcome.index > 0 {
+                failure?.message = "message \(outcome.index + 1) of the input: " + error.message
+            }
+        }
+    }
+
+    mutating func stopped(by error: any Error) {
+        guard failure == nil else { return }
+        failure =
+            error as? Failure ?? (error as? ChaskiError)?.failure
+            ?? Failure(.internalError, FailureReason(rawValue: "unexpected"), "\(error)")
+    }
+
+    private var seconds: Double { Double(max(0, endedNanos - startedNanos)) / 1e9 }
+
+    var fields: FieldList {
+        var fields = FieldList()
+        var line = Units.grouped(published)
+        if let firstOffset, let lastOffset {
+            line += firstOffset == lastOffset ? " at offset " : " at offsets "
+            line += firstOffset == lastOffset ? "\(firstOffset)" : "\(firstOffset)...\(lastOffset)"
+        }
+        if published > 1 { line += " in \(Units.fixed(seconds, 2)) s" }
+        fields.append("published", line)
+        if refused > 0 { fields.append("refused", Units.grouped(refused)) }
+        if indeterminate > 0 { fields.append("outcome unknown", Units.grouped(indeterminate)) }
+        return fields
+    }
+
+    func json(topic: String) -> JSONValue {
+        .object([
+            "topic": .string(topic), "published": .unsigned(published),
+            "refused": .unsigned(refused), "indeterminate": .unsigned(indeterminate),
+            "firstOffset": firstOffset.map { .unsigned($0) } ?? .null,
+            "lastOffset": lastOffset.map { .unsigned($0) } ?? .null,
+            "seconds": .number(seconds),
+        ])
+    }
+}

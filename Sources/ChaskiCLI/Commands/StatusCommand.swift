@@ -1,0 +1,66 @@
+import ArgumentParser
+import ChaskiClient
+import ChaskiModel
+
+/// `chaski status`.
+struct StatusCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "status", abstract: "Show a broker's namespaces and what they wrote.")
+
+    @OptionGroup var connection: ConnectionOptions
+
+    func run() async throws {
+        try await connection.withClient { client, kind in
+            let status = try await client.status()
+            if kind == .json {
+                kind.print(status.json)
+                return
+            }
+            if kind == .table {
+                Terminal.line(
+                    "\(Text.printable(status.software)), started "
+                        + "\(Units.timestamp(wallNanos: status.startedNanos)), "
+                        + "\(Units.grouped(status.connections)) connections, "
+                        + "\(Units.bytes(status.residentBytes)) resident")
+            }
+            var table = TextTable([
+                ("namespace", .left), ("topics", .right), ("subscriptions", .right),
+                ("messages", .right), ("syncs", .right), ("written", .right), ("journal", .right),
+                ("publishing", .left),
+            ])
+            for item in status.namespaces {
+                table.append([
+                    item.name, Units.grouped(item.topics), Units.grouped(item.subscriptions),
+                    Units.grouped(item.messagesAppended), Units.grouped(item.syncs),
+                    Units.bytes(item.bytesWritten), Units.bytes(item.journalBytes),
+                    item.publishingRefused.isEmpty ? "open" : item.publishingRefused,
+                ])
+            }
+            kind.print(table, empty: "no namespaces", json: status.json)
+        }
+    }
+}
+
+extension BrokerStatus {
+    var json: JSONValue {
+        .object([
+            "software": .string(software),
+            "started": .string(Units.timestamp(wallNanos: startedNanos)),
+            "connections": .unsigned(connections), "residentBytes": .unsigned(residentBytes),
+            "namespaces": .array(
+                namespaces.map { item in
+                    .object([
+                        "name": .string(item.name), "topics": .unsigned(item.topics),
+                        "subscriptions": .unsigned(item.subscriptions),
+                        "syncs": .unsigned(item.syncs),
+                        "bytesWritten": .unsigned(item.bytesWritten),
+                        "messagesAppended": .unsigned(item.messagesAppended),
+                        "journalBytes": .unsigned(item.journalBytes),
+                        "journalEpoch": .unsigned(UInt64(item.journalEpoch)),
+                        "publishingRefused": .string(item.publishingRefused),
+                        "allocations": .unsigned(item.allocations),
+                    ])
+                }),
+        ])
+    }
+}
