@@ -52,7 +52,9 @@ struct CodeWriter {
     /// The lines of `body`, one step further in.
     mutating func indented(_ body: (inout CodeWriter) -> Void) {
         depth += 1
+        let before = depth
         body(&self)
+        precondition(depth == before, "a block was left open")
         depth -= 1
     }
 

@@ -4,6 +4,7 @@ struct EnumGenerator {
     let visibility: String
 
     func write(to code: inout CodeWriter) {
+        precondition(!model.values.isEmpty, "protoc lets no enum be empty")
         code.documentation(model.comment)
         let name = Naming.quoted(model.swiftName)
         code.block("\(visibility) enum \(name): ChaskiProtobuf.Enum") { code in

@@ -15,6 +15,7 @@ enum Layout {
             }
         }
         for message in all { _ = size(message) }
+        precondition(all.allSatisfy { $0.inlineBytes != nil }, "a message without a size")
     }
 
     static func flattened(_ message: MessageModel) -> [MessageModel] {
@@ -65,6 +66,7 @@ enum Layout {
             }
         }
         bytes += unions.reduce(0) { $0 + $1 + 1 }
+        precondition(bytes >= 8, "a message has unknown fields at least")
         message.inlineBytes = bytes
         return bytes
     }

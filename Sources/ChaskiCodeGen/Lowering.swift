@@ -59,6 +59,8 @@ enum Lowering {
             Google_Protobuf_OneofDescriptorProto.with { $0.name = "o\(index)" }
         }
         proto.field = message.fields.map(lowered)
+        precondition(
+            Set(proto.field.map(\.name)).count == proto.field.count, "fields of one C name")
         return proto
     }
 

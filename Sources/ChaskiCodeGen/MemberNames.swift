@@ -19,6 +19,7 @@ enum MemberNames {
             var name = field.swiftName
             if !used.isDisjoint(with: members(name, field)) { name += "_\(field.number)" }
             while !used.isDisjoint(with: members(name, field)) { name += "_" }
+            precondition(used.isDisjoint(with: members(name, field)), "two members of one name")
             used.formUnion(members(name, field))
             message.fields[index].swiftName = name
         }

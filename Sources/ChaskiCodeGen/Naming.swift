@@ -195,7 +195,9 @@ enum Naming {
     /// plain one with a hash of the full name.
     static func loweredMessage(_ name: String, fullName: String) -> String {
         if isPlainCamel(name) { return name }
-        return capitalized(plain(name)) + "H" + hash(fullName)
+        let lowered = capitalized(plain(name)) + "H" + hash(fullName)
+        precondition(isPlainCamel(lowered), "protoc-gen-c would change the name")
+        return lowered
     }
 
     /// A package in the lowered file.
@@ -204,6 +206,7 @@ enum Naming {
             let piece = String(piece)
             return isPlainWord(piece) ? piece : plain(piece) + "h" + hash(piece)
         }
+        precondition(pieces.allSatisfy(isPlainWord), "protoc-gen-c would change the package")
         return ([prefix] + pieces).joined(separator: ".")
     }
 
@@ -239,6 +242,7 @@ enum Naming {
         var hash: UInt32 = 2_166_136_261
         for byte in text.utf8 { hash = (hash ^ UInt32(byte)) &* 16_777_619 }
         let digits = String(hash, radix: 16)
+        precondition(digits.utf8.count <= 8, "32 bits are eight digits")
         return String(repeating: "0", count: 8 - digits.count) + digits
     }
 }

@@ -105,6 +105,7 @@ package struct Plugin {
                 $0.content = file.content
             }
         }
+        precondition(output.count == response.file.count, "a file of protoc-gen-c was lost")
         let headers = response.file.map(\.name).filter { $0.hasSuffix(".h") }.sorted()
         output += moduleFiles(headers, options)
         return output
