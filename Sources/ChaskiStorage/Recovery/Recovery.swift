@@ -128,6 +128,9 @@ struct Recovery {
         for name in survey.spares { spares.add(existing: name) }
         let file: any File
         do throws(FileError) {
+            // A spare's name may be in the page cache only: after a power cut the file would bear
+            // its old name again, as a journal file, with what is written to it now.
+            try fileSystem.syncDirectory()
             file = try spares.begin(header, followedBy: start.content, in: fileSystem)
             try spares.fill(to: spares.target(configuration), in: fileSystem)
         } catch {
