@@ -63,9 +63,7 @@ final class ServerConnection: ConnectionOwner {
         streams.removeAll()
         pending.removeAll()
         consumers.removeAll()
-        for index in links.indices {
-            links[index].send(.detach)
-        }
+        for link in links { link.send(.detach) }
         flushLinks()
         broker.connections.remove(number)
         broker.metrics.connectionClosed(connection.machine.counters)
@@ -131,7 +129,7 @@ final class ServerConnection: ConnectionOwner {
     }
 
     private func flushLinks() {
-        for index in links.indices { links[index].flush() }
+        for link in links { link.flush() }
     }
 
     /// `stream` has something that `endTurn` shall send.
@@ -154,7 +152,7 @@ final class ServerConnection: ConnectionOwner {
     func link(to namespace: String) throws(Failure) -> Int {
         if let index = linkIndices[namespace] { return index }
         let shard = try broker.shards.find(namespace)
-        var link = ShardLink(shard: shard, connection: port)
+        let link = ShardLink(shard: shard, connection: port)
         link.send(.attach)
         links.append(link)
         linkIndices[namespace] = links.count - 1

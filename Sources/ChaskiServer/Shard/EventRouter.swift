@@ -33,7 +33,8 @@ final class EventRouter {
             touched.append(number)
         }
         if routes.values[index].isLocal {
-            routes.values[index].port.connection.take(event)
+            let connection = routes.values[index].port.connection
+            connection.take(event)
         } else {
             routes.values[index].outbox.append(event)
         }

@@ -38,7 +38,7 @@ struct ShardPort: Sendable {
 
 /// One connection's line to one shard: direct where they share a loop, else one hop for each run
 /// of requests. Confined to the connection's loop.
-struct ShardLink {
+final class ShardLink {
     let shard: ShardPort
     let connection: ConnectionPort
     private let isLocal: Bool
@@ -50,7 +50,7 @@ struct ShardLink {
         isLocal = shard.loop === connection.loop
     }
 
-    mutating func send(_ request: ShardRequest) {
+    func send(_ request: ShardRequest) {
         if isLocal {
             shard.shard.take(request, from: connection)
         } else {
@@ -59,7 +59,7 @@ struct ShardLink {
     }
 
     /// The end of a run of requests.
-    mutating func flush() {
+    func flush() {
         if isLocal {
             shard.shard.endTurn()
         } else if !outbox.isEmpty {

@@ -24,6 +24,8 @@ struct CommitState {
     var file: UInt64 = 0
     /// Whether maintenance shall go ahead of the next group.
     var wantsMaintenance = true
+    /// After a refusal nothing is written for a moment, or the same would be refused in a loop.
+    var isHeld = false
 }
 
 extension Shard {
@@ -34,7 +36,7 @@ extension Shard {
             startMaintenance()
             return
         }
-        guard machine.wantsGroup else { return }
+        guard machine.wantsGroup, !commit.isHeld else { return }
         switch admission.request(self) {
         case .wait:
             commit.isWaitingForTurn = true
@@ -79,7 +81,7 @@ extension Shard {
                 "journal refused a group",
                 metadata: ["reason": "\(failure.reason.rawValue)", "detail": "\(failure.message)"])
             publishing.space = failure.reason == .diskFull ? failure : publishing.space
-            commit.wantsMaintenance = true
+            hold()
             machine.refused(failure, now: clock.now(), effects: &effects)
         case .failed(let failure):
             fail(failure)
@@ -105,6 +107,16 @@ extension Shard {
             machine.beginCheckpoint()
         }
         machine.durable(now: clock.now(), effects: &effects)
+    }
+
+    /// Lets the journal look for space before it is asked again.
+    private func hold() {
+        commit.isHeld = true
+        commit.wantsMaintenance = true
+        loop.assumeIsolatedUnsafeUnchecked().scheduleTask(in: .milliseconds(100)) {
+            self.commit.isHeld = false
+            self.endTurn()
+        }
     }
 
     /// The end of this journal's life in this process: no later OK.

@@ -24,7 +24,7 @@ extension Shard {
         guard let drained, !commit.isBusy, !commit.isWaitingForTurn else { return }
         switch commit.life {
         case .failed: drained.succeed()
-        case .running: if !machine.wantsGroup { drained.succeed() }
+        case .running: if !machine.wantsGroup || commit.isHeld { drained.succeed() }
         }
     }
 }

@@ -55,6 +55,7 @@ final class Shard {
         clock = parts.clock
         router = EventRouter(loop: loop)
         counters.files = parts.journal.recovery.files
+        commit.bytesSinceCheckpoint = Int(clamping: parts.journal.recovery.replayedBytes)
         publishing.space = parts.journal.spaceState.refusal
     }
 
@@ -91,14 +92,14 @@ final class Shard {
         startCommit()
         let deadline = NIODeadline.now() + .nanoseconds(flow.turnNanos)
         repeat {
-            carryOutEffects()
-            startCommit()
-        } while readNext(until: deadline) || !effects.isEmpty
-        router.flush()
-        // What connections asked while they were flushed.
-        if !effects.isEmpty { carryOutEffects() }
+            repeat {
+                carryOutEffects()
+                startCommit()
+            } while readNext(until: deadline) || !effects.isEmpty
+            // What connections ask while they are flushed is part of this turn.
+            router.flush()
+        } while !effects.isEmpty
         startCommit()
-        router.flush()
         isInTurn = false
         armTimer()
         finishDrainIfIdle()
