@@ -136,7 +136,8 @@ let package = Package(
         tests(
             "ChaskiClientTests",
             [
-                "ChaskiClient", "ChaskiModel", "ChaskiWire", "ChaskiRecords", "ChaskiMessages", nio,
+                "ChaskiClient", "ChaskiModel", "ChaskiWire", "ChaskiRecords", "ChaskiMessages",
+                "ChaskiTransport", "ChaskiProtobuf", nio,
                 nioPosix, nioEmbedded,
             ]),
         tests("ChaskiCLITests", ["ChaskiCLI", "ChaskiModel"]),

@@ -42,8 +42,9 @@ struct ConsumerHarness {
     }
 
     /// The settle requests sent since the last call.
-    mutating func takeSettles() -> [(id: UInt64, verdict: Verdict, epoch: UInt32, ranges: [TokenRange])]
-    {
+    mutating func takeSettles() -> [(
+        id: UInt64, verdict: Verdict, epoch: UInt32, ranges: [TokenRange]
+    )] {
         var settles: [(id: UInt64, verdict: Verdict, epoch: UInt32, ranges: [TokenRange])] = []
         for case .settle(let id, let verdict, let epoch, let ranges) in sent {
             settles.append((id, verdict, epoch, ranges))
@@ -70,7 +71,9 @@ struct ConsumerHarness {
         pump()
     }
 
-    static func range(_ first: Offset, _ count: UInt32, handout: UInt32 = 1, epoch: UInt32 = 1)
+    static func range(
+        _ first: Offset, _ count: UInt32, handout: UInt32 = 1, epoch: UInt32 = 1
+    )
         -> TokenRange
     {
         TokenRange(epoch: epoch, first: first, count: count, handout: handout)

@@ -18,6 +18,7 @@ public final class ChaskiClient: Sendable {
     /// What it was made with.
     public let configuration: ClientConfiguration
     let loop: any EventLoop
+    private let gate: LoopGate
     private let link: NIOLoopBound<Link>
     private let ownedGroup: MultiThreadedEventLoopGroup?
     private let isClosed = Atomic(false)
@@ -31,6 +32,7 @@ public final class ChaskiClient: Sendable {
     ) {
         self.configuration = configuration
         self.loop = loop
+        gate = LoopGate(loop)
         self.link = link
         self.ownedGroup = ownedGroup
     }
@@ -38,7 +40,8 @@ public final class ChaskiClient: Sendable {
     deinit {
         guard !isClosed.load(ordering: .acquiring) else { return }
         let link = link
-        loop.execute { link.value.close(.clientClosed) }
+        gate.execute { link.value.close(.clientClosed) }
+        gate.shut()
         ownedGroup?.shutdownGracefully { _ in }
     }
 
@@ -68,7 +71,7 @@ public final class ChaskiClient: Sendable {
             try await withTaskCancellationHandler {
                 try await connected.get()
             } onCancel: {
-                loop.execute { link.value.close(.clientClosed) }
+                client.gate.execute { link.value.close(.clientClosed) }
             }
         } catch {
             await client.close()
@@ -101,8 +104,8 @@ public final class ChaskiClient: Sendable {
     public func close() async {
         guard !isClosed.exchange(true, ordering: .acquiringAndReleasing) else { return }
         let link = link
-        // Fails only where the loop was shut down by its owner: then there is no connection.
-        _ = try? await loop.submit { link.value.close(.clientClosed) }.get()
+        await gate.run { link.value.close(.clientClosed) }
+        gate.shut()
         try? await ownedGroup?.shutdownGracefully()
     }
 
@@ -120,15 +123,16 @@ public final class ChaskiClient: Sendable {
         let box = NIOLoopBoundBox<PublisherStream?>.makeEmptyBox(
             valueType: PublisherStream.self, eventLoop: loop)
         let link = link
-        loop.execute {
+        let isOpen = gate.execute {
             let stream = PublisherStream(
                 link: link.value, inbox: inbox, encoding: encoding, configuration: configuration,
                 producerID: producerID)
             box.value = stream
             link.value.add(stream)
         }
+        if !isOpen { inbox.close(.clientClosed) }
         return Producer(
-            producerID: producerID, inbox: inbox, encoding: encoding, loop: loop, stream: box)
+            producerID: producerID, inbox: inbox, encoding: encoding, gate: gate, stream: box)
     }
 
     // MARK: Consuming
@@ -178,18 +182,19 @@ public final class ChaskiClient: Sendable {
         let box = NIOLoopBoundBox<ConsumerStream?>.makeEmptyBox(
             valueType: ConsumerStream.self, eventLoop: loop)
         let core = SubscriptionCore(
-            subscription: subscription, namespace: self.configuration.namespace, loop: loop,
+            subscription: subscription, namespace: self.configuration.namespace, gate: gate,
             stream: box)
         let sessionID = SessionID(rawValue: UInt128.random(in: UInt128.min...UInt128.max))
         let link = link
         let timeout = self.configuration.requestTimeout.clampedNanos
-        loop.execute {
+        let isOpen = gate.execute {
             let stream = ConsumerStream(
                 link: link.value, core: core, configuration: configuration, sessionID: sessionID,
                 startDeadlineNanos: Link.nowNanos().advancedClamping(by: timeout))
             box.value = stream
             link.value.add(stream)
         }
+        if !isOpen { core.ended(.clientClosed) }
         return core
     }
 
@@ -201,11 +206,11 @@ public final class ChaskiClient: Sendable {
         let timeout = configuration.requestTimeout.clampedNanos
         let box = NIOLoopBoundBox<UnaryCall?>.makeEmptyBox(
             valueType: UnaryCall.self, eventLoop: loop)
-        let (link, loop) = (link, loop)
+        let (link, gate) = (link, gate)
         return try await withTaskCancellationHandler {
             try await withCheckedThrowingContinuation {
                 (continuation: CheckedContinuation<Bytes, any Error>) in
-                loop.execute {
+                let isOpen = gate.execute {
                     let call = UnaryCall(
                         method: method, request: request, isRepeatable: isRepeatable,
                         deadlineNanos: Link.nowNanos().advancedClamping(by: timeout)
@@ -215,9 +220,10 @@ public final class ChaskiClient: Sendable {
                     box.value = call
                     call.start(on: link.value)
                 }
+                if !isOpen { continuation.resume(throwing: ChaskiError(.clientClosed)) }
             }
         } onCancel: {
-            loop.execute { box.value?.cancel() }
+            gate.execute { box.value?.cancel() }
         }
     }
 }

@@ -24,7 +24,9 @@ enum Coding {
         }
     }
 
-    static func decode<M: ChaskiProtobuf.Message>(_ bytes: Bytes, as _: M.Type = M.self)
+    static func decode<M: ChaskiProtobuf.Message>(
+        _ bytes: Bytes, as _: M.Type = M.self
+    )
         throws(Failure) -> M
     {
         do {

@@ -77,12 +77,17 @@ final class Link {
             firstAttempt.promise.fail(ChaskiError(failure))
         }
         let all = members
+        let streams = owners.keys.sorted()
         members.removeAll()
         owners.removeAll()
         touched.removeAll()
         for member in all { member.linkClosed(failure) }
         switch old {
         case .greeting(let connection), .established(let connection):
+            // In good order: consumers give back what they hold.
+            for stream in streams {
+                try? connection.machine.endStream(stream, now: Self.nowNanos())
+            }
             connection.closeWhenFlushed()
         case .idle, .connecting, .waiting, .closed:
             break
@@ -130,7 +135,9 @@ final class Link {
     // MARK: Streams
 
     /// Opens a stream; nil without a connection, or where it refuses.
-    func openStream(_ method: String, for owner: any StreamOwner, timeoutNanos: Int64? = nil)
+    func openStream(
+        _ method: String, for owner: any StreamOwner, timeoutNanos: Int64? = nil
+    )
         -> Result<StreamID, Failure>
     {
         guard let connection = establishedConnection else { return .failure(lastFailure) }

@@ -282,13 +282,10 @@ final class ConsumerStream: StreamOwner {
             else { throw Self.brokenDelivery("more messages than may be held") }
             for step in 0..<UInt64(run.count) {
                 let offset = run.first &+ step
-                while place < view.count, view.offset(at: place) < offset { place += 1 }
-                guard place < view.count, view.offset(at: place) == offset else {
+                guard let header = view.header(from: &place, offset: offset) else {
                     throw Self.brokenDelivery("offset \(offset) is not in its batch")
                 }
-                take(
-                    view, place, &payloads, run: run, offset: offset, into: &deliveries)
-                place += 1
+                take(view, header, &payloads, run: run, offset: offset, into: &deliveries)
             }
         }
         guard core.deliver(deliveries) else {
@@ -300,13 +297,13 @@ final class ConsumerStream: StreamOwner {
 
     /// One message, or, where it did not come as it was published, a failed attempt.
     private func take(
-        _ view: RecordBatchView, _ place: Int, _ payloads: inout PayloadReader,
+        _ view: RecordBatchView, _ header: RecordHeader, _ payloads: inout PayloadReader,
         run: DeliveredRun, offset: Offset, into deliveries: inout [Delivery]
     ) {
         do throws(Failure) {
             deliveries.append(
                 Delivery(
-                    record: try view.record(at: place, payloads: &payloads),
+                    record: try view.record(header, payloads: &payloads),
                     handout: run.handout, failedBefore: run.failed,
                     appendTimeNanos: view.appendTimeNanos, core: core))
         } catch {
@@ -322,8 +319,19 @@ final class ConsumerStream: StreamOwner {
 }
 
 extension RecordBatchView {
-    /// The offset of the record at a place, 0 to `count` - 1.
-    func offset(at place: Int) -> Offset { baseOffset &+ UInt64(header(at: place).index) }
+    /// The record of `offset`, looked for from `place` on; `place` is then behind it. Nil where
+    /// there is none.
+    func header(from place: inout Int, offset: Offset) -> RecordHeader? {
+        let base = baseOffset
+        while place < count {
+            let header = header(at: place)
+            let found = base &+ UInt64(header.index)
+            if found > offset { return nil }
+            place += 1
+            if found == offset { return header }
+        }
+        return nil
+    }
 }
 
 extension Verb {

@@ -100,7 +100,7 @@ final class SubscriptionCore: Sendable {
 
     let subscription: String
     let namespace: String
-    private let loop: any EventLoop
+    private let gate: LoopGate
     private let stream: NIOLoopBoundBox<ConsumerStream?>
     private let buffer = Mutex(Buffer())
     private let inbox = Mutex(Inbox())
@@ -113,12 +113,12 @@ final class SubscriptionCore: Sendable {
     }
 
     init(
-        subscription: String, namespace: String, loop: any EventLoop,
+        subscription: String, namespace: String, gate: LoopGate,
         stream: NIOLoopBoundBox<ConsumerStream?>
     ) {
         self.subscription = subscription
         self.namespace = namespace
-        self.loop = loop
+        self.gate = gate
         self.stream = stream
     }
 
@@ -127,10 +127,11 @@ final class SubscriptionCore: Sendable {
         set { source.withLock { $0 = newValue } }
     }
 
-    /// Runs `body` with the stream on the event loop.
-    func onLoop(_ body: @escaping @Sendable (ConsumerStream) -> Void) {
+    /// Runs `body` with the stream on the event loop; false once the client is closed.
+    @discardableResult
+    func onLoop(_ body: @escaping @Sendable (ConsumerStream) -> Void) -> Bool {
         let stream = stream
-        loop.execute {
+        return gate.execute {
             if let stream = stream.value { body(stream) }
         }
     }
@@ -138,8 +139,7 @@ final class SubscriptionCore: Sendable {
     /// Takes no more deliveries; returns when the event loop knows.
     func stop() async {
         let stream = stream
-        // Fails only on a loop that was shut down: then nothing comes any more.
-        _ = try? await loop.submit { stream.value?.stop() }.get()
+        await gate.run { stream.value?.stop() }
     }
 
     // MARK: Deliveries
@@ -288,7 +288,7 @@ final class SubscriptionCore: Sendable {
             }
             return Self.schedules(&inbox)
         }
-        if schedule { onLoop { $0.flush() } }
+        if schedule { wakeLoop() }
     }
 
     /// Leaves many acks.
@@ -297,7 +297,13 @@ final class SubscriptionCore: Sendable {
             inbox.acks.append(contentsOf: items)
             return Self.schedules(&inbox)
         }
-        if schedule { onLoop { $0.flush() } }
+        if schedule { wakeLoop() }
+    }
+
+    private func wakeLoop() {
+        if onLoop({ $0.flush() }) { return }
+        let (acks, others) = takeVerdicts()
+        for item in acks + others.map(\.item) { item.waiter?.failed(.clientClosed) }
     }
 
     private static func schedules(_ inbox: inout Inbox) -> Bool {

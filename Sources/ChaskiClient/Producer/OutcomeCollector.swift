@@ -109,7 +109,9 @@ final class OutcomeCollector: Sendable {
     }
 
     /// The one who waits for an outcome that will never come.
-    private static func idleReceiver(_ state: inout State)
+    private static func idleReceiver(
+        _ state: inout State
+    )
         -> CheckedContinuation<PublishOutcome?, Never>?
     {
         guard state.isSourceEnded, state.outstanding == 0 else { return nil }

@@ -21,29 +21,30 @@ public final class Producer: Sendable {
     public let producerID: ProducerID
     private let inbox: ProducerInbox
     private let encoding: EncodingSettings
-    private let loop: any EventLoop
+    private let gate: LoopGate
     private let stream: NIOLoopBoundBox<PublisherStream?>
 
     init(
         producerID: ProducerID, inbox: ProducerInbox, encoding: EncodingSettings,
-        loop: any EventLoop, stream: NIOLoopBoundBox<PublisherStream?>
+        gate: LoopGate, stream: NIOLoopBoundBox<PublisherStream?>
     ) {
         self.producerID = producerID
         self.inbox = inbox
         self.encoding = encoding
-        self.loop = loop
+        self.gate = gate
         self.stream = stream
     }
 
     deinit {
         let stream = stream
-        loop.execute { stream.value?.retire() }
+        gate.execute { stream.value?.retire() }
     }
 
     /// Publishes one message and waits until it is on disk.
     ///
     /// - Throws: `ChaskiError`: definite (the message is not stored and never will be) unless
     ///   `isIndeterminate`; `CancellationError` where the task was cancelled before.
+    @discardableResult
     public func publish(_ message: Message, to topic: String) async throws -> PublishReceipt {
         try Task.checkCancellation()
         let bytes = RecordBatchBuilder.encodedBytes(of: message)
@@ -62,6 +63,7 @@ public final class Producer: Sendable {
     /// - Parameter messages: 1 to 1,000 unless the broker allows more, 4 MiB in all.
     /// - Throws: `ChaskiError`: definite (nothing is stored and never will be) unless
     ///   `isIndeterminate`; `CancellationError` where the task was cancelled before.
+    @discardableResult
     public func publish(batch messages: [Message], to topic: String) async throws -> BatchReceipt {
         try Task.checkCancellation()
         let settings = encoding.current
@@ -138,10 +140,11 @@ public final class Producer: Sendable {
     public func close() async {
         let stream = stream
         await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
-            loop.execute {
+            let isOpen = gate.execute {
                 guard let stream = stream.value else { return continuation.resume() }
                 stream.retire { continuation.resume() }
             }
+            if !isOpen { continuation.resume() }
         }
     }
 
@@ -156,7 +159,7 @@ public final class Producer: Sendable {
     private func submit(_ submission: consuming ProducerInbox.Submission) {
         guard inbox.submit(submission) else { return }
         let stream = stream
-        loop.execute { stream.value?.flush() }
+        gate.execute { stream.value?.flush() }
     }
 }
 
