@@ -1,0 +1,80 @@
+import ChaskiModel
+import ChaskiServer
+import Foundation
+import Logging
+import NIOCore
+import NIOPosix
+import Testing
+
+/// What keeps a broker from starting, each with its own exit code.
+@Suite(.timeLimit(.minutes(1)))
+struct StartupTests {
+    private func failure(
+        _ directory: String, _ change: (inout ServerConfiguration) -> Void = { _ in }
+    ) async -> StartupFailure? {
+        do {
+            let broker = try await TestBroker.start(directory: directory, change)
+            try await broker.stop()
+            return nil
+        } catch {
+            return error as? StartupFailure
+        }
+    }
+
+    @Test("A port in use")
+    func portInUse() async throws {
+        let broker = try await TestBroker.start()
+        let other = NSTemporaryDirectory() + "chaski-test-\(UUID().uuidString)"
+        let failure = await failure(other) { $0.port = broker.port }
+        #expect(failure?.kind == .portInUse)
+        #expect(failure?.failure.message.contains("\(broker.port)") == true)
+        try FileManager.default.removeItem(atPath: other)
+        try await broker.remove()
+    }
+
+    @Test("A data directory in use")
+    func directoryInUse() async throws {
+        let broker = try await TestBroker.start()
+        let failure = await failure(broker.directory)
+        #expect(failure?.kind == .directoryInUse)
+        try await broker.remove()
+    }
+
+    @Test("A listener beyond loopback needs to be told so")
+    func beyondLoopback() async throws {
+        #expect(throws: StartupFailure.self) {
+            try BrokerServer(
+                configuration: TestBroker.configuration("/nowhere") { $0.host = "0.0.0.0" },
+                logger: Logger(label: "test"))
+        }
+        #expect(ServerConfiguration.isLoopback("127.0.0.1"))
+        #expect(ServerConfiguration.isLoopback("::1"))
+        #expect(!ServerConfiguration.isLoopback("127.0.0.1.example.com"))
+        #expect(!ServerConfiguration.isLoopback("10.0.0.1"))
+    }
+
+    @Test("A namespace's name is also a folder's", arguments: ["../up", "", "a/b", "Ü", ".x", "A"])
+    func namespaceNames(name: String) {
+        #expect(!ServerConfiguration.isNamespace(name))
+        #expect(ServerConfiguration.isNamespace("orders-1.eu_west"))
+    }
+
+    @Test("A journal that is no journal is left alone")
+    func corruptFile() async throws {
+        let broker = try await TestBroker.start()
+        try await broker.stop()
+        let folder = broker.directory + "/default"
+        let journal = try #require(
+            try FileManager.default.contentsOfDirectory(atPath: folder)
+                .filter { $0.hasPrefix("journal-") && $0.hasSuffix(".log") }.sorted().first)
+        let path = folder + "/" + journal
+        let size = try #require(FileManager.default.contents(atPath: path)).count
+        let garbage = Data(repeating: 0x5a, count: size)
+        try garbage.write(to: URL(fileURLWithPath: path))
+        let failure = await failure(broker.directory)
+        #expect(failure != nil)
+        #expect(failure?.failure.message.isEmpty == false)
+        #expect(FileManager.default.contents(atPath: path) == garbage)
+        try FileManager.default.removeItem(atPath: broker.directory)
+    }
+}
