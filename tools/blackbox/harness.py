@@ -140,6 +140,18 @@ class Broker:
     def signal(self, number):
         self.process.send_signal(number)
 
+    def freeze(self):
+        """Stops every thread; those inside a system call stop at its end, having said nothing."""
+        self.process.send_signal(signal.SIGSTOP)
+        folder = "/proc/%d/task" % self.process.pid
+        while True:
+            states = set()
+            for thread in os.listdir(folder):
+                with open("%s/%s/stat" % (folder, thread)) as stat:
+                    states.add(stat.read().rsplit(")", 1)[1].split()[0])
+            if states <= {"T", "t", "D", "Z", "X"}:
+                return
+
     def kill(self):
         if self.process is not None and self.process.poll() is None:
             self.process.kill()
