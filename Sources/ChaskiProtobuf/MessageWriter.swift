@@ -26,7 +26,7 @@ public struct MessageWriter {
     }
 
     private func allocate(_ size: Int) -> UnsafeMutableRawPointer {
-        guard let memory = Arena.allocate(arena, size) else { fatalError("out of memory") }
+        guard let memory = Arena.allocate(arena, size) else { preconditionFailure("out of memory") }
         return memory
     }
 

@@ -63,6 +63,7 @@ package struct HandlerProcess: Sendable {
         let (child, input, code) = Self.starting.withLock { _ in start(variables) }
         guard code == 0 else { return .notStarted(code) }
         // A handler need not read its input; a broken pipe is its choice.
+        Terminal.ignoreBrokenPipes()
         _ = Terminal.writeAll(message.payload, to: input)
         close(input)
         var status: Int32 = 0

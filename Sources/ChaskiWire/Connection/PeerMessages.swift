@@ -76,7 +76,7 @@ package struct PeerLimits: Hashable, Sendable {
 
     /// The largest unit that may be sent to a peer with these limits: what it takes, and half of
     /// what its windows cover.
-    var sendableUnitBytes: Int {
+    package var sendableUnitBytes: Int {
         min(
             unitBytes, Limits.unitBytesMaximum, streamWindowBytes / 2,
             connectionWindowBytes / 2 - Self.windowReserveBytes)
