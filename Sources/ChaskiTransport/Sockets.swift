@@ -56,7 +56,9 @@ package enum Sockets {
             minimum: 4096, initial: 16 * 1024, maximum: SocketSettings.readBytes)
     }
 
-    private static func install(_ connection: Connection?, in channel: any Channel)
+    private static func install(
+        _ connection: Connection?, in channel: any Channel
+    )
         -> EventLoopFuture<Void>
     {
         guard let connection else { return channel.close() }

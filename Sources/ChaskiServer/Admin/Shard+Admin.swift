@@ -19,11 +19,13 @@ extension Shard {
     }
 
     /// What a request asks of the core; nil for a query.
-    private func command(for admin: AdminRequest, _ request: RequestID) throws(Failure) -> Command? {
+    private func command(for admin: AdminRequest, _ request: RequestID) throws(Failure) -> Command?
+    {
         switch admin {
         case .createTopic(let message):
             let settings = TopicSettings(
-                maximumBytes: message.settings.hasMaximumBytes ? message.settings.maximumBytes : nil)
+                maximumBytes: message.settings.hasMaximumBytes ? message.settings.maximumBytes : nil
+            )
             return .createTopic(request, name: message.name, settings)
         case .deleteTopic(let message):
             return .deleteTopic(request, name: message.name)
@@ -97,7 +99,9 @@ extension Shard {
         }
     }
 
-    private func list(_ message: Chaski_V1_ListSubscriptionsRequest)
+    private func list(
+        _ message: Chaski_V1_ListSubscriptionsRequest
+    )
         -> Chaski_V1_ListSubscriptionsResponse
     {
         let limit = Page.limit(message.limit)
@@ -112,7 +116,9 @@ extension Shard {
         }
     }
 
-    private func list(_ message: Chaski_V1_ListDeadLettersRequest) throws(Failure)
+    private func list(
+        _ message: Chaski_V1_ListDeadLettersRequest
+    ) throws(Failure)
         -> Chaski_V1_ListDeadLettersResponse
     {
         let limit = Page.limit(message.limit)

@@ -33,7 +33,9 @@ extension SubscriptionSettings {
             retry.maximumBackoffNanos = try Self.nanos(
                 message.retry.maximumBackoffNanos, "maximum backoff")
         }
-        if message.retry.hasMaximumFailures { retry.maximumFailures = message.retry.maximumFailures }
+        if message.retry.hasMaximumFailures {
+            retry.maximumFailures = message.retry.maximumFailures
+        }
         if message.hasLeaseNanos { leaseNanos = try Self.nanos(message.leaseNanos, "lease") }
         if message.hasMaximumUnsettled { maximumUnsettled = message.maximumUnsettled }
         try check()

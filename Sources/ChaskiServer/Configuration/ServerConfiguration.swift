@@ -64,7 +64,8 @@ package struct ServerConfiguration: Sendable {
         }
         guard isWord(first) else { return false }
         return bytes.allSatisfy {
-            isWord($0) || $0 == UInt8(ascii: "-") || $0 == UInt8(ascii: "_") || $0 == UInt8(ascii: ".")
+            isWord($0) || $0 == UInt8(ascii: "-") || $0 == UInt8(ascii: "_")
+                || $0 == UInt8(ascii: ".")
         }
     }
 

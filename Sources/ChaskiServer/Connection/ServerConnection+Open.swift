@@ -7,6 +7,7 @@ extension ServerConnection {
     func open(_ id: StreamID, _ open: OpenRequest) {
         do throws(Failure) {
             streams[id] = try stream(id, open)
+            if let nanos = open.timeoutNanos { scheduleDeadline(id, nanos: nanos) }
         } catch {
             connection?.machine.close(id, error, now: Connection.nowNanos())
         }
@@ -30,4 +31,9 @@ extension ServerConnection {
             return .unary(UnaryStream(id, method, link: try link(to: open.namespace), self))
         }
     }
+}
+
+extension FailureReason {
+    /// The time that a caller gave for a call is over.
+    static let deadlineExceeded = Self(rawValue: "deadline-exceeded")
 }

@@ -221,6 +221,15 @@ final class ServerConnection: ConnectionOwner {
         }
     }
 
+    /// Bytes of the largest attachment of deliveries that the peer takes.
+    var largestAttachment: Int {
+        let limits = connection?.machine.peerLimits ?? PeerLimits()
+        let unit = min(
+            limits.unitBytes, limits.streamWindowBytes / 2,
+            limits.connectionWindowBytes / 2 - PeerLimits.windowReserveBytes)
+        return max(unit - DeliveryWriter.prefixBytes, 1)
+    }
+
     /// Sends record batches.
     func deliver(_ prefix: [UInt8], _ attachment: [UInt8], on id: StreamID) {
         send(prefix, attachment[...], on: id, class: .batch)
@@ -260,7 +269,24 @@ final class ServerConnection: ConnectionOwner {
     private func abandon(_ id: StreamID) {
         guard let stream = streams.removeValue(forKey: id) else { return }
         stream.abandon()
-        connection?.machine.release(id)
+        if !stream.isBusy { release(id) }
+    }
+
+    /// The work on a stream is over: where the peer ended it before, its slot is free now.
+    func release(_ id: StreamID) {
+        if streams[id] == nil { connection?.machine.release(id) }
+    }
+
+    /// Ends a stream whose caller waits no longer.
+    func scheduleDeadline(_ id: StreamID, nanos: Int64) {
+        loop.assumeIsolatedUnsafeUnchecked().scheduleTask(in: .nanoseconds(nanos)) { [weak self] in
+            guard let self, self.streams[id] != nil else { return }
+            self.end(
+                id,
+                Failure(
+                    .deadlineExceeded, .deadlineExceeded, "The call's time is over."))
+            self.endTurn()
+        }
     }
 
     /// Says goodbye: requests under way are answered, then the connection closes.

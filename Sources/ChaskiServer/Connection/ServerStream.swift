@@ -36,6 +36,15 @@ enum ServerStream {
         }
     }
 
+    /// Whether requests of it are still at work; it calls `release` after the last.
+    var isBusy: Bool {
+        switch self {
+        case .unary(let stream): stream.isBusy
+        case .publish(let stream): stream.isBusy
+        case .consume: false
+        }
+    }
+
     /// Sends what was gathered in this turn.
     func sendGathered() {
         switch self {

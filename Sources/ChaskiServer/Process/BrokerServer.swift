@@ -32,6 +32,7 @@ package final class BrokerServer: Sendable {
     ///
     /// - Throws: a `StartupFailure`.
     package func run() async throws {
+        ProcessFigures.raiseFileLimit()
         let threads = BrokerThreads(
             loops: MultiThreadedEventLoopGroup(numberOfThreads: configuration.eventLoopThreads),
             readers: Readers(threads: configuration.readerThreads))
@@ -96,7 +97,9 @@ package final class BrokerServer: Sendable {
         await drain(broker, on: group.any())
     }
 
-    private static func makeConnection(_ broker: BrokerContext, _ loop: any EventLoop)
+    private static func makeConnection(
+        _ broker: BrokerContext, _ loop: any EventLoop
+    )
         -> Connection?
     {
         guard let number = broker.connections.number() else { return nil }

@@ -52,7 +52,9 @@ extension Shard {
             BoundTopic(id: topic.id, incarnation: topic.incarnation, nextSequence: next))
     }
 
-    private func opened(_ reply: Reply, _ subscription: String)
+    private func opened(
+        _ reply: Reply, _ subscription: String
+    )
         -> Result<OpenedConsumer, Failure>
     {
         guard case .consumerOpened(_, let epoch, let leaseNanos, let held) = reply else {
@@ -61,7 +63,8 @@ extension Shard {
         let info = machine.subscription(named: subscription)
         return .success(
             OpenedConsumer(
-                topic: info?.topicName ?? "", topicIncarnation: info?.topicIncarnation ?? 0, epoch: epoch,
+                topic: info?.topicName ?? "", topicIncarnation: info?.topicIncarnation ?? 0,
+                epoch: epoch,
                 leaseNanos: leaseNanos, held: held))
     }
 }

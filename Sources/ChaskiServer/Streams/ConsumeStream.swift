@@ -15,6 +15,8 @@ final class ConsumeStream {
     private var subscriptions: [Subscription] = []
     private var hasEnded = false
     private var isPaused = false
+    /// Verdicts that the shard has not answered.
+    private var unanswered = 0
 
     /// One subscription on the stream.
     struct Subscription {
@@ -104,6 +106,7 @@ final class ConsumeStream {
     }
 
     private func settle(_ message: Chaski_V1_Settle, _ inbound: InboundMessage) throws(Failure) {
+        unanswered += 1
         let request = owner.expect(
             .settle(self, request: message.requestID, windowBytes: inbound.windowBytes))
         do throws(Failure) {
@@ -137,12 +140,17 @@ final class ConsumeStream {
             .command(.closeConsumer(owner.expect(.ignored), subscription.consumer)), over: link)
     }
 
-    /// The client sends no more: what it holds is released.
+    /// The client sends no more: what it holds is released, and when the last verdict is answered
+    /// the stream is over.
     func ended() {
         hasEnded = true
         for subscription in subscriptions { close(subscription) }
         subscriptions.removeAll()
-        owner.end(id, nil)
+        endIfDone()
+    }
+
+    private func endIfDone() {
+        if hasEnded, unanswered == 0 { owner.end(id, nil) }
     }
 
     /// The client is gone: what it holds waits for its session.
@@ -207,22 +215,39 @@ final class ConsumeStream {
             return
         }
         precondition(subscription.isOpen, "a delivery before the subscription was answered")
-        var writer = DeliveryWriter(maximumBytes: owner.broker.flow.deliverBytes)
+        var writer = DeliveryWriter(
+            preferredBytes: owner.broker.flow.deliverBytes, maximumBytes: owner.largestAttachment)
         for delivery in deliveries {
             do throws(Failure) {
                 try writer.append(delivery) { attachment in
                     owner.deliver(subscription.deliverPrefix, attachment, on: id)
                 }
             } catch {
-                owner.broker.logger.error(
-                    "a stored batch cannot be delivered",
-                    metadata: [
-                        "topic": "\(delivery.batch.topic.rawValue)",
-                        "offset": "\(delivery.batch.baseOffset)", "detail": "\(error.message)",
-                    ])
+                return cannotDeliver(delivery, subscription, error)
             }
         }
         writer.finish { owner.deliver(subscription.deliverPrefix, $0, on: id) }
+    }
+
+    /// Ends the subscription on this stream: what its consumer holds is released, for one that can
+    /// take it.
+    private func cannotDeliver(
+        _ delivery: Delivery, _ subscription: Subscription, _ failure: Failure
+    ) {
+        owner.broker.logger.error(
+            "a batch cannot be delivered",
+            metadata: [
+                "topic": "\(delivery.batch.topic.rawValue)",
+                "offset": "\(delivery.batch.baseOffset)", "detail": "\(failure.message)",
+            ])
+        subscriptions.removeAll { $0.consumer == subscription.consumer }
+        close(subscription)
+        say(
+            .ended(
+                .with {
+                    $0.alias = subscription.alias
+                    $0.status = Chaski_V1_Status(failure)
+                }))
     }
 
     func settled(_ request: UInt64, _ windowBytes: Int, _ result: Result<Reply, Failure>) {
@@ -245,6 +270,8 @@ final class ConsumeStream {
             answer.status = Chaski_V1_Status(failure)
         }
         say(.settled(answer), attachment: attachment)
+        unanswered -= 1
+        endIfDone()
     }
 
     func consumerEnded(_ consumer: ConsumerID, _ failure: Failure) {

@@ -40,6 +40,9 @@ final class PublishStream {
         self.owner = owner
     }
 
+    /// Whether requests wait for their answers.
+    var isBusy: Bool { !slots.isEmpty || bindings > 0 }
+
     // MARK: From the client
 
     func receive(_ message: InboundMessage) throws(Failure) {
@@ -130,7 +133,8 @@ final class PublishStream {
         guard let entry = topics[alias], let topic = entry else {
             throw Failure(
                 .failedPrecondition, .unknownTopic,
-                "Topic alias \(alias) is not bound on this stream: bind it and wait for the answer.")
+                "Topic alias \(alias) is not bound on this stream: bind it and wait for the answer."
+            )
         }
         return topic
     }
@@ -181,6 +185,7 @@ final class PublishStream {
             results.append(Chaski_V1_PublishResult(first.request, result))
         }
         if results.count >= Self.maximumResults { sendResults() }
+        if !isBusy { owner.release(id) }
         guard !results.isEmpty, !isGathering else { return }
         isGathering = true
         owner.willGather(id)
@@ -202,7 +207,9 @@ final class PublishStream {
     }
 
     private func endIfDone() {
-        if hasEnded, slots.isEmpty, results.isEmpty, bindings == 0 { owner.end(id, nil) }
+        guard !isBusy else { return }
+        if hasEnded, results.isEmpty { owner.end(id, nil) }
+        owner.release(id)
     }
 }
 

@@ -9,6 +9,8 @@ final class UnaryStream {
     private let link: Int?
     private unowned let owner: ServerConnection
     private var isStarted = false
+    /// Whether an answer is on its way.
+    private(set) var isBusy = false
 
     init(_ id: StreamID, _ method: Method, link: Int?, _ owner: ServerConnection) {
         self.id = id
@@ -21,8 +23,10 @@ final class UnaryStream {
         guard !isStarted else { throw .protocolError("\(method.rawValue) takes one message.") }
         isStarted = true
         if let link, let request = try AdminRequest(method, message.protobuf) {
+            isBusy = true
             owner.send(.admin(owner.expect(.unary(self)), request), over: link)
         } else {
+            isBusy = true
             owner.answerStatus(self)
         }
         owner.consumed(id, message.windowBytes)
@@ -36,6 +40,7 @@ final class UnaryStream {
     }
 
     func answered(_ result: Result<[UInt8], Failure>) {
+        isBusy = false
         switch result {
         case .success(let bytes):
             owner.send(bytes, [], on: id, class: .rpc, end: true)
@@ -43,5 +48,6 @@ final class UnaryStream {
         case .failure(let failure):
             owner.end(id, failure)
         }
+        owner.release(id)
     }
 }

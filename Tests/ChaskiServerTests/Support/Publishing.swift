@@ -65,9 +65,9 @@ struct RawConsumer {
 
     static func open(
         _ client: RawClient, subscription: String, session: UInt8 = 1, messages: UInt32 = 1_000,
-        claims: [TokenRange] = []
+        bytes: UInt64 = 1 << 20, claims: [TokenRange] = [], namespace: String = "default"
     ) async throws -> RawConsumer {
-        let stream = try await client.open("chaski.v1.Consumer/Consume")
+        let stream = try await client.open("chaski.v1.Consumer/Consume", namespace: namespace)
         var open = Chaski_V1_ConsumeRequest()
         open.open.sessionID = [UInt8](repeating: session, count: 16)
         try await client.send(open, on: stream)
@@ -75,7 +75,7 @@ struct RawConsumer {
         subscribe.subscribe.alias = 1
         subscribe.subscribe.subscription = subscription
         subscribe.subscribe.limit.messages = messages
-        subscribe.subscribe.limit.bytes = 1 << 20
+        subscribe.subscribe.limit.bytes = bytes
         subscribe.subscribe.claimsEpoch = claims.first?.epoch ?? 0
         var attachment: [UInt8] = []
         TokenRanges.encode(claims, to: &attachment)

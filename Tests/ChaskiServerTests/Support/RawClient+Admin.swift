@@ -5,7 +5,9 @@ extension FailureReason: Error {}
 
 extension RawClient {
     /// A topic with one subscription from its beginning.
-    func createTopic(_ name: String, subscription: String, namespace: String = "default")
+    func createTopic(
+        _ name: String, subscription: String, namespace: String = "default"
+    )
         async throws
     {
         let _: Chaski_V1_CreateTopicResponse = try await call(

@@ -19,14 +19,15 @@ final class RawClient: Sendable {
 
     /// Connects and waits for the handshake; throws what the broker answered instead.
     static func connect(
-        port: Int, versions: ClosedRange<UInt32> = 1...1, limits: PeerLimits = PeerLimits()
+        port: Int, versions: ClosedRange<UInt32> = 1...1, limits: PeerLimits = PeerLimits(),
+        grantsWindow: Bool = true
     ) async throws -> RawClient {
         let loop = MultiThreadedEventLoopGroup.singleton.next()
         var configuration = ConnectionConfiguration(
             role: .client, limits: limits, software: "test")
         configuration.versions = versions
         let client = try await loop.submit { [configuration] in
-            let owner = RawOwner(loop)
+            let owner = RawOwner(loop, grantsWindow)
             let client = RawClient(loop: loop, owner: owner)
             return (client, configuration)
         }.get()
@@ -41,7 +42,9 @@ final class RawClient: Sendable {
         return client.0
     }
 
-    private func perform<T: Sendable>(_ body: @escaping @Sendable (RawOwner) throws -> T)
+    private func perform<T: Sendable>(
+        _ body: @escaping @Sendable (RawOwner) throws -> T
+    )
         async throws -> T
     {
         try await loop.submit { try body(self.bound.value) }.get()
@@ -67,7 +70,9 @@ final class RawClient: Sendable {
     }
 
     /// The next message; throws how the stream ended, where it did.
-    func message<M: ChaskiProtobuf.Message>(_ type: M.Type = M.self, on stream: StreamID)
+    func message<M: ChaskiProtobuf.Message>(
+        _ type: M.Type = M.self, on stream: StreamID
+    )
         async throws -> (M, [UInt8])
     {
         switch try await next(stream) {
@@ -83,8 +88,13 @@ final class RawClient: Sendable {
         _ method: String, _ request: some ChaskiProtobuf.Message, namespace: String = "default",
         returning: Answer.Type = Answer.self
     ) async throws -> Answer {
-        let stream = try await open(method, namespace: namespace)
-        try await send(request, on: stream, end: true)
+        let bytes = try request.serializedBytes()
+        // In one turn: a refusal may come as soon as the stream is open.
+        let stream = try await perform {
+            let stream = try $0.open(OpenRequest(method: method, namespace: namespace))
+            try $0.send(bytes, [], on: stream, end: true)
+            return stream
+        }
         return try await message(Answer.self, on: stream).0
     }
 
@@ -115,11 +125,14 @@ private final class RawOwner: ConnectionOwner {
     let welcomed: EventLoopPromise<Void>
     let ended: EventLoopPromise<Void>
     var failure: Failure?
+    /// Whether window bytes are given back: a client that does not stops its peer.
+    private let grantsWindow: Bool
     private var items: [StreamID: [RawItem]] = [:]
     private var waiting: [StreamID: [EventLoopPromise<RawItem>]] = [:]
 
-    init(_ loop: any EventLoop) {
+    init(_ loop: any EventLoop, _ grantsWindow: Bool) {
         self.loop = loop
+        self.grantsWindow = grantsWindow
         welcomed = loop.makePromise()
         ended = loop.makePromise()
     }
@@ -169,7 +182,9 @@ private final class RawOwner: ConnectionOwner {
             switch event {
             case .welcomed: welcomed.succeed()
             case .message(let stream, let message):
-                connection.machine.consumed(stream, bytes: message.windowBytes)
+                if grantsWindow {
+                    connection.machine.consumed(stream, bytes: message.windowBytes)
+                }
                 put(.message(message.protobuf, message.attachment, end: message.end), stream)
             case .closed(let stream, let failure): put(.closed(failure), stream)
             case .reset(let stream, let failure): put(.closed(failure), stream)
