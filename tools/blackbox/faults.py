@@ -44,8 +44,11 @@ def power_cut(options):
             verifier.note("power-cut")
             # Processor and disk stop together: a process that went on while its disk is dead could
             # say what no machine without power says.
-            broker.freeze()
+            if not options.living:
+                broker.freeze()
             disk.cut_power()
+            if options.living:
+                time.sleep(choose.uniform(0.0, 0.3))
             broker.kill()
             disk.unmount()
             disk.mount()

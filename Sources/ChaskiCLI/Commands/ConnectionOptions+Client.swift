@@ -1,5 +1,5 @@
-import ChaskiModel
 import ChaskiClient
+import ChaskiModel
 
 extension ConnectionOptions {
     /// Connects, runs `body`, and closes the connection whatever happened.
@@ -23,8 +23,13 @@ extension ConnectionOptions {
         var settings = ClientConfiguration(namespace: namespaceName())
         settings.clientName = name
         settings.connectTimeout = .nanoseconds(try connectTimeoutNanos())
-        return try await ChaskiClient.connect(
-            host: address.host, port: address.port, configuration: settings)
+        do {
+            return try await ChaskiClient.connect(
+                host: address.host, port: address.port, configuration: settings)
+        } catch let error as ChaskiError where error.reason.rawValue == "unreachable" {
+            throw Failure(
+                .unavailable, error.reason, "no broker answers at \(address.description)")
+        }
     }
 }
 

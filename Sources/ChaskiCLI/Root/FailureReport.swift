@@ -68,12 +68,16 @@ package enum FailureReport {
             return "free space or delete topics on the broker's disk; publishing resumes by itself"
         case .unsupportedVersion: return "install the same version of chaski on both sides"
         case .protocolError: return "check that --server names a chaski broker"
-        default:
-            return failure.code == .unavailable
-                ? "start a broker with `chaski serve`, or say where it is with --server HOST:PORT"
-                : nil
+        case .unreachable:
+            return "start one with `chaski serve`, or say where it is with --server HOST:PORT"
+        default: return nil
         }
     }
+}
+
+extension FailureReason {
+    /// No connection could be had for as long as the caller would wait.
+    static let unreachable = Self(rawValue: "unreachable")
 }
 
 /// Text that comes from elsewhere and goes to a terminal.
