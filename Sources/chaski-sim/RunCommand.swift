@@ -43,19 +43,19 @@ final class RunCommand: Sendable {
         }
         let summary = state.withLock { $0.summary }
         let seconds = Date().timeIntervalSince(began)
-        print(
+        emit(
             "\(summary.seeds) seeds in \(Int(seconds)) s: \(summary.totalOperations) operations, median "
                 + "\(summary.medianOperations) a seed, \(summary.failing.count) seeds with violations")
         if !isQuiet {
-            print("\nSeeds in which feature (row) and fault (column) both had an effect:")
-            print(summary.table)
+            emit("\nSeeds in which feature (row) and fault (column) both had an effect:")
+            emit(summary.table)
             if !summary.untried.isEmpty {
-                print("never together: \(summary.untried.joined(separator: " "))")
+                emit("never together: \(summary.untried.joined(separator: " "))")
             }
         }
         for report in summary.failing.sorted(by: { $0.seed < $1.seed }).prefix(20) {
             for violation in report.violations.prefix(1) {
-                print("seed \(report.seed): \(violation.check): \(violation.message)")
+                emit("seed \(report.seed): \(violation.check): \(violation.message)")
             }
         }
         return summary.failing.isEmpty ? 0 : 1
@@ -95,11 +95,11 @@ final class RunCommand: Sendable {
         state.withLock { state in
             state.summary.add(report)
             for violation in report.violations {
-                print("VIOLATION seed \(report.seed): \(violation.check): \(violation.message)")
+                emit("VIOLATION seed \(report.seed): \(violation.check): \(violation.message)")
             }
             if !isQuiet, Date().timeIntervalSince(state.shown) > 5 {
                 state.shown = Date()
-                print(
+                emit(
                     "... \(state.summary.seeds) seeds, \(Int(Date().timeIntervalSince(began))) s, "
                         + "\(state.summary.failing.count) with violations")
             }

@@ -34,6 +34,8 @@ final class ConsumerClient: SimulatedClient {
     private var nextTag: UInt64 = 1
     private var nextHeartbeat: Int64 = 0
     private var draining = false
+    /// It sleeps long, since it has nothing in hand.
+    private var rests = false
     private let spacing: Int64
     private let beats: Bool
     private let lapses: Bool
@@ -99,7 +101,10 @@ final class ConsumerClient: SimulatedClient {
         case .opening, .closing: break
         case .open: work()
         }
-        let rest = draining && held.isEmpty ? 50_000_000 : spacing
+        // With nothing in hand only heartbeats, closings and the like are to do.
+        let next = held.lazy.filter { $0.asked == 0 }.map(\.due).min() ?? .max
+        rests = state_ == .open && next > simulation.now + 100_000_000
+        let rest = rests ? min(lease / 4, draining ? lease : 100_000_000) : spacing
         simulation.wake(index, after: random.skewed(mean: rest))
     }
 
@@ -150,6 +155,7 @@ final class ConsumerClient: SimulatedClient {
 
     /// Any refusal of a consumer means that it must be opened again, a little later.
     private func refused(_ failure: Failure) {
+        if failure.reason == .unknownSubscription { held = [] }
         if let connection { simulation.drop(connection) }
         connectionLost()
     }
@@ -259,6 +265,10 @@ final class ConsumerClient: SimulatedClient {
             guard id == consumer else { return }
             for delivery in deliveries {
                 for run in delivery.runs { take(run) }
+            }
+            if rests {
+                rests = false
+                simulation.wake(index, after: random.skewed(mean: spacing))
             }
         case .ended(let id, let failure):
             guard id == consumer else { return }

@@ -33,6 +33,7 @@ final class ProducerClient: SimulatedClient {
     private let window: Int
     private let spacing: Int64
     private var draining = false
+    private var rests = false
     private var lastBatchesLeft: Int
     /// An instance that another has replaced: it goes on for a while without knowing.
     private var zombie = false
@@ -52,7 +53,7 @@ final class ProducerClient: SimulatedClient {
         self.random = random
         lanes = topics.map { Lane(name: $0) }
         window = self.random.integer(in: 1...8)
-        spacing = self.random.pick([500_000, 3_000_000, 20_000_000])
+        spacing = self.random.pick([5_000_000, 20_000_000, 60_000_000])
         lastBatchesLeft = topics.count
     }
 
@@ -90,7 +91,7 @@ final class ProducerClient: SimulatedClient {
         guard !dead else { return }
         if connection == nil {
             connection = simulation.connect(client: index)
-            simulation.countOperation()
+            if connection != nil { simulation.countOperation() }
         }
         guard connection != nil else {
             return simulation.wake(index, after: random.skewed(mean: 50_000_000))
@@ -99,7 +100,13 @@ final class ProducerClient: SimulatedClient {
         if !zombie, !draining, simulation.plan.has(.producerTakeover), random.chance(1, in: 60) {
             takeOver()
         }
-        if !isDone { simulation.wake(index, after: random.skewed(mean: spacing)) }
+        guard !isDone else { return }
+        // With nothing to do but wait for answers it sleeps until one comes.
+        rests = lanes.allSatisfy {
+            $0.state == .binding || $0.state == .skipping
+                || ($0.state == .ready && $0.queue.count >= window)
+        }
+        simulation.wake(index, after: random.skewed(mean: rests ? 500_000_000 : spacing))
     }
 
     /// One step on one topic: bind, or resend, or publish something new.
@@ -173,6 +180,10 @@ final class ProducerClient: SimulatedClient {
 
     func received(_ response: Response) {
         guard !dead else { return }
+        if rests {
+            rests = false
+            simulation.wake(index, after: random.skewed(mean: spacing))
+        }
         switch response {
         case .bound(let tag, let topic, let result):
             guard let (lane, _) = asked.removeValue(forKey: tag) else { return }

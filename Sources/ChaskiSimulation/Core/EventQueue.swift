@@ -4,7 +4,8 @@ package struct EventQueue<Event> {
     private struct Slot {
         var time: Int64
         var sequence: UInt64
-        var event: Event
+        /// Where the event waits.
+        var place: Int
 
         @inline(__always)
         func precedes(_ other: Slot) -> Bool {
@@ -13,6 +14,9 @@ package struct EventQueue<Event> {
     }
 
     private var heap: [Slot] = []
+    /// Events stay where they are put while small slots move.
+    private var events: [Event?] = []
+    private var free: [Int] = []
     private var nextSequence: UInt64 = 0
     /// The moment of the event taken last, nanoseconds since the simulation began.
     package private(set) var now: Int64 = 0
@@ -26,7 +30,15 @@ package struct EventQueue<Event> {
 
     /// Puts `event` at `time`, or at once when `time` has passed.
     package mutating func schedule(_ event: Event, at time: Int64) {
-        heap.append(Slot(time: max(time, now), sequence: nextSequence, event: event))
+        let place: Int
+        if let last = free.popLast() {
+            place = last
+            events[place] = event
+        } else {
+            place = events.count
+            events.append(event)
+        }
+        heap.append(Slot(time: max(time, now), sequence: nextSequence, place: place))
         nextSequence += 1
         siftUp()
     }
@@ -41,7 +53,9 @@ package struct EventQueue<Event> {
             heap[0] = last
             siftDown()
         }
-        return first.event
+        defer { events[first.place] = nil }
+        free.append(first.place)
+        return events[first.place]
     }
 
     private mutating func siftUp() {

@@ -66,7 +66,7 @@ package struct SwarmPlan: Sendable {
         subscriptions = random.integer(in: 1...3)
         producers = features.contains(.severalProducers) ? random.integer(in: 2...4) : 1
         consumers = features.contains(.sharedSubscription) ? random.integer(in: 2...3) : 1
-        maximumBatch = random.pick([1, 3, 8, 20])
+        maximumBatch = random.pick([1, 3, 8])
         resumeGraceNanos = random.pick([500_000_000, 2_000_000_000, 10_000_000_000])
     }
 

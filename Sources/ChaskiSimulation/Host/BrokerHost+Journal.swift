@@ -40,7 +40,10 @@ extension BrokerHost {
                 shadow.replay(entry, time: group.time)
             }
             shadowIsAhead = true
-            bytesSinceCheckpoint += receipt.bytes
+            // A cycle's own groups do not bring the next one nearer.
+            if group.beginsCheckpoint != nil { isCheckpointing = true }
+            if !isCheckpointing { bytesSinceCheckpoint += receipt.bytes }
+            if group.endsCheckpoint != nil { isCheckpointing = false }
         case .refused: oracle.writeRefused()
         case .failed: simulation.hit(.failedSync)
         }
@@ -75,7 +78,7 @@ extension BrokerHost {
         if bytesSinceCheckpoint >= settings.journal.checkpointBytes {
             bytesSinceCheckpoint = 0
             machine.beginCheckpoint()
-            simulation.hit(.frequentCheckpoints)
+            if simulation.plan.has(.frequentCheckpoints) { simulation.hit(.frequentCheckpoints) }
         }
         carryOut()
     }

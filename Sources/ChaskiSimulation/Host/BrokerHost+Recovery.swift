@@ -83,11 +83,18 @@ extension BrokerHost {
             machine.subscriptions().map { ($0.id, $0.name, $0.topic, $0.settings) })
         oracle.recovered(epoch: journal.recovery.epoch, now: now)
         journal.index.retainOnly(machine.topics().map { (topic: $0.id, from: $0.firstOffset) })
+        for topic in machine.topics() where topic.firstOffset > 0 {
+            oracle.released(topic.id, 0..<topic.firstOffset)
+        }
         for (topic, ranges) in machine.releasedRanges() {
-            for range in ranges { journal.index.released(topic, range) }
+            for range in ranges {
+                oracle.released(topic, range)
+                journal.index.released(topic, range)
+            }
         }
         announce(journal.spaceState)
         bytesSinceCheckpoint = 0
+        isCheckpointing = false
         checkInvariants()
         scheduleMaintenance()
         carryOut()

@@ -29,6 +29,7 @@ final class BrokerHost {
     var pausedUntil: Int64 = 0
     var timerAt = Int64.max
     var bytesSinceCheckpoint = 0
+    var isCheckpointing = false
     var lastMaintenance: Int64 = 0
     var effects: [Effect] = []
     var nextRequest: UInt64 = 1
@@ -95,6 +96,7 @@ final class BrokerHost {
             readAnswered(id, outcome)
         case .brokerDies(let life, let power) where life == self.life && isServing:
             die(power: power)
+            scheduleStart()
         default: break
         }
     }
@@ -217,6 +219,7 @@ final class BrokerHost {
     func die(power: Bool) {
         simulation.note(power ? "power cut" : "kill", UInt64(life))
         checkDurableState()
+        let lastNow = now
         journal = nil
         machine = nil
         group = nil
@@ -230,7 +233,7 @@ final class BrokerHost {
         hasFailed = false
         shadowIsAhead = false
         armed = ArmedFaults()
-        oracle.brokerDied()
+        oracle.brokerDied(now: lastNow)
         simulation.cutAll()
         disk.faults = standingFaults()
         if power {

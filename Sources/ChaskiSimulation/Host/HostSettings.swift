@@ -18,15 +18,15 @@ struct HostSettings {
         broker.resumeGraceNanos = plan.resumeGraceNanos
         broker.minimumCeilingStep = random.pick([1, 8, 64])
         broker.maximumCeilingStep = max(broker.minimumCeilingStep, random.pick([16, 256, 16_384]))
-        broker.prefetchBytes = random.pick([1_024, 16_384, 1_048_576])
-        broker.checkpointSliceBytes = random.pick([256, 4_096, 262_144])
+        broker.prefetchBytes = random.pick([8_192, 65_536, 1_048_576])
+        broker.checkpointSliceBytes = random.pick([1_024, 8_192, 262_144])
         broker.repeatChunks = random.pick([2, 64, 1_024])
         self.broker = broker
         var journal = JournalConfiguration()
         journal.fileBytes = plan.has(.tinyFiles) ? random.pick([65_536, 131_072]) : 1 << 20
         journal.reserveBytes = journal.fileBytes * random.integer(in: 1...2)
         journal.checkpointBytes =
-            plan.has(.frequentCheckpoints) ? random.pick([8_192, 40_000]) : 400_000
+            plan.has(.frequentCheckpoints) ? random.pick([16_384, 60_000]) : 400_000
         journal.maximumGroupBytes = plan.has(.tinyGroups) ? random.pick([256, 2_048]) : 32_768
         journal.cacheBytes = random.pick([0, 8_192, 1 << 20])
         journal.indexCacheBytes = random.pick([0, 4_096, 1 << 20])
@@ -36,6 +36,6 @@ struct HostSettings {
         syncNanos = plan.syncNanos
         readNanos = random.pick([50_000, 1_000_000])
         maintenanceNanos = random.pick([50_000_000, 500_000_000])
-        invariantSpacing = random.pick([1, 8, 32])
+        invariantSpacing = random.pick([8, 64, 256])
     }
 }

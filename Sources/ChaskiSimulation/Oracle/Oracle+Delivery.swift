@@ -104,6 +104,7 @@ extension Oracle {
             $0.failedLow = run.failed
             $0.failedHigh = max($0.failedHigh, run.failed)
             $0.leaseUntil = now.clock + subscription.settings.leaseNanos
+            $0.extendedUntil = .min
         }
         consumers[consumer].outstanding += 1
     }
@@ -127,9 +128,18 @@ extension Oracle {
     func leaseEnd(_ record: MessageRecord) -> Int64 {
         guard record.consumer >= 0 else { return record.leaseUntil }
         let holder = consumers[Int(record.consumer)]
-        guard holder.heartbeat > Int64.min, let subscription = holder.subscription, holder.connected
+        guard holder.heartbeatsSince < record.leaseUntil, holder.connected,
+            let subscription = holder.subscription
         else { return record.leaseUntil }
         return max(record.leaseUntil, holder.heartbeat + subscription.settings.leaseNanos)
+    }
+
+    /// A heartbeat renews what has not run out.
+    func beat(_ consumer: Int, now: Now) {
+        guard let lease = consumers[consumer].subscription?.settings.leaseNanos else { return }
+        let last = consumers[consumer].heartbeat
+        if last == .min || now.clock >= last + lease { consumers[consumer].heartbeatsSince = now.clock }
+        consumers[consumer].heartbeat = now.clock
     }
 
     /// A delivery that counted against its consumer's limit no longer does.
@@ -143,8 +153,12 @@ extension Oracle {
         guard let topic = topics[id] else {
             return violated("R1", "offsets of topic \(id.rawValue) released, which never was")
         }
-        topic.releasedEnd = max(topic.releasedEnd, range.upperBound)
-        for subscription in topic.subscriptions where !subscription.removed {
+        guard range.upperBound <= topic.end else {
+            return violated("R1", "\(topic.name) ends at \(topic.end); \(range) was released")
+        }
+        topic.release(range)
+        for subscription in topic.subscriptions
+        where !subscription.removed && !isChanging(subscription.name) {
             for offset in range where !subscription.mayBeOver(offset) {
                 violated("R1", "\(topic.name)@\(offset) was released, and \(subscription.name) needs it")
                 return

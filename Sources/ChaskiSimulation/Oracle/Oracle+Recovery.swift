@@ -4,22 +4,25 @@ import ChaskiModel
 /// What a death leaves in doubt, and what a recovery must bring back.
 extension Oracle {
     /// The process is gone: everything under way is in doubt, and no more answers come.
-    func brokerDied() {
+    func brokerDied(now: Now) {
         for id in pending.keys.sorted(by: { $0.rawValue < $1.rawValue }) {
             guard let request = pending[id] else { continue }
             abandon(request)
         }
         pending.removeAll(keepingCapacity: true)
         namesUnderWay.removeAll(keepingCapacity: true)
-        for number in consumers.indices where consumers[number].connected {
-            consumers[number].connected = false
-            consumers[number].open = false
-        }
         for subscription in subscriptionOrder where !subscription.removed {
             for index in subscription.window {
                 subscription.messages[index].underWay = 0
                 subscription.messages[index].underWayCount = 0
+                // What had run out may have been given back; the rest waits for its session.
+                let holds = now.clock < leaseEnd(subscription.messages[index])
+                subscription.messages[index].leaseUntil = holds ? .max : .min
             }
+        }
+        for number in consumers.indices where consumers[number].connected {
+            consumers[number].connected = false
+            consumers[number].open = false
         }
     }
 
@@ -93,7 +96,8 @@ extension Oracle {
         if epoch <= self.epoch { violated("A4", "epoch \(epoch) follows \(self.epoch)") }
         self.epoch = epoch
         for subscription in subscriptionOrder where !subscription.removed {
-            for index in subscription.window where subscription.messages[index].state == .leased {
+            for index in subscription.window
+            where subscription.messages[index].leaseUntil == .max {
                 subscription.messages[index].leaseUntil = now.clock + resumeGraceNanos
             }
         }

@@ -102,7 +102,8 @@ extension Oracle {
             $0.epoch = token.epoch
             $0.handout = token.handout
             $0.consumer = Int32(consumer)
-            $0.leaseUntil = now.clock + subscription.settings.leaseNanos
+            $0.leaseUntil = max(
+                now.clock + subscription.settings.leaseNanos, $0.extendedUntil)
             $0.mayBeSettled = false
         }
         if record.underWayCount == 0 { consumers[consumer].outstanding += 1 }
@@ -128,6 +129,7 @@ extension Oracle {
         let number = Int(consumer.rawValue)
         guard number < consumers.count else { return }
         consumers[number].open = false
+        consumers[number].connected = false
         let ended = consumers[number]
         let successor = consumers.indices.contains {
             $0 > number && consumers[$0].session == ended.session
@@ -144,5 +146,6 @@ extension Oracle {
                 subscription.messages[index].leaseUntil, moment)
         }
         consumers[Int(consumer)].heartbeat = .min
+        consumers[Int(consumer)].heartbeatsSince = .max
     }
 }

@@ -26,6 +26,7 @@ extension Oracle {
     ) -> PendingSettle.Expectation {
         guard offset < Offset(subscription.messages.count) else { return .reject }
         let record = subscription.messages[Int(offset)]
+        if isLikeRepeat(settle.verb, token, record) { return .either }
         guard record.handout != 0, record.epoch == token.epoch, record.handout == token.handout
         else { return .reject }
         if record.mayBeSettled || record.underWayCount > 0 { return .either }
@@ -36,6 +37,12 @@ extension Oracle {
             record.consumer == Int32(settle.consumer.rawValue)
         else { return .either }
         return .accept
+    }
+
+    /// An ack that names the hand-out which was acked, save for its epoch: the broker may answer OK,
+    /// since it does not keep the epoch, and nothing changes.
+    private func isLikeRepeat(_ verb: Verb, _ token: TokenRange, _ record: MessageRecord) -> Bool {
+        verb == .ack && record.state == .acked && record.handout == token.handout
     }
 
     /// Counts a verdict on the token in force as under way.
@@ -114,6 +121,7 @@ extension Oracle {
         if expectation == .reject { violated("A4", "\(name()) was accepted with a stale token") }
         guard offset < Offset(subscription.messages.count) else { return }
         let record = subscription.messages[Int(offset)]
+        if isLikeRepeat(verb, token, record) { return }
         guard record.epoch == token.epoch, record.handout == token.handout else {
             return violated("A4", "\(name()) was accepted after a newer hand-out")
         }
@@ -133,7 +141,14 @@ extension Oracle {
         let verb = settle.command.verb
         if verb == .extend {
             let until = settle.taken + (settle.command.delayNanos ?? subscription.settings.leaseNanos)
-            subscription.withRecord(offset) { $0.leaseUntil = max($0.leaseUntil, until) }
+            // A consumer that is gone meanwhile holds what it has for resumeGrace, or not at all.
+            guard record.consumer >= 0, consumers[Int(record.consumer)].connected,
+                consumers[Int(record.consumer)].open
+            else { return }
+            subscription.withRecord(offset) {
+                $0.leaseUntil = max($0.leaseUntil, until)
+                $0.extendedUntil = max($0.extendedUntil, until)
+            }
             return
         }
         // Uncounted when the verdict began, unless another one is still under way.
@@ -193,6 +208,8 @@ extension Oracle {
                 }
             case .release, .extend: break
             }
+            // It may have left its session, which then claims it in vain.
+            if verb != .extend { $0.leaseUntil = .min }
         }
     }
 }

@@ -10,6 +10,11 @@ extension Oracle {
         namesUnderWay[key] = (namesUnderWay[key] ?? 0) + step
     }
 
+    /// Whether a subscription of this name is being made or deleted in this moment.
+    func isChanging(_ subscription: String) -> Bool {
+        (namesUnderWay[subscriptionKey(subscription)] ?? 0) > 0
+    }
+
     /// Whether the change that was just answered was the only one under way for its name.
     private func concluded(_ key: String) -> Bool {
         change(of: key, by: -1)
@@ -28,9 +33,9 @@ extension Oracle {
     /// The highest offset that may be the first that a new subscription delivers.
     private func startHigh(_ topic: TopicModel, _ settings: SubscriptionSettings, low: Offset) -> Offset {
         switch settings.start {
-        case .earliest: topic.releasedEnd
+        case .earliest: topic.releasedMaximum
         case .latest: topic.end
-        case .offset(let offset): max(offset, topic.releasedEnd)
+        case .offset(let offset): max(offset, topic.releasedMaximum)
         }
     }
 

@@ -108,10 +108,11 @@ package final class Oracle {
         case .heartbeat(let session):
             for index in consumers.indices
             where consumers[index].session == session && consumers[index].open {
-                consumers[index].heartbeat = now.clock
+                beat(index, now: now)
             }
         case .closeConsumer(let id, let consumer):
             begin(id, .close(consumer))
+            consumers[Int(consumer.rawValue)].open = false
             leaseEnds(of: Int32(consumer.rawValue), at: now.clock)
         case .disconnected(let consumer):
             disconnected(consumer, now: now)
@@ -158,6 +159,9 @@ package final class Oracle {
         case .openProducer(let producer, let topic, let epoch):
             producerReplied(producer, topic, epoch, result)
         case .skip(let producer, let topic, let next):
+            if case .failure(let failure) = result, failure.isIndeterminate {
+                skipsInDoubt.append((producer, topic, next))
+            }
             guard case .success = result, let model = topics[topic] else { return }
             model.nextSequence[producer] = max(model.nextSequence[producer] ?? 0, next)
         case .close(let consumer):

@@ -31,6 +31,8 @@ struct MessageRecord {
     var failedHigh: UInt32 = 0
     /// Leased: nobody else may have it before this moment of the broker clock.
     var leaseUntil: Int64 = 0
+    /// A confirmed extension of the last hand-out ends here; it holds across a restart.
+    var extendedUntil = Int64.min
     /// Waiting: not to be handed out before.
     var dueFrom: Int64 = 0
 
@@ -98,8 +100,10 @@ struct ConsumerModel {
     var limit: ConsumerLimit
     /// Deliveries without a verdict under way.
     var outstanding = 0
-    /// The moment of the last heartbeat of its session, broker clock.
+    /// The last heartbeat of its session, and the first of the unbroken row that it ends; broker
+    /// clock. A row breaks when a whole lease passes without one.
     var heartbeat = Int64.min
+    var heartbeatsSince = Int64.max
     var open = false
     /// The broker has not been told that its connection is gone.
     var connected = true

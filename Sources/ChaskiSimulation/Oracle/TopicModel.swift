@@ -13,14 +13,29 @@ final class TopicModel {
     var nextSequence: [Int: UInt64] = [:]
     /// Per producer number, the highest epoch that was announced and confirmed.
     var fencedBelow: [Int: UInt32] = [:]
-    /// Offsets below were given up by the broker.
-    var releasedEnd: Offset = 0
+    /// Per offset, whether the broker gave it up; shorter than the log.
+    private var isReleased: [Bool] = []
+    /// The end of what was given up last in the log; a new subscription may begin there.
+    var releasedMaximum: Offset { Offset(isReleased.count) }
+    /// All offsets below were given up by the broker.
+    private(set) var releasedEnd: Offset = 0
     var removed = false
     var subscriptions: [SubscriptionModel] = []
 
     init(id: TopicID, name: String) {
         self.id = id
         self.name = name
+    }
+
+    func release(_ range: Range<Offset>) {
+        while isReleased.count < Int(range.upperBound) { isReleased.append(false) }
+        for offset in range { isReleased[Int(offset)] = true }
+        while releasedEnd < Offset(isReleased.count), isReleased[Int(releasedEnd)] { releasedEnd += 1 }
+    }
+
+    /// The first offset of a range that must be there to read.
+    func firstRetained(in range: Range<Offset>) -> Offset? {
+        range.first { $0 >= Offset(isReleased.count) || !isReleased[Int($0)] }
     }
 
     var end: Offset { Offset(log.count) }

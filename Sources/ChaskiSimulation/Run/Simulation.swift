@@ -153,7 +153,7 @@ package final class Simulation {
     private func beginDrain() {
         isDraining = true
         nextDrainCheck = now + 1
-        drainDeadline = now + 600_000_000_000
+        drainDeadline = now + 1_200_000_000_000
         note("drain begins", UInt64(operations))
         stopFaults()
         for client in clients { client.drain() }
