@@ -108,7 +108,7 @@ def bad_input(options):
             silent.listen(1)
             ledger.check("not a broker", run(
                 chaski, "topic", "list", "--server", "127.0.0.1:%d" % silent.getsockname()[1]),
-                69, "chaski serve")
+                69, "--server")
         broker.cli("publish", "t", "still here")
         ledger.note("still serving", broker.stop() == 0, "drain exit 0")
         damage(space, broker, ledger)

@@ -67,7 +67,7 @@ package enum FailureReport {
         case .diskFull:
             return "free space or delete topics on the broker's disk; publishing resumes by itself"
         case .unsupportedVersion: return "install the same version of chaski on both sides"
-        case .protocolError: return "check that --server names a chaski broker"
+        case .protocolError, .handshakeTimeout: return "check that --server names a chaski broker"
         case .unreachable:
             return "start one with `chaski serve`, or say where it is with --server HOST:PORT"
         default: return nil
@@ -78,6 +78,8 @@ package enum FailureReport {
 extension FailureReason {
     /// No connection could be had for as long as the caller would wait.
     static let unreachable = Self(rawValue: "unreachable")
+    /// Somebody took the connection, and did not answer as a broker does.
+    static let handshakeTimeout = Self(rawValue: "handshake-timeout")
 }
 
 /// Text that comes from elsewhere and goes to a terminal.
