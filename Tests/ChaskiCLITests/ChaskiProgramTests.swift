@@ -7,18 +7,20 @@ import Testing
 
 /// The program as a whole: command lines and their exit status.
 @Suite struct ChaskiProgramTests {
-    @Test(arguments: [
-        (["version"], 0), (["version", "--output", "json"], 0), (["--help"], 0),
-        (["publish", "--help"], 0), (["nonsense"], 64), (["publish"], 64),
-        (["publish", "t", "m", "--ndjson"], 64), (["publish", "t", "--rate", "0"], 64),
-        (["publish", "t", "m", "--attribute", "x"], 64), (["subscribe", "s", "--no-ack"], 64),
-        (["subscribe", "s", "--exec", "true", "--concurrency", "65"], 64),
-        (["subscription", "create", "s", "t", "--start", "sometimes"], 64),
-        (["topic", "list", "--output", "xml"], 64), (["topic", "list", "--server", "a:b"], 65),
-        (["serve", "--event-loops", "0"], 64), (["serve", "--listen", "0.0.0.0:1"], 64),
-        (["bench", "publish", "--size", "1"], 64), (["journal", "verify", "/nowhere/at/all"], 66),
-        (["bench", "verify", "--check-only", "--history", "/nowhere/at/all"], 66),
-    ] as [([String], Int32)])
+    @Test(
+        arguments: [
+            (["version"], 0), (["version", "--output", "json"], 0), (["--help"], 0),
+            (["publish", "--help"], 0), (["nonsense"], 64), (["publish"], 64),
+            (["publish", "t", "m", "--ndjson"], 64), (["publish", "t", "--rate", "0"], 64),
+            (["publish", "t", "m", "--attribute", "x"], 64), (["subscribe", "s", "--no-ack"], 64),
+            (["subscribe", "s", "--exec", "true", "--concurrency", "65"], 64),
+            (["subscription", "create", "s", "t", "--start", "sometimes"], 64),
+            (["topic", "list", "--output", "xml"], 64), (["topic", "list", "--server", "a:b"], 65),
+            (["serve", "--event-loops", "0"], 64), (["serve", "--listen", "0.0.0.0:1"], 64),
+            (["bench", "publish", "--size", "1"], 64),
+            (["journal", "verify", "/nowhere/at/all"], 66),
+            (["bench", "verify", "--check-only", "--history", "/nowhere/at/all"], 66),
+        ] as [([String], Int32)])
     func statuses(_ arguments: [String], _ status: Int32) async {
         #expect(await ChaskiProgram.run(arguments) == status)
     }
@@ -35,7 +37,8 @@ import Testing
         var template = Array("/tmp/chaski-history-XXXXXX".utf8CString)
         let descriptor = mkstemp(&template)
         guard descriptor >= 0 else { return -1 }
-        let path = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        let path = String(
+            decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
         defer { unlink(path) }
         var lines = ["t 1 start"]
         for number in 0..<3 {

@@ -16,10 +16,11 @@ import Testing
         #expect(Units.grouped(UInt64(1_234_567)) == "1,234,567")
     }
 
-    @Test(arguments: [
-        ("65536", 65536), ("64KiB", 65536), ("64k", 65536), ("10MB", 10_000_000),
-        ("1.5GiB", 1_610_612_736), ("5 GiB", 5_368_709_120), ("7b", 7),
-    ] as [(String, UInt64)])
+    @Test(
+        arguments: [
+            ("65536", 65536), ("64KiB", 65536), ("64k", 65536), ("10MB", 10_000_000),
+            ("1.5GiB", 1_610_612_736), ("5 GiB", 5_368_709_120), ("7b", 7),
+        ] as [(String, UInt64)])
     func sizes(_ text: String, _ bytes: UInt64) {
         #expect(Units.parseBytes(text) == bytes)
     }
@@ -29,10 +30,11 @@ import Testing
         #expect(Units.parseBytes(text) == nil)
     }
 
-    @Test(arguments: [
-        ("250ms", 250_000_000), ("30s", 30_000_000_000), ("2", 2_000_000_000),
-        ("1.5s", 1_500_000_000), ("10m", 600_000_000_000), ("1h", 3_600_000_000_000),
-    ] as [(String, Int64)])
+    @Test(
+        arguments: [
+            ("250ms", 250_000_000), ("30s", 30_000_000_000), ("2", 2_000_000_000),
+            ("1.5s", 1_500_000_000), ("10m", 600_000_000_000), ("1h", 3_600_000_000_000),
+        ] as [(String, Int64)])
     func durations(_ text: String, _ nanos: Int64) {
         #expect(Units.parseDuration(nanos: text) == nanos)
     }
@@ -203,7 +205,10 @@ import Testing
     }
 
     @Test(arguments: [
-        ("test \"$(cat)\" = hello && test \"$CHASKI_FAILED\" = 1", HandlerProcess.Outcome.exited(0)),
+        (
+            "test \"$(cat)\" = hello && test \"$CHASKI_FAILED\" = 1",
+            HandlerProcess.Outcome.exited(0)
+        ),
         ("exit 3", .exited(3)), ("kill -9 $$", .signalled(9)), ("exec true", .exited(0)),
     ])
     func outcomes(_ command: String, _ outcome: HandlerProcess.Outcome) async {

@@ -141,13 +141,16 @@ import Testing
         var events = Self.goodHistory()
         events.append(.sending(Self.value(0, 1)))
         events.append(.indeterminate(Self.value(0, 1)))
-        events.append(.delivered(offset: 3, Self.token(1, epoch: 0), Self.value(0, 1), intact: true))
+        events.append(
+            .delivered(offset: 3, Self.token(1, epoch: 0), Self.value(0, 1), intact: true))
         Self.expectOnly(["changed"], events)
     }
 
     @Test func reordered() {
         let swapped = Self.goodHistory().map { event -> HistoryEvent in
-            func other(_ offset: UInt64) -> UInt64 { offset == 10 ? 11 : offset == 11 ? 10 : offset }
+            func other(_ offset: UInt64) -> UInt64 {
+                offset == 10 ? 11 : offset == 11 ? 10 : offset
+            }
             switch event {
             case .stored(let value, let offset): return .stored(value, offset: other(offset))
             case .delivered(let offset, let token, let value, let intact):

@@ -18,7 +18,9 @@ import Testing
 }
 
 @Suite struct EnvironmentTests {
-    private let environment = Environment(["CHASKI_SERVER": "a:1", "CHASKI_X": "no", "CHASKI_E": ""])
+    private let environment = Environment([
+        "CHASKI_SERVER": "a:1", "CHASKI_X": "no", "CHASKI_E": "",
+    ])
 
     @Test func flagBeforeEnvironmentBeforeDefault() {
         #expect(environment.resolve("f", "SERVER", default: "d") == "f")
@@ -50,7 +52,9 @@ import Testing
     }
 
     @Test func payloadIsAnyJSON() throws {
-        #expect(try draft(#"{"payload": {"b": 1, "a": [2]}}"#).payload == Array(#"{"b":1,"a":[2]}"#.utf8))
+        #expect(
+            try draft(#"{"payload": {"b": 1, "a": [2]}}"#).payload
+                == Array(#"{"b":1,"a":[2]}"#.utf8))
         #expect(try draft(#"{"payloadBase64":"/wA="}"#).payload == [0xFF, 0])
     }
 

@@ -43,7 +43,8 @@ package final class SizeDistribution: Sendable {
                 let range = row.from == row.to ? "\(row.from)" : "\(row.from)-\(row.to)"
                 return "\(range): \(Units.fixed(share, 1))%"
             }
-            return "mean \(Units.fixed(mean, 1)), max \(largest)  [\(shares.joined(separator: ", "))]"
+            return
+                "mean \(Units.fixed(mean, 1)), max \(largest)  [\(shares.joined(separator: ", "))]"
         }
 
         package var json: JSONValue {

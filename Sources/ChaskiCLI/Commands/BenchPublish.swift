@@ -26,7 +26,9 @@ struct BenchPublish: AsyncParsableCommand {
     @Option(help: ArgumentHelp("Messages of a batch.", valueName: "count"))
     var batch = 1_000
 
-    @Option(help: ArgumentHelp("Messages a second; as fast as it goes unless told.", valueName: "count"))
+    @Option(
+        help: ArgumentHelp("Messages a second; as fast as it goes unless told.", valueName: "count")
+    )
     var rate: Double?
 
     @OptionGroup var bench: BenchOptions
@@ -70,7 +72,9 @@ struct BenchPublish: AsyncParsableCommand {
             report.errors = run.progress.errors
             report.batches = run.groups.summary()
             if let before, let after { report.storage = after.since(before) }
-            if let failure = run.firstFailure { report.notes.append("first error: \(failure.message)") }
+            if let failure = run.firstFailure {
+                report.notes.append("first error: \(failure.message)")
+            }
             if kind == .json { kind.print(report.json) } else { Terminal.lines(report.lines) }
             if run.progress.total == 0, let failure = run.firstFailure { throw failure }
         }

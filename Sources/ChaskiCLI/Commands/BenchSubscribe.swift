@@ -15,7 +15,9 @@ struct BenchSubscribe: AsyncParsableCommand {
     @Flag(help: "Do not fill: receive what --topic holds.")
     var existing = false
 
-    @Option(help: ArgumentHelp("Consumers that share the subscription, each with its connection.", valueName: "count"))
+    @Option(
+        help: ArgumentHelp(
+            "Consumers that share the subscription, each with its connection.", valueName: "count"))
     var consumers = 1
 
     @Option(help: ArgumentHelp("Messages that a consumer may hold.", valueName: "count"))

@@ -6,7 +6,8 @@ import ChaskiModel
 struct BenchVerify: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "verify",
-        abstract: "Publish and consume while somebody breaks the broker; then judge from own records.",
+        abstract:
+            "Publish and consume while somebody breaks the broker; then judge from own records.",
         discussion: """
             Producers and consumers write every outcome to --history, on a disk that the faults do \
             not touch, and go on across restarts of the broker. Ctrl-C (or the end of --seconds) \
@@ -17,7 +18,8 @@ struct BenchVerify: AsyncParsableCommand {
             file of --faults, just before each. Exit status: 0 held, 1 violated, 75 no verdict.
             """)
 
-    @Option(help: ArgumentHelp("The file to write, or with --check-only to read.", valueName: "path"))
+    @Option(
+        help: ArgumentHelp("The file to write, or with --check-only to read.", valueName: "path"))
     var history: String
 
     @Option(help: ArgumentHelp("The list of faults made, read at the end.", valueName: "path"))
@@ -35,7 +37,8 @@ struct BenchVerify: AsyncParsableCommand {
     @Option(help: ArgumentHelp("Messages a second of all producers.", valueName: "count"))
     var rate: Double = 5_000
 
-    @Option(help: ArgumentHelp("End the load after this long; else at Ctrl-C.", valueName: "duration"))
+    @Option(
+        help: ArgumentHelp("End the load after this long; else at Ctrl-C.", valueName: "duration"))
     var seconds: DurationArgument?
 
     @Option(help: ArgumentHelp("Bytes of a payload, about.", valueName: "size"))

@@ -4,7 +4,8 @@ package import ArgumentParser
 package struct ChaskiCommand: AsyncParsableCommand {
     package static let configuration = CommandConfiguration(
         commandName: "chaski",
-        abstract: "A durable message broker: what it accepted is on disk until somebody acknowledges it.",
+        abstract:
+            "A durable message broker: what it accepted is on disk until somebody acknowledges it.",
         discussion: """
             Settings come from flags, then from the environment (CHASKI_SERVER, CHASKI_NAMESPACE, \
             CHASKI_OUTPUT, ...), then from defaults.

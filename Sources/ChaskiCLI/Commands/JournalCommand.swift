@@ -52,7 +52,8 @@ struct JournalVerify: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "verify",
         abstract: "Check every byte of a journal against its checksums.",
-        discussion: "Exit status 1 where something is damaged; an unfinished last write is not damage.")
+        discussion:
+            "Exit status 1 where something is damaged; an unfinished last write is not damage.")
 
     @Argument(help: "A data directory, or one namespace in it.")
     var folder: String
@@ -92,7 +93,8 @@ private final class BatchChecker {
             problems.count < Self.problemsKept
         else { return }
         do throws(Failure) {
-            let view = try RecordBatchView(validating: entry.body, limits: .maximum, origin: .delivered)
+            let view = try RecordBatchView(
+                validating: entry.body, limits: .maximum, origin: .delivered)
             guard view.count == entry.count, view.baseOffset == entry.baseOffset else {
                 problems.append("the batch at byte \(position) is not the one that its entry names")
                 return

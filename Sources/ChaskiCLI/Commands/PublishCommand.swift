@@ -24,7 +24,8 @@ struct PublishCommand: AsyncParsableCommand {
     @Argument(help: "The message's text.")
     var message: String?
 
-    @Option(help: ArgumentHelp("Send this file as one message (-: standard input).", valueName: "path"))
+    @Option(
+        help: ArgumentHelp("Send this file as one message (-: standard input).", valueName: "path"))
     var file: String?
 
     @Flag(help: "Lines are JSON objects with payload, key and attributes.")
@@ -35,7 +36,8 @@ struct PublishCommand: AsyncParsableCommand {
 
     @Option(
         name: .customLong("attribute"),
-        help: ArgumentHelp("An attribute of each message; may be repeated.", valueName: "name=value"))
+        help: ArgumentHelp(
+            "An attribute of each message; may be repeated.", valueName: "name=value"))
     var attributes: [String] = []
 
     @Option(help: ArgumentHelp("At most this many messages a second.", valueName: "count"))
@@ -178,7 +180,9 @@ struct DraftMessages: AsyncSequence, Sendable {
                     try await Task.sleep(nanoseconds: 5_000_000)
                 }
                 guard let line = try reader.next() else { return nil }
-                if isJSON { return try MessageDraft(json: line, number: count + 1, defaults: defaults) }
+                if isJSON {
+                    return try MessageDraft(json: line, number: count + 1, defaults: defaults)
+                }
                 var draft = defaults
                 draft.payload = Array(line)
                 return draft

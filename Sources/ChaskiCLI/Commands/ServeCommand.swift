@@ -108,7 +108,8 @@ struct ServeCommand: AsyncParsableCommand {
         let environment = Environment.process
         var configuration = ServerConfiguration()
         let address = environment.resolve(listen, "LISTEN", default: HostPort.standard.description)
-        let place = try HostPort.parse(address, source: listen == nil ? "CHASKI_LISTEN" : "--listen")
+        let place = try HostPort.parse(
+            address, source: listen == nil ? "CHASKI_LISTEN" : "--listen")
         configuration.host = place.host
         configuration.port = place.port
         configuration.dataDirectory = environment.resolve(

@@ -22,7 +22,9 @@ package struct JSONParser {
         parser.skipSpace()
         let value = try parser.value()
         parser.skipSpace()
-        guard parser.position == bytes.endIndex else { throw parser.problem("text after the value") }
+        guard parser.position == bytes.endIndex else {
+            throw parser.problem("text after the value")
+        }
         return value
     }
 
@@ -123,7 +125,8 @@ package struct JSONParser {
             text.first != "+", text.first != "."
         else { throw problem("not JSON") }
         let digits = text.first == "-" ? text.dropFirst() : text[...]
-        let leadingZero = digits.count > 1 && digits.first == "0" && digits.dropFirst().first?.isNumber == true
+        let leadingZero =
+            digits.count > 1 && digits.first == "0" && digits.dropFirst().first?.isNumber == true
         guard !leadingZero else { throw problem("a number begins with 0") }
         if let value = Int64(text) { return .integer(value) }
         if let value = UInt64(text) { return .unsigned(value) }

@@ -59,11 +59,14 @@ package enum FailureReport {
             return nil
         }
         switch failure.reason {
-        case .unknownTopic: return "see `chaski topic list`, make it with `chaski topic create NAME`"
+        case .unknownTopic:
+            return "see `chaski topic list`, make it with `chaski topic create NAME`"
         case .unknownSubscription:
-            return "see `chaski subscription list`, make it with `chaski subscription create NAME TOPIC`"
+            return
+                "see `chaski subscription list`, make it with `chaski subscription create NAME TOPIC`"
         case .unknownNamespace:
-            return "choose one that the broker serves with --namespace (`chaski serve --namespace NAME`)"
+            return
+                "choose one that the broker serves with --namespace (`chaski serve --namespace NAME`)"
         case .diskFull:
             return "free space or delete topics on the broker's disk; publishing resumes by itself"
         case .unsupportedVersion: return "install the same version of chaski on both sides"

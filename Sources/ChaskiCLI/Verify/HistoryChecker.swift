@@ -262,10 +262,12 @@ package struct HistoryChecker: Sendable {
         }
         if counts.indeterminate < thresholds.indeterminate {
             missing.append(
-                "\(counts.indeterminate) INDETERMINATE, at least \(thresholds.indeterminate) needed")
+                "\(counts.indeterminate) INDETERMINATE, at least \(thresholds.indeterminate) needed"
+            )
         }
         if counts.faults < thresholds.faults {
-            missing.append("\(counts.faults) effective faults, at least \(thresholds.faults) needed")
+            missing.append(
+                "\(counts.faults) effective faults, at least \(thresholds.faults) needed")
         }
         return VerifyVerdict(
             outcome: broken ? .violated : missing.isEmpty ? .held : .inconclusive,
@@ -286,7 +288,8 @@ package struct HistoryChecker: Sendable {
             for (number, item) in publications.enumerated()
             where item.outcome == .failed && item.loggedAt != .max {
                 let value = VerifyValue(producer: UInt32(producer), number: UInt64(number))
-                report(.phantom, "\(Self.name(value)) was FAIL and is in the log at \(item.loggedAt)")
+                report(
+                    .phantom, "\(Self.name(value)) was FAIL and is in the log at \(item.loggedAt)")
             }
         }
     }

@@ -92,7 +92,9 @@ package enum HistoryEvent: Hashable, Sendable {
             guard fields.count == 3, let value = value(1) else { return nil }
             self = .sending(value)
         case UInt8(ascii: "o"):
-            guard fields.count == 4, let value = value(1), let offset = number(3) else { return nil }
+            guard fields.count == 4, let value = value(1), let offset = number(3) else {
+                return nil
+            }
             self = .stored(value, offset: offset)
         case UInt8(ascii: "f"):
             guard fields.count == 4, let value = value(1), let reason = word(3) else { return nil }
@@ -106,7 +108,9 @@ package enum HistoryEvent: Hashable, Sendable {
             else { return nil }
             self = .delivered(offset: offset, token, value(4), intact: intact == 1)
         case UInt8(ascii: "a"):
-            guard fields.count == 4, let offset = number(1), let token = token(2) else { return nil }
+            guard fields.count == 4, let offset = number(1), let token = token(2) else {
+                return nil
+            }
             self = .acked(offset: offset, token)
         case UInt8(ascii: "x"):
             guard fields.count == 5, let offset = number(1), let token = token(2),
