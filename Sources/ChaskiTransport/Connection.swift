@@ -234,6 +234,8 @@ package final class Connection: ChannelInboundHandler {
             deadline: .uptimeNanoseconds(UInt64(clamping: deadline))
         ) {
             self.timer = nil
+            // Keepalive comes by here when all is quiet.
+            if self.output.capacity > SocketSettings.keptBytes { self.output = ByteBuffer() }
             self.machine.timerFired(now: max(deadline, Self.nowNanos(context.eventLoop)))
             self.turn { $0.eventsArrived(on: self) }
         }

@@ -59,11 +59,9 @@ struct StartupTests {
         #expect(ServerConfiguration.isNamespace("orders-1.eu_west"))
     }
 
-    @Test("A journal that is no journal is left alone")
-    func corruptFile() async throws {
-        let broker = try await TestBroker.start()
-        try await broker.stop()
-        let folder = broker.directory + "/default"
+    /// Overwrites a namespace's journal; its path, and what was written.
+    private func spoil(_ directory: String, _ namespace: String) throws -> (String, Data) {
+        let folder = directory + "/" + namespace
         let journal = try #require(
             try FileManager.default.contentsOfDirectory(atPath: folder)
                 .filter { $0.hasPrefix("journal-") && $0.hasSuffix(".log") }.sorted().first)
@@ -71,10 +69,32 @@ struct StartupTests {
         let size = try #require(FileManager.default.contents(atPath: path)).count
         let garbage = Data(repeating: 0x5a, count: size)
         try garbage.write(to: URL(fileURLWithPath: path))
+        return (path, garbage)
+    }
+
+    @Test("A journal that is no journal is left alone")
+    func corruptFile() async throws {
+        let broker = try await TestBroker.start()
+        try await broker.stop()
+        let (path, garbage) = try spoil(broker.directory, "default")
         let failure = await failure(broker.directory)
-        #expect(failure != nil)
+        #expect(failure?.kind == .damaged)
         #expect(failure?.failure.message.isEmpty == false)
         #expect(FileManager.default.contents(atPath: path) == garbage)
         try FileManager.default.removeItem(atPath: broker.directory)
+    }
+
+    @Test("A damaged namespace is fenced, and its neighbours are served")
+    func fencedNamespace() async throws {
+        let broker = try await TestBroker.start { $0.namespaces = ["other"] }
+        try await broker.stop()
+        _ = try spoil(broker.directory, "other")
+        let again = try await TestBroker.start(directory: broker.directory)
+        let client = try await RawClient.connect(port: again.port)
+        try await client.createTopic("orders", subscription: "billing")
+        await #expect(throws: FailureReason.damaged) {
+            try await client.reason(of: "chaski.v1.Topics/List", namespace: "other")
+        }
+        try await again.remove()
     }
 }

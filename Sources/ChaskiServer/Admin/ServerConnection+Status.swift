@@ -32,7 +32,13 @@ extension ServerConnection {
             $0.startedUnixNanos = broker.startedWallNanos
             $0.connections = UInt64(broker.connections.count)
             $0.residentBytes = ProcessFigures.residentBytes()
-            $0.namespaces = namespaces
+            let fenced = broker.shards.fenced.map { name, failure in
+                Chaski_V1_NamespaceStatus.with {
+                    $0.name = name
+                    $0.publishingRefused = failure.reason.rawValue
+                }
+            }
+            $0.namespaces = (namespaces + fenced).sorted { $0.name < $1.name }
         }
     }
 }

@@ -45,7 +45,7 @@ struct ShardDirectory: Sendable {
     let ports: [ShardPort]
     private let byName: [String: ShardPort]
     /// Namespaces that could not be opened, and why.
-    private let fenced: [String: Failure]
+    let fenced: [String: Failure]
 
     init(_ ports: [ShardPort], fenced: [String: Failure] = [:]) {
         self.ports = ports.sorted { $0.namespace < $1.namespace }

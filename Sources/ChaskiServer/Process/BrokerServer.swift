@@ -61,17 +61,30 @@ package final class BrokerServer: Sendable {
             metrics: metrics, logger: logger)
         let names = try opener.names()
         var ports: [ShardPort] = []
+        var fenced: [String: Failure] = [:]
         do {
             for name in names {
                 let loop = threads.loops.next()
                 let port = loop.submit { try opener.open(name, on: loop) }
-                ports.append(try await port.get())
+                do {
+                    ports.append(try await port.get())
+                } catch let failure as Failure where failure.reason == .damaged {
+                    // Its neighbours need not suffer for it.
+                    guard names.count > 1 else { throw failure }
+                    fenced[name] = failure
+                    logger.critical(
+                        "namespace is fenced",
+                        metadata: ["namespace": "\(name)", "detail": "\(failure.message)"])
+                }
+            }
+            if ports.isEmpty, let name = fenced.keys.min(), let failure = fenced[name] {
+                throw failure
             }
         } catch {
             await stop(ports)
             throw error
         }
-        return ShardDirectory(ports)
+        return ShardDirectory(ports, fenced: fenced)
     }
 
     private func serve(_ broker: BrokerContext, _ group: MultiThreadedEventLoopGroup) async throws {

@@ -217,7 +217,9 @@ final class ConsumeStream {
         precondition(subscription.isOpen, "a delivery before the subscription was answered")
         var writer = DeliveryWriter(
             preferredBytes: owner.broker.flow.deliverBytes, maximumBytes: owner.largestAttachment)
+        var messages: UInt64 = 0
         for delivery in deliveries {
+            messages += delivery.messages
             do throws(Failure) {
                 try writer.append(delivery) { attachment in
                     owner.deliver(subscription.deliverPrefix, attachment, on: id)
@@ -227,6 +229,7 @@ final class ConsumeStream {
             }
         }
         writer.finish { owner.deliver(subscription.deliverPrefix, $0, on: id) }
+        owner.broker.metrics.delivered(messages: Int(clamping: messages))
     }
 
     /// Ends the subscription on this stream: what its consumer holds is released, for one that can
