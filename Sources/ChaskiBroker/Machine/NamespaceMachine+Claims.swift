@@ -40,8 +40,9 @@ extension NamespaceMachine {
         switch slot.pointee.state {
         case .leased:
             let group = subscription.leases.groups[Int(slot.pointee.a)]
-            guard group.holder == holder.index, claim.epoch >= group.epoch else { return false }
-            return true
+            // One on its way back, or with a verdict on its way, is the session's no more.
+            return group.holder == holder.index && claim.epoch >= group.epoch
+                && !slot.pointee.has(Slot.inFlight)
         case .unresolved:
             // Handed out before the restart; nobody else can have this hand-out number.
             guard claim.epoch < epoch, !slot.pointee.has(Slot.inFlight) else { return false }

@@ -12,7 +12,7 @@ extension BrokerHost {
         let machine = NamespaceMachine(configuration: settings.broker)
         let crashes = simulation.crashesInRecovery()
         if crashes { disk.faults.crashAt = disk.operations + 1 + random.below(40) }
-        if sweepCrashes == 1, let again = options.sweep?.recoveryOperation {
+        if sweepCrashes == 1, !sweepIsOver, let again = options.sweep?.recoveryOperation {
             disk.faults.crashAt = disk.operations + again
         }
         oracle.recoveryBegins()
@@ -111,13 +111,35 @@ extension BrokerHost {
     private func checkRecoveredState(_ machine: NamespaceMachine) {
         let digest = machine.stateDigest()
         guard shadow.stateDigest() != digest else { return }
+        let expected = description(shadow)
         if let doubt = oracle.groupInDoubt {
             for entry in doubt.entries where entry.kind != .section {
                 shadow.replay(entry, time: doubt.time)
             }
             if shadow.stateDigest() == digest { return }
         }
-        oracle.violated("digest", "recovery does not bring back the state of the durable groups")
+        oracle.violated(
+            "digest",
+            "recovery does not bring back the state of the durable groups: "
+                + difference(expected, description(machine)))
+    }
+
+    /// The first line in which two cores describe themselves differently.
+    private func difference(_ a: [String], _ b: [String]) -> String {
+        for (left, right) in zip(a, b) where left != right { return "\(left) | \(right)" }
+        return "\(a.count) lines | \(b.count) lines; nothing that shows"
+    }
+
+    private func description(_ machine: NamespaceMachine) -> [String] {
+        var lines = machine.topics().map { "\($0)" }
+        for subscription in machine.subscriptions() {
+            lines.append("\(subscription)")
+            for offset in subscription.settledBelow..<max(subscription.cursor, subscription.settledBelow) {
+                let state = machine.messageState(subscription: subscription.name, offset: offset)
+                lines.append("\(subscription.name)@\(offset) \(state.map { "\($0)" } ?? "")")
+            }
+        }
+        return lines
     }
 
     /// What the core holds as durable is what the durable groups say, and no more.

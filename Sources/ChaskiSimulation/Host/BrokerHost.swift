@@ -8,7 +8,7 @@ final class BrokerHost {
     unowned var simulation: Simulation!
     let disk: SimulatedFileSystem
     /// The disk as the journal sees it.
-    let fileSystem: any FileSystem
+    private(set) var fileSystem: any FileSystem
     let options: SimulationOptions
     let settings: HostSettings
     var random: SimulationRandom
@@ -64,8 +64,7 @@ final class BrokerHost {
         self.random = random.split()
         settings = HostSettings(plan: plan, random: &random)
         disk = SimulatedFileSystem(seed: seed)
-        fileSystem =
-            options.disk.isEmpty ? disk : MutatedFileSystem(disk, options.disk)
+        fileSystem = disk
         shadow = NamespaceMachine(configuration: settings.broker)
     }
 
@@ -73,6 +72,8 @@ final class BrokerHost {
     var oracle: Oracle { simulation.oracle }
     var boot: Int64 { simulation.now - bootStart + 1_000_000_000 }
     var now: Now { Now(clock: boot + clockOffset, wall: simulation.wall) }
+    /// Whether the broker itself sees nothing left to hand out.
+    var isThrough: Bool { machine?.subscriptions().allSatisfy { $0.backlog == 0 } ?? false }
     var isIdle: Bool { group == nil && machine?.wantsGroup == false && pendingReads == 0 }
 
     /// A stopped process sees nothing until it goes on.
@@ -247,6 +248,8 @@ final class BrokerHost {
 
     func beginLife() {
         life += 1
+        // What a mutation remembers of open files dies with the process.
+        if !options.disk.isEmpty { fileSystem = MutatedFileSystem(disk, options.disk) }
         disk.faults = standingFaults()
     }
 }

@@ -163,7 +163,7 @@ package final class Simulation {
     private func checkDrain() -> Bool {
         nextDrainCheck = now + 200_000_000
         if host.isServing, clients.allSatisfy({ $0.isDone }), oracle.isDrained, oracle.pending.isEmpty,
-            host.isIdle
+            host.isIdle, host.isThrough
         {
             return true
         }
