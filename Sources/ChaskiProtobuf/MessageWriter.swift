@@ -157,7 +157,9 @@ public struct MessageWriter {
 
     /// A zeroed C entry of a map.
     @inlinable
-    public func entry<C>(_ schema: MessageSchema, _ type: C.Type = C.self)
+    public func entry<C>(
+        _ schema: MessageSchema, _ type: C.Type = C.self
+    )
         -> UnsafeMutablePointer<C>
     {
         empty(schema).assumingMemoryBound(to: C.self)

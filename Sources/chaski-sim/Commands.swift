@@ -19,7 +19,8 @@ struct ReplayCommand {
         }
         if !arguments.has("--quiet") { options.printer = emit }
         let report = SeedReport.run(seed: seed, options: options, twice: false)
-        print("seed \(seed): \(report.operations) operations, hash \(String(report.hash, radix: 16))")
+        print(
+            "seed \(seed): \(report.operations) operations, hash \(String(report.hash, radix: 16))")
         for violation in report.violations {
             print("VIOLATION \(violation.check) at \(violation.time): \(violation.message)")
         }
@@ -71,7 +72,9 @@ struct SweepCommand {
         var failed = false
         for scenario in scenarios {
             let report = scenario.sweep(seed: seed) { number, all in
-                if number % 25 == 0 { emit("... \(scenario.rawValue): operation \(number) of \(all)") }
+                if number % 25 == 0 {
+                    emit("... \(scenario.rawValue): operation \(number) of \(all)")
+                }
             }
             emit(
                 "sweep \(scenario.rawValue): \(report.operations) file operations, \(report.runs) runs, "
@@ -87,7 +90,8 @@ struct SweepCommand {
         return failed ? 1 : 0
     }
 
-    private func replay(_ scenario: SweepScenario, _ kind: SweepFault.Kind, _ seed: UInt64) -> Int32 {
+    private func replay(_ scenario: SweepScenario, _ kind: SweepFault.Kind, _ seed: UInt64) -> Int32
+    {
         let fault = SweepFault(
             kind: kind, operation: arguments.number("--at", default: 1),
             recoveryOperation: arguments.text("--again").flatMap { Int($0) })

@@ -45,7 +45,8 @@ final class RunCommand: Sendable {
         let seconds = Date().timeIntervalSince(began)
         emit(
             "\(summary.seeds) seeds in \(Int(seconds)) s: \(summary.totalOperations) operations, median "
-                + "\(summary.medianOperations) a seed, \(summary.failing.count) seeds with violations")
+                + "\(summary.medianOperations) a seed, \(summary.failing.count) seeds with violations"
+        )
         if !isQuiet {
             emit("\nSeeds in which feature (row) and fault (column) both had an effect:")
             emit(summary.table)
@@ -110,7 +111,8 @@ final class RunCommand: Sendable {
         let process = Process()
         process.executableURL = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath()
         process.arguments =
-            ["worker", "--first", String(seeds.lowerBound), "--seeds", String(seeds.count)] + passedOn
+            ["worker", "--first", String(seeds.lowerBound), "--seeds", String(seeds.count)]
+            + passedOn
         let pipe = Pipe()
         process.standardOutput = pipe
         process.standardError = FileHandle.nullDevice
@@ -124,7 +126,8 @@ final class RunCommand: Sendable {
             if fields.count == 5, fields[0] == "violation" {
                 violations.append(
                     Violation(
-                        check: String(fields[2]), message: String(fields[4]), time: Int64(fields[3]) ?? 0))
+                        check: String(fields[2]), message: String(fields[4]),
+                        time: Int64(fields[3]) ?? 0))
             } else if fields.count == 6, fields[0] == "seed" {
                 reports.append(
                     SeedReport(

@@ -13,10 +13,11 @@ import Testing
         #expect(Naming.lowerCamel(name) == expected)
     }
 
-    @Test(arguments: [
-        ("chaski.v1", nil, "Chaski_V1_"), ("", nil, ""), ("foo_bar.baz", nil, "FooBar_Baz_"),
-        ("a.b", "XY", "XY"), ("a.b", "", ""),
-    ] as [(String, String?, String)])
+    @Test(
+        arguments: [
+            ("chaski.v1", nil, "Chaski_V1_"), ("", nil, ""), ("foo_bar.baz", nil, "FooBar_Baz_"),
+            ("a.b", "XY", "XY"), ("a.b", "", ""),
+        ] as [(String, String?, String)])
     func typePrefix(_ package: String, _ swiftPrefix: String?, _ expected: String) {
         #expect(Naming.typePrefix(package: package, swiftPrefix: swiftPrefix) == expected)
     }
@@ -44,7 +45,9 @@ import Testing
 
     /// Names that protoc-gen-c would map to one C name get different ones.
     @Test func loweredNamesStayApart() {
-        let names = ["MN", "M_N", "Mn", "M__N", "mn", "m_n", "HTTPServer", "HTTPserver", "HttpServer"]
+        let names = [
+            "MN", "M_N", "Mn", "M__N", "mn", "m_n", "HTTPServer", "HTTPserver", "HttpServer",
+        ]
         let structs = names.map { Naming.cStruct(Naming.loweredMessage($0, fullName: $0)) }
         let functions = names.map { Naming.cFunction(Naming.loweredMessage($0, fullName: $0)) }
         #expect(Set(structs).count == names.count)

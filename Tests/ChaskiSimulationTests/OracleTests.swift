@@ -37,7 +37,8 @@ struct OracleTests {
         let limit = ConsumerLimit(messages: 2, bytes: 1_000)
         oracle.taken(
             .openConsumer(
-                request(100 + consumer), id, session: SessionID(rawValue: session), subscription: "s",
+                request(100 + consumer), id, session: SessionID(rawValue: session),
+                subscription: "s",
                 limit, claims: []), producer: nil, publication: nil, now: at(now))
         oracle.emitted(
             .reply(
@@ -73,7 +74,8 @@ struct OracleTests {
 
     private func write(_ index: Int, at base: Offset) {
         let entry = JournalEntry(
-            kind: .batch, topic: topic, baseOffset: base, count: 1, body: stored(index, at: base).bytes)
+            kind: .batch, topic: topic, baseOffset: base, count: 1,
+            body: stored(index, at: base).bytes)
         oracle.writeBegins(JournalGroup(entries: [entry], time: at(1)))
         oracle.writeReturned()
     }
@@ -97,13 +99,16 @@ struct OracleTests {
                 [Delivery(batch: stored(index, at: offset), runs: [run])]), now: at(now))
     }
 
-    private func settle(_ verb: Verb, _ offset: Offset, as number: UInt64, delay: Int64? = nil, now: Int64) {
+    private func settle(
+        _ verb: Verb, _ offset: Offset, as number: UInt64, delay: Int64? = nil, now: Int64
+    ) {
         let token = TokenRange(epoch: 1, first: offset, count: 1, handout: 1)
         oracle.taken(
             .settle(
                 request(number),
                 SettleCommand(
-                    consumer: ConsumerID(rawValue: 0), verb: verb, ranges: [token], delayNanos: delay)),
+                    consumer: ConsumerID(rawValue: 0), verb: verb, ranges: [token],
+                    delayNanos: delay)),
             producer: nil, publication: nil, now: at(now))
         oracle.emitted(
             .reply(request(number), .success(.settled(accepted: 1, rejected: []))), now: at(now))
@@ -149,7 +154,9 @@ struct OracleTests {
         let index = try publication(1, sequence: 0)
         send(index, as: 10)
         write(index, at: 0)
-        oracle.emitted(.reply(request(10), .failure(Failure(.resourceExhausted, .diskFull, "full"))), now: at(2))
+        oracle.emitted(
+            .reply(request(10), .failure(Failure(.resourceExhausted, .diskFull, "full"))),
+            now: at(2))
         #expect(checks == ["P3"])
     }
 

@@ -2,7 +2,9 @@ import ChaskiSimulation
 import Testing
 
 struct RunSummaryTests {
-    private func report(_ seed: UInt64, operations: Int, features: UInt64, faults: UInt64) -> SeedReport {
+    private func report(
+        _ seed: UInt64, operations: Int, features: UInt64, faults: UInt64
+    ) -> SeedReport {
         SeedReport(
             seed: seed, operations: operations, hash: 0, features: features, faults: faults,
             violations: seed == 3 ? [Violation(check: "P1", message: "lost", time: 1)] : [])
