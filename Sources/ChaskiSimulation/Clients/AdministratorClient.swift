@@ -47,7 +47,8 @@ final class AdministratorClient: SimulatedClient {
             simulation.send(next, tag: asked, on: connection)
         }
         if !draining || !todo.isEmpty {
-            simulation.wake(index, after: random.skewed(mean: todo.isEmpty ? 150_000_000 : 5_000_000))
+            simulation.wake(
+                index, after: random.skewed(mean: todo.isEmpty ? 150_000_000 : 5_000_000))
         }
     }
 
@@ -58,8 +59,12 @@ final class AdministratorClient: SimulatedClient {
         let subscription = random.pick(names.passing)
         switch random.below(6) {
         case 0, 1, 2:
-            let topic = random.chance(1, in: 3) ? names.passingTopic : names.topics(simulation.plan)[0]
-            todo = [.createSubscription(subscription, topic: topic, names.settings(simulation.plan, &random))]
+            let topic =
+                random.chance(1, in: 3) ? names.passingTopic : names.topics(simulation.plan)[0]
+            todo = [
+                .createSubscription(
+                    subscription, topic: topic, names.settings(simulation.plan, &random))
+            ]
         case 3: todo = [.deleteSubscription(subscription)]
         case 4: todo = [.createTopic(names.passingTopic)]
         default: todo = [.deleteTopic(names.passingTopic)]

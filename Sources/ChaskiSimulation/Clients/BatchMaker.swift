@@ -9,7 +9,8 @@ enum BatchMaker {
     ) -> Int? {
         precondition(count > 0, "an empty batch")
         let compression: BatchCompression =
-            simulation.plan.has(.compression) && random.chance(1, in: 4) ? .deflate(minimumBytes: 64) : .none
+            simulation.plan.has(.compression) && random.chance(1, in: 4)
+            ? .deflate(minimumBytes: 64) : .none
         if compression != .none { simulation.hit(.compression) }
         // A checksum that is taken already makes another attempt; two in a row do not happen.
         for _ in 0..<4 {

@@ -24,7 +24,7 @@ final class ConsumerClient: SimulatedClient {
     private var session: SessionID
     private var connection: Int?
     private var consumer: ConsumerID?
-    private var state_ = State.closed
+    private var phase = State.closed
     private var epoch: UInt32 = 0
     private var limit: ConsumerLimit
     private var lease: Int64 = 30_000_000_000
@@ -60,7 +60,7 @@ final class ConsumerClient: SimulatedClient {
     /// It holds its subscription as long as the run lasts; what counts is that nothing is in hand.
     var isDone: Bool { draining && held.isEmpty }
 
-    var state: String { "consumer \(index) of \(subscription): \(state_), \(held.count) in hand" }
+    var state: String { "consumer \(index) of \(subscription): \(phase), \(held.count) in hand" }
 
     func drain() {
         draining = true
@@ -76,9 +76,10 @@ final class ConsumerClient: SimulatedClient {
     func connectionLost() {
         connection = nil
         consumer = nil
-        state_ = .closed
+        phase = .closed
         for place in held.indices { held[place].asked = 0 }
-        simulation.wake(index, after: random.skewed(mean: random.pick([20_000_000, 3_000_000_000])))
+        simulation.wake(
+            index, after: random.skewed(mean: random.pick([20_000_000, 3_000_000_000])))
     }
 
     private func send(_ request: Request, tag: UInt64 = 0) {
@@ -96,14 +97,14 @@ final class ConsumerClient: SimulatedClient {
         guard connection != nil else {
             return simulation.wake(index, after: random.skewed(mean: 50_000_000))
         }
-        switch state_ {
+        switch phase {
         case .closed: open()
         case .opening, .closing: break
         case .open: work()
         }
         // With nothing in hand only heartbeats, closings and the like are to do.
         let next = held.lazy.filter { $0.asked == 0 }.map(\.due).min() ?? .max
-        rests = state_ == .open && next > simulation.now + 100_000_000
+        rests = phase == .open && next > simulation.now + 100_000_000
         let rest = rests ? min(lease / 4, draining ? lease : 100_000_000) : spacing
         simulation.wake(index, after: random.skewed(mean: rest))
     }
@@ -119,21 +120,23 @@ final class ConsumerClient: SimulatedClient {
         }
         if !simulation.plan.has(.claims) { held = [] }
         if !held.isEmpty { simulation.hit(.claims) }
-        state_ = .opening
+        phase = .opening
         simulation.countOperation()
         send(
-            .open(session: session, subscription: subscription, limit, claims: ranges(held.map(\.token))),
+            .open(
+                session: session, subscription: subscription, limit,
+                claims: ranges(held.map(\.token))),
             tag: tag())
     }
 
     private func opened(_ id: ConsumerID, _ result: Result<Reply, Failure>) {
         guard case .success(.consumerOpened(_, let epoch, let lease, let left)) = result else {
-            state_ = .closed
+            phase = .closed
             if case .failure(let failure) = result { refused(failure) }
             return
         }
         consumer = id
-        state_ = .open
+        phase = .open
         self.epoch = epoch
         self.lease = lease
         nextHeartbeat = simulation.now + lease / 3
@@ -171,7 +174,8 @@ final class ConsumerClient: SimulatedClient {
                 continue
             } else {
                 result.append(
-                    TokenRange(epoch: token.epoch, first: token.offset, count: 1, handout: token.handout))
+                    TokenRange(
+                        epoch: token.epoch, first: token.offset, count: 1, handout: token.handout))
             }
         }
         return result
@@ -199,7 +203,7 @@ final class ConsumerClient: SimulatedClient {
         if plan.has(.gracefulClose), random.chance(1, in: 150), let consumer {
             simulation.hit(.gracefulClose)
             simulation.countOperation()
-            state_ = .closing
+            phase = .closing
             held = []
             send(.close(consumer), tag: tag())
         }
@@ -213,7 +217,8 @@ final class ConsumerClient: SimulatedClient {
     private func giveVerdicts() {
         guard let consumer else { return }
         var due: [Int] = []
-        for place in held.indices where held[place].asked == 0 && held[place].due <= simulation.now {
+        for place in held.indices where held[place].asked == 0 && held[place].due <= simulation.now
+        {
             due.append(place)
         }
         random.shuffle(&due)
@@ -230,7 +235,8 @@ final class ConsumerClient: SimulatedClient {
             send(
                 .settle(
                     SettleCommand(
-                        consumer: consumer, verb: verb, ranges: ranges(chosen.map { held[$0].token }),
+                        consumer: consumer, verb: verb,
+                        ranges: ranges(chosen.map { held[$0].token }),
                         delayNanos: verb == .retry || verb == .extend ? delay : nil,
                         reason: verb == .fail || verb == .retry ? "because" : "")),
                 tag: tag)
@@ -245,7 +251,8 @@ final class ConsumerClient: SimulatedClient {
         simulation.hit(verb == .ack ? .doubleAck : .staleVerbs)
         simulation.countOperation()
         send(
-            .settle(SettleCommand(consumer: consumer, verb: verb, ranges: ranges([token]))), tag: tag())
+            .settle(SettleCommand(consumer: consumer, verb: verb, ranges: ranges([token]))),
+            tag: tag())
     }
 
     private func remember(_ token: DeliveryToken) {
@@ -326,8 +333,8 @@ final class ConsumerClient: SimulatedClient {
     }
 
     private func answered(_ tag: UInt64, _ result: Result<Reply, Failure>) {
-        if state_ == .closing, case .success(.done) = result {
-            state_ = .closed
+        if phase == .closing, case .success(.done) = result {
+            phase = .closed
             consumer = nil
             if random.chance(1, in: 2) {
                 session = SessionID(rawValue: UInt128(random.next()) << 64 | UInt128(index))

@@ -223,7 +223,8 @@ final class ProducerClient: SimulatedClient {
             !simulation.plan.has(.skippedSequences)
         {
             simulation.oracle.violated(
-                "U1", "producer \(number) confirmed sequences below \(publications[first].baseSequence); "
+                "U1",
+                "producer \(number) confirmed sequences below \(publications[first].baseSequence); "
                     + "the broker wants \(next)")
         }
         guard random.chance(1, in: 2) else { return }
@@ -267,7 +268,8 @@ final class ProducerClient: SimulatedClient {
             reconnect()
         case .fenced:
             if !zombie {
-                simulation.oracle.violated("U1", "producer \(number).\(epoch), the newest, was fenced")
+                simulation.oracle.violated(
+                    "U1", "producer \(number).\(epoch), the newest, was fenced")
             }
             end()
         case .unknownTopic:

@@ -56,7 +56,11 @@ extension BrokerHost {
     func standingFaults() -> DiskFaults {
         var faults = DiskFaults()
         guard let sweep = options.sweep, !sweepIsOver else { return faults }
-        if sweep.kind == .fail { faults.failAt = sweep.operation } else { faults.crashAt = sweep.operation }
+        if sweep.kind == .fail {
+            faults.failAt = sweep.operation
+        } else {
+            faults.crashAt = sweep.operation
+        }
         return faults
     }
 

@@ -36,9 +36,7 @@ extension BrokerHost {
         switch outcome {
         case .durable(let receipt):
             oracle.writeReturned()
-            for entry in group.entries where entry.kind != .section {
-                shadow.replay(entry, time: group.time)
-            }
+            followInShadow(group)
             shadowIsAhead = true
             // A cycle's own groups do not bring the next one nearer.
             if group.beginsCheckpoint != nil { isCheckpointing = true }
@@ -49,6 +47,15 @@ extension BrokerHost {
         }
         let latency = random.skewed(mean: 20_000)
         simulation.queue.schedule(.groupAnswered(life: life, outcome), at: simulation.now + latency)
+    }
+
+    /// Replays a group without its checkpoint sections, whose moment counts all the same: a batch of
+    /// no topic carries it.
+    func followInShadow(_ group: JournalGroup) {
+        shadow.replay(JournalEntry(kind: .batch, body: []), time: group.time)
+        for entry in group.entries where entry.kind != .section {
+            shadow.replay(entry, time: group.time)
+        }
     }
 
     func groupAnswered(_ outcome: CommitOutcome) {

@@ -113,9 +113,7 @@ extension BrokerHost {
         guard shadow.stateDigest() != digest else { return }
         let expected = description(shadow)
         if let doubt = oracle.groupInDoubt {
-            for entry in doubt.entries where entry.kind != .section {
-                shadow.replay(entry, time: doubt.time)
-            }
+            followInShadow(doubt)
             if shadow.stateDigest() == digest { return }
         }
         oracle.violated(
@@ -134,7 +132,9 @@ extension BrokerHost {
         var lines = machine.topics().map { "\($0)" }
         for subscription in machine.subscriptions() {
             lines.append("\(subscription)")
-            for offset in subscription.settledBelow..<max(subscription.cursor, subscription.settledBelow) {
+            for offset in subscription
+                .settledBelow..<max(subscription.cursor, subscription.settledBelow)
+            {
                 let state = machine.messageState(subscription: subscription.name, offset: offset)
                 lines.append("\(subscription.name)@\(offset) \(state.map { "\($0)" } ?? "")")
             }

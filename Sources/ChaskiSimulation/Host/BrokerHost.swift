@@ -5,6 +5,8 @@ import ChaskiStorage
 /// Joins the production broker core and journal as the server does: one loop, one journal thread
 /// with a latency of its own, readers, timers, checkpoints, maintenance.
 final class BrokerHost {
+    // Set once, right after both are made.
+    // swift-format-ignore: NeverUseImplicitlyUnwrappedOptionals
     unowned var simulation: Simulation!
     let disk: SimulatedFileSystem
     /// The disk as the journal sees it.
@@ -148,7 +150,9 @@ final class BrokerHost {
             journal?.index.topicRemoved(topic)
         case .consumerEnded(let consumer, let failure):
             simulation.note("ended", consumer.rawValue, 0, failure.reason.rawValue)
-            guard let connection = connectionOfConsumer.removeValue(forKey: consumer) else { return }
+            guard let connection = connectionOfConsumer.removeValue(forKey: consumer) else {
+                return
+            }
             simulation.respond(.ended(consumer, failure), on: connection)
         }
     }
@@ -170,7 +174,8 @@ final class BrokerHost {
     private func noteReply(_ id: RequestID, _ result: Result<Reply, Failure>) {
         var word: UInt64 = 0
         switch result {
-        case .success(.published(let base, _, let duplicate)): word = base << 1 | (duplicate ? 1 : 0)
+        case .success(.published(let base, _, let duplicate)):
+            word = base << 1 | (duplicate ? 1 : 0)
         case .success(.settled(let accepted, let rejected)):
             word = UInt64(accepted) << 16 | UInt64(rejected.count)
         case .success(.producerOpened(let next)): word = next

@@ -52,14 +52,17 @@ extension Oracle {
             return violated("A1", "a batch of another topic was handed out")
         }
         guard end <= topic.end else {
-            return violated("P2", "\(topic.name)@\(batch.baseOffset) was handed out before it was on disk")
+            return violated(
+                "P2", "\(topic.name)@\(batch.baseOffset) was handed out before it was on disk")
         }
         let (publication, index) = topic.log[Int(batch.baseOffset)]
         if index != 0 || !isContent(batch.bytes, of: Int(publication)) {
-            violated("P1", "\(topic.name)@\(batch.baseOffset) shows another content than was stored")
+            violated(
+                "P1", "\(topic.name)@\(batch.baseOffset) shows another content than was stored")
         }
         for run in delivery.runs
-        where run.first < batch.baseOffset || run.first + Offset(run.count) > end || run.count == 0 {
+        where run.first < batch.baseOffset || run.first + Offset(run.count) > end || run.count == 0
+        {
             violated("P8", "a run of deliveries outside its batch")
         }
     }
@@ -81,12 +84,15 @@ extension Oracle {
             let end = leaseEnd(record)
             if now.clock < end {
                 violated(
-                    "A3", "\(name()) was handed out to consumer \(consumer), \(end - now.clock) ns before "
+                    "A3",
+                    "\(name()) was handed out to consumer \(consumer), \(end - now.clock) ns before "
                         + "the lease of consumer \(record.consumer) ends")
             }
         case .waiting:
             if now.clock < record.dueFrom - 1_000_000 {
-                violated("T1", "\(name()) was handed out \(record.dueFrom - now.clock) ns before it is due")
+                violated(
+                    "T1",
+                    "\(name()) was handed out \(record.dueFrom - now.clock) ns before it is due")
             }
         case .pending: break
         }
@@ -120,7 +126,9 @@ extension Oracle {
         }
         if run.failed > record.failedHigh {
             violated(
-                "A7", "\(name()) failed at most \(record.failedHigh) times; the delivery says \(run.failed)")
+                "A7",
+                "\(name()) failed at most \(record.failedHigh) times; the delivery says \(run.failed)"
+            )
         }
     }
 
@@ -138,13 +146,17 @@ extension Oracle {
     func beat(_ consumer: Int, now: Now) {
         guard let lease = consumers[consumer].subscription?.settings.leaseNanos else { return }
         let last = consumers[consumer].heartbeat
-        if last == .min || now.clock >= last + lease { consumers[consumer].heartbeatsSince = now.clock }
+        if last == .min || now.clock >= last + lease {
+            consumers[consumer].heartbeatsSince = now.clock
+        }
         consumers[consumer].heartbeat = now.clock
     }
 
     /// A delivery that counted against its consumer's limit no longer does.
     func forget(outstandingOf record: MessageRecord) {
-        guard record.state == .leased, record.underWayCount == 0, record.consumer >= 0 else { return }
+        guard record.state == .leased, record.underWayCount == 0, record.consumer >= 0 else {
+            return
+        }
         consumers[Int(record.consumer)].outstanding -= 1
     }
 
@@ -160,7 +172,8 @@ extension Oracle {
         for subscription in topic.subscriptions
         where !subscription.removed && !isChanging(subscription.name) {
             for offset in range where !subscription.mayBeOver(offset) {
-                violated("R1", "\(topic.name)@\(offset) was released, and \(subscription.name) needs it")
+                violated(
+                    "R1", "\(topic.name)@\(offset) was released, and \(subscription.name) needs it")
                 return
             }
         }

@@ -13,7 +13,8 @@ extension Oracle {
         _ = subscription.window
         var offset = subscription.startHigh
         if !subscription.messages.isEmpty {
-            offset = max(offset, Offset(min(subscription.window.lowerBound, subscription.messages.count)))
+            offset = max(
+                offset, Offset(min(subscription.window.lowerBound, subscription.messages.count)))
         }
         while offset < subscription.topic.end {
             if !subscription.mayBeOver(offset) { return offset }
@@ -44,7 +45,8 @@ extension Oracle {
     /// Everything that was asked in this life has been answered.
     func checkAnswered() {
         if let least = pending.keys.min(by: { $0.rawValue < $1.rawValue }) {
-            violated("liveness", "\(pending.count) requests are unanswered, \(least.rawValue) first")
+            violated(
+                "liveness", "\(pending.count) requests are unanswered, \(least.rawValue) first")
         }
         for (index, publication) in publications.enumerated()
         where publication.answeredBase != nil && publication.storedBase == nil {
@@ -56,7 +58,8 @@ extension Oracle {
     func checkLog(_ topic: TopicModel, _ batches: [StoredBatch]) {
         var next: Offset = 0
         for batch in batches {
-            guard batch.baseOffset + Offset(batch.count) <= topic.end, batch.baseOffset >= next else {
+            guard batch.baseOffset + Offset(batch.count) <= topic.end, batch.baseOffset >= next
+            else {
                 return violated("P8", "\(topic.name) holds more than was written")
             }
             checkGap(topic, next..<batch.baseOffset)
@@ -95,7 +98,9 @@ extension Oracle {
             if cause == .maximumFailures, failed < subscription.settings.retry.maximumFailures {
                 violated("Q3", "\(subscription.name)@\(offset) died after \(failed) failures")
             }
-            if failed < record.failedLow { violated("A7", "\(subscription.name)@\(offset): \(failed) failures") }
+            if failed < record.failedLow {
+                violated("A7", "\(subscription.name)@\(offset): \(failed) failures")
+            }
         }
         let offsets = Set(listed.map { $0.0 })
         for (index, record) in subscription.messages.enumerated()

@@ -59,7 +59,8 @@ extension Oracle {
     /// A batch is on disk for good.
     private func stored(_ entry: JournalEntry) {
         guard let topic = topics[entry.topic] else {
-            return violated("P8", "a batch was stored in topic \(entry.topic.rawValue), which never was")
+            return violated(
+                "P8", "a batch was stored in topic \(entry.topic.rawValue), which never was")
         }
         guard let index = identify(entry.body) else {
             return violated(
@@ -68,13 +69,16 @@ extension Oracle {
         let publication = publications[index]
         if entry.baseOffset != topic.end {
             violated(
-                "P7", "\(topic.name) ends at \(topic.end), and a batch was stored at \(entry.baseOffset)")
+                "P7",
+                "\(topic.name) ends at \(topic.end), and a batch was stored at \(entry.baseOffset)")
         }
         if publication.topic != entry.topic || publication.count != entry.count {
             violated("P5", "publication \(index) was stored with another topic or count")
         }
         if let earlier = publication.storedBase {
-            violated("U1", "publication \(index) is stored at \(earlier) and again at \(entry.baseOffset)")
+            violated(
+                "U1",
+                "publication \(index) is stored at \(earlier) and again at \(entry.baseOffset)")
         }
         if publication.outstanding == 0 && !publication.inDoubt {
             violated("P3", "publication \(index) was stored although nobody waits for it")
@@ -132,10 +136,12 @@ extension Oracle {
         switch result {
         case .success(.published(let base, _, _)):
             guard let stored = publication.storedBase else {
-                return violated("P2", "OK(\(base)) for publication \(index) before its write returned")
+                return violated(
+                    "P2", "OK(\(base)) for publication \(index) before its write returned")
             }
             if stored != base {
-                violated("P4", "publication \(index) is stored at \(stored); the answer says \(base)")
+                violated(
+                    "P4", "publication \(index) is stored at \(stored); the answer says \(base)")
             }
             publications[index].answeredBase = base
         case .success(let other):
@@ -147,7 +153,8 @@ extension Oracle {
                 publication.storedByWrite > write
             {
                 violated(
-                    "P3", "publication \(index) was stored and answered FAIL(\(failure.reason.rawValue))")
+                    "P3",
+                    "publication \(index) was stored and answered FAIL(\(failure.reason.rawValue))")
             }
         }
     }
@@ -155,13 +162,17 @@ extension Oracle {
     func producerReplied(
         _ producer: Int, _ id: TopicID, _ epoch: UInt32, _ result: Result<Reply, Failure>
     ) {
-        guard case .success(.producerOpened(let next)) = result, let topic = topics[id] else { return }
+        guard case .success(.producerOpened(let next)) = result, let topic = topics[id] else {
+            return
+        }
         let expected = topic.nextSequence[producer] ?? 0
         if next > expected, isSkipped(to: next, producer, topic) {
             topic.nextSequence[producer] = next
         } else if next != expected {
             violated(
-                "U1", "producer \(producer) on \(topic.name) is told to go on at \(next), not \(expected)")
+                "U1",
+                "producer \(producer) on \(topic.name) is told to go on at \(next), not \(expected)"
+            )
         }
         topic.fencedBelow[producer] = max(topic.fencedBelow[producer] ?? 0, epoch)
     }

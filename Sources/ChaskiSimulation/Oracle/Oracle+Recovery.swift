@@ -76,7 +76,8 @@ extension Oracle {
                 && $0.count == entry.count
         }
         guard expected == true else {
-            return violated("P8", "recovery brings offset \(entry.baseOffset), which was never written")
+            return violated(
+                "P8", "recovery brings offset \(entry.baseOffset), which was never written")
         }
         recoveredFromDoubt += 1
     }
@@ -88,7 +89,11 @@ extension Oracle {
         if recoveredFromDoubt != 0, recoveredFromDoubt != batches {
             violated("P5", "\(recoveredFromDoubt) of \(batches) batches of one group came back")
         }
-        if batches > 0, recoveredFromDoubt == batches { writeReturned() } else { groupInDoubt = nil }
+        if batches > 0, recoveredFromDoubt == batches {
+            writeReturned()
+        } else {
+            groupInDoubt = nil
+        }
     }
 
     /// The broker serves again: leases that were held wait for their sessions.
@@ -108,7 +113,9 @@ extension Oracle {
         for subscription in subscriptionOrder where !subscription.removed {
             for index in subscription.window where subscription.messages[index].state == .leased {
                 let lease = leaseEnd(subscription.messages[index])
-                guard lease > start, lease <= end - configuration.pauseDetectionNanos else { continue }
+                guard lease > start, lease <= end - configuration.pauseDetectionNanos else {
+                    continue
+                }
                 subscription.messages[index].leaseUntil = end + configuration.pauseGraceNanos
             }
         }

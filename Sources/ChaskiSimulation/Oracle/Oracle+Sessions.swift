@@ -13,7 +13,8 @@ extension Oracle {
                 session: session, subscription: nil, subscriptionName: name, limit: limit))
         begin(
             id,
-            .openConsumer(consumer, claims: claims, valid: validClaims(claims, session, name, now: now)))
+            .openConsumer(
+                consumer, claims: claims, valid: validClaims(claims, session, name, now: now)))
     }
 
     /// The claims that must be honoured: what the session holds, and nobody doubts.
@@ -36,7 +37,8 @@ extension Oracle {
         return valid
     }
 
-    private func isHeld(_ record: MessageRecord, _ token: TokenRange, by session: SessionID) -> Bool {
+    private func isHeld(_ record: MessageRecord, _ token: TokenRange, by session: SessionID) -> Bool
+    {
         record.state == .leased && record.epoch == token.epoch && record.handout == token.handout
             && record.underWayCount == 0 && !record.mayBeSettled && record.consumer >= 0
             && consumers[Int(record.consumer)].session == session
@@ -65,7 +67,9 @@ extension Oracle {
         for offset in valid where !kept.contains(offset) {
             let record = subscription.messages[Int(offset)]
             guard record.state == .leased, record.underWayCount == 0 else { continue }
-            violated("A6", "\(subscription.name)@\(offset) was claimed in time, and not left to its session")
+            violated(
+                "A6",
+                "\(subscription.name)@\(offset) was claimed in time, and not left to its session")
         }
         let session = consumers[number].session
         for index in subscription.window where !kept.contains(Offset(index)) {
@@ -83,7 +87,8 @@ extension Oracle {
         now: Now
     ) {
         guard offset < Offset(subscription.messages.count) else {
-            return violated("A3", "\(subscription.name)@\(offset) was left to a session that never had it")
+            return violated(
+                "A3", "\(subscription.name)@\(offset) was left to a session that never had it")
         }
         let record = subscription.messages[Int(offset)]
         switch record.state {
@@ -91,7 +96,8 @@ extension Oracle {
             guard record.consumer >= 0,
                 consumers[Int(record.consumer)].session == consumers[consumer].session
             else {
-                return violated("A3", "\(subscription.name)@\(offset) was left to a session that lost it")
+                return violated(
+                    "A3", "\(subscription.name)@\(offset) was left to a session that lost it")
             }
         case .acked, .dead, .waiting, .pending:
             return violated(

@@ -96,7 +96,8 @@ extension Oracle {
             }
         }
         if whole == nil, accepted != expectedAccepted || next != rejected.count {
-            violated("A8", "a verdict says \(accepted) accepted, and lists others than it was asked")
+            violated(
+                "A8", "a verdict says \(accepted) accepted, and lists others than it was asked")
         }
     }
 
@@ -127,7 +128,9 @@ extension Oracle {
         }
         guard record.state == .leased else {
             if record.endedBy != verb, !record.mayBeSettled {
-                violated("A4", "\(name()) was accepted after \(record.endedBy.map { "\($0)" } ?? "the end")")
+                violated(
+                    "A4",
+                    "\(name()) was accepted after \(record.endedBy.map { "\($0)" } ?? "the end")")
             }
             return
         }
@@ -140,7 +143,8 @@ extension Oracle {
     ) {
         let verb = settle.command.verb
         if verb == .extend {
-            let until = settle.taken + (settle.command.delayNanos ?? subscription.settings.leaseNanos)
+            let until =
+                settle.taken + (settle.command.delayNanos ?? subscription.settings.leaseNanos)
             // A consumer that is gone meanwhile holds what it has for resumeGrace, or not at all.
             guard record.consumer >= 0, consumers[Int(record.consumer)].connected,
                 consumers[Int(record.consumer)].open
@@ -198,7 +202,9 @@ extension Oracle {
     ) {
         guard offset < Offset(subscription.messages.count) else { return }
         subscription.withRecord(offset) {
-            guard $0.epoch == token.epoch, $0.handout == token.handout, $0.state == .leased else { return }
+            guard $0.epoch == token.epoch, $0.handout == token.handout, $0.state == .leased else {
+                return
+            }
             switch verb {
             case .ack, .fail: $0.mayBeSettled = true
             case .retry:

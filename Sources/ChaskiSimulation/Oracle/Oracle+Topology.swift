@@ -31,7 +31,9 @@ extension Oracle {
     }
 
     /// The highest offset that may be the first that a new subscription delivers.
-    private func startHigh(_ topic: TopicModel, _ settings: SubscriptionSettings, low: Offset) -> Offset {
+    private func startHigh(
+        _ topic: TopicModel, _ settings: SubscriptionSettings, low: Offset
+    ) -> Offset {
         switch settings.start {
         case .earliest: topic.releasedMaximum
         case .latest: topic.end
@@ -56,7 +58,8 @@ extension Oracle {
         switch result {
         case .success(.topicCreated(let id)):
             if alone, case .present(let earlier) = before {
-                violated("N1", "topic \(name) was created as \(id.rawValue) beside \(earlier.rawValue)")
+                violated(
+                    "N1", "topic \(name) was created as \(id.rawValue) beside \(earlier.rawValue)")
             }
             if topics[id] != nil { violated("N1", "topic id \(id.rawValue) was used before") }
             addTopic(id, name)
@@ -102,12 +105,16 @@ extension Oracle {
             if alone, case .present = before {
                 violated("N1", "subscription \(name) was created twice")
             }
-            if subscriptions[id] != nil { violated("N1", "subscription id \(id.rawValue) was used before") }
-            guard case .present(let topicID) = topicNames[topicName], let topic = topics[topicID] else {
+            if subscriptions[id] != nil {
+                violated("N1", "subscription id \(id.rawValue) was used before")
+            }
+            guard case .present(let topicID) = topicNames[topicName], let topic = topics[topicID]
+            else {
                 return violated("N1", "subscription \(name) was created on no topic")
             }
             addSubscription(id, name, topic, settings, low)
-        case .success(let other): violated("one reply", "a new subscription was answered with \(other)")
+        case .success(let other):
+            violated("one reply", "a new subscription was answered with \(other)")
         case .failure(let failure):
             if failure.isIndeterminate { subscriptionNames[name] = .unknown }
             if alone, failure.reason == .alreadyExists, case .absent = before {
@@ -158,7 +165,8 @@ extension Oracle {
                 continue
             }
             if match.end != topic.end {
-                violated("P1", "\(topic.name) ended at \(topic.end), and at \(match.end) after recovery")
+                violated(
+                    "P1", "\(topic.name) ended at \(topic.end), and at \(match.end) after recovery")
             }
         }
         for item in found {
@@ -191,7 +199,9 @@ extension Oracle {
         }
         for (id, name, topicID, settings) in found {
             if let known = subscriptions[id] {
-                if known.removed { violated("N1", "subscription \(name) is back after its deletion") }
+                if known.removed {
+                    violated("N1", "subscription \(name) is back after its deletion")
+                }
             } else if case .absent = subscriptionNames[name] ?? .absent {
                 violated("N1", "subscription \(name) appears after recovery")
             } else if let topic = topics[topicID] {

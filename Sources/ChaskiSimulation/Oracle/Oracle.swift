@@ -86,7 +86,9 @@ package final class Oracle {
             change(of: topicKey(name), by: 1)
         case .createSubscription(let id, let name, let topic, let settings):
             begin(
-                id, .createSubscription(name: name, topic: topic, settings, low: startLow(topic, settings)))
+                id,
+                .createSubscription(
+                    name: name, topic: topic, settings, low: startLow(topic, settings)))
             change(of: subscriptionKey(name), by: 1)
         case .deleteSubscription(let id, let name):
             begin(id, .deleteSubscription(name: name))
@@ -147,7 +149,8 @@ package final class Oracle {
 
     private func replied(_ id: RequestID, _ result: Result<Reply, Failure>, now: Now) {
         guard let request = pending.removeValue(forKey: id) else {
-            return violated("one reply", "request \(id.rawValue) was answered twice, or never asked")
+            return violated(
+                "one reply", "request \(id.rawValue) was answered twice, or never asked")
         }
         switch request {
         case .publish(let publication, let sinceWrite):

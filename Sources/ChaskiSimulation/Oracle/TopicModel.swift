@@ -30,7 +30,9 @@ final class TopicModel {
     func release(_ range: Range<Offset>) {
         while isReleased.count < Int(range.upperBound) { isReleased.append(false) }
         for offset in range { isReleased[Int(offset)] = true }
-        while releasedEnd < Offset(isReleased.count), isReleased[Int(releasedEnd)] { releasedEnd += 1 }
+        while releasedEnd < Offset(isReleased.count), isReleased[Int(releasedEnd)] {
+            releasedEnd += 1
+        }
     }
 
     /// The first offset of a range that must be there to read.

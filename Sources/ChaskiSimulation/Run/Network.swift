@@ -69,7 +69,8 @@ extension Simulation {
             connections[number].brokerKnows = true
             connections[number].lingers = networkRandom.chance(1, in: 2)
             queue.schedule(
-                .connectionLost(connection: number), at: max(connections[number].lastAtClient, now + delay()))
+                .connectionLost(connection: number),
+                at: max(connections[number].lastAtClient, now + delay()))
         }
         firstLiveConnection = connections.count
     }

@@ -36,7 +36,8 @@ package struct SeedReport: Sendable {
             if again.hash != simulation.hash {
                 report.violations.append(
                     Violation(
-                        check: "determinism", message: "the second run of seed \(seed) differs from the first",
+                        check: "determinism",
+                        message: "the second run of seed \(seed) differs from the first",
                         time: 0))
             }
         }

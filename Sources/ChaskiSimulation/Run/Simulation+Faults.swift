@@ -61,7 +61,8 @@ extension Simulation {
             hit(.pause)
             let end = now + 30_000_000_000
             host.pausedUntil = end
-            oracle.paused(from: host.now.clock, to: host.now.clock + 30_000_000_000, host.settings.broker)
+            oracle.paused(
+                from: host.now.clock, to: host.now.clock + 30_000_000_000, host.settings.broker)
         default: preconditionFailure("not a fault of the broker")
         }
     }
@@ -103,6 +104,7 @@ extension Simulation {
 
     /// A disk that is full or unreadable is a good reason not to serve.
     var mayRefuseToOpen: Bool {
-        options.sweep?.kind == .fail || disk.capacityBytes < 1 << 40 || disk.faults.readFailuresPerMillion > 0
+        options.sweep?.kind == .fail || disk.capacityBytes < 1 << 40
+            || disk.faults.readFailuresPerMillion > 0
     }
 }

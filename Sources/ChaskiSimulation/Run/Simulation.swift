@@ -75,9 +75,12 @@ package final class Simulation {
 
     // MARK: - History
 
-    func note(_ kind: StaticString, _ a: UInt64, _ b: UInt64 = 0, _ text: @autoclosure () -> String = "") {
+    func note(
+        _ kind: StaticString, _ a: UInt64, _ b: UInt64 = 0, _ text: @autoclosure () -> String = ""
+    ) {
         hash.mix(UInt64(bitPattern: now))
-        hash.mix(UInt64(UInt(bitPattern: kind.utf8CodeUnitCount)) << 8 | UInt64(kind.utf8Start.pointee))
+        hash.mix(
+            UInt64(UInt(bitPattern: kind.utf8CodeUnitCount)) << 8 | UInt64(kind.utf8Start.pointee))
         hash.mix(a)
         hash.mix(b)
         if let printer = options.printer { printer("\(now) \(kind) \(a) \(b) \(text())") }
@@ -98,7 +101,8 @@ package final class Simulation {
     func wake(_ client: Int, after delay: Int64) {
         wakeGenerations[client] += 1
         queue.schedule(
-            .clientWakes(client: client, generation: wakeGenerations[client]), at: now + max(0, delay))
+            .clientWakes(client: client, generation: wakeGenerations[client]),
+            at: now + max(0, delay))
     }
 
     // MARK: - Running
@@ -162,7 +166,8 @@ package final class Simulation {
     /// Whether everything has come to its end.
     private func checkDrain() -> Bool {
         nextDrainCheck = now + 200_000_000
-        if host.isServing, clients.allSatisfy({ $0.isDone }), oracle.isDrained, oracle.pending.isEmpty,
+        if host.isServing, clients.allSatisfy({ $0.isDone }), oracle.isDrained,
+            oracle.pending.isEmpty,
             host.isIdle, host.isThrough
         {
             return true
