@@ -315,6 +315,9 @@ final class ProducerClient: SimulatedClient {
         case .success:
             lanes[lane].state = .ready
             lanes[lane].sent = 0
+        case .failure(let failure) where failure.reason == .sequenceOverlap:
+            // Something from there on is stored after all: the broker says what when asked again.
+            reconnect()
         case .failure(let failure): failed(lane, failure)
         }
     }
