@@ -126,12 +126,14 @@ let package = Package(
         tests(
             "ChaskiSimulationTests",
             ["ChaskiSimulation", "ChaskiModel", "ChaskiBroker", "ChaskiRecords"]),
-        tests("ChaskiTransportTests", ["ChaskiTransport", "ChaskiWire", nio, nioEmbedded]),
+        tests(
+            "ChaskiTransportTests",
+            ["ChaskiTransport", "ChaskiWire", "ChaskiModel", nio, nioEmbedded]),
         tests(
             "ChaskiServerTests",
             [
-                "ChaskiServer", "ChaskiClient", "ChaskiModel", "ChaskiWire", nio, nioPosix,
-                nioEmbedded, logging,
+                "ChaskiServer", "ChaskiTransport", "ChaskiStorage", "ChaskiModel", "ChaskiRecords",
+                "ChaskiWire", "ChaskiMessages", "ChaskiProtobuf", nio, nioPosix, logging,
             ]),
         tests(
             "ChaskiClientTests",
