@@ -231,7 +231,7 @@ struct OracleTests {
                 request(20),
                 SettleCommand(consumer: ConsumerID(rawValue: 0), verb: .ack, ranges: [token])),
             producer: nil, publication: nil, now: at(30))
-        oracle.brokerDied()
+        oracle.brokerDied(now: at(35))
         oracle.recovered(epoch: 2, now: at(40))
         #expect(oracle.isDrained)
         // It was not acked after all, and comes before resumeGrace is over.
