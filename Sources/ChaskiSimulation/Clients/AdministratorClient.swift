@@ -47,8 +47,8 @@ final class AdministratorClient: SimulatedClient {
             simulation.send(next, tag: asked, on: connection)
         }
         if !draining || !todo.isEmpty {
-            simulation.wake(
-                index, after: random.skewed(mean: todo.isEmpty ? 150_000_000 : 5_000_000))
+            let rest: Int64 = todo.isEmpty ? 150_000_000 : asked != 0 ? 1_000_000_000 : 5_000_000
+            simulation.wake(index, after: random.skewed(mean: rest))
         }
     }
 
@@ -74,6 +74,7 @@ final class AdministratorClient: SimulatedClient {
     func received(_ response: Response) {
         guard case .reply(let tag, let result) = response, tag == asked else { return }
         asked = 0
+        simulation.wake(index, after: random.skewed(mean: 5_000_000))
         switch result {
         case .success: todo.removeLast()
         case .failure(let failure):

@@ -104,9 +104,14 @@ final class ConsumerClient: SimulatedClient {
         }
         // With nothing in hand only heartbeats, closings and the like are to do.
         let next = held.lazy.filter { $0.asked == 0 }.map(\.due).min() ?? .max
-        rests = phase == .open && next > simulation.now + 100_000_000
-        let rest = rests ? min(lease / 4, draining ? lease : 100_000_000) : spacing
-        simulation.wake(index, after: random.skewed(mean: rest))
+        rests = phase == .open && next - simulation.now > 100_000_000
+        if rests {
+            simulation.wake(
+                index, after: random.skewed(mean: min(lease / 4, draining ? lease : 100_000_000)))
+        } else {
+            let idle = min(max(0, next - simulation.now), 100_000_000)
+            simulation.wake(index, after: max(idle, random.skewed(mean: spacing)))
+        }
     }
 
     // MARK: - Opening

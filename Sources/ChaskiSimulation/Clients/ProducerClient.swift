@@ -113,6 +113,7 @@ final class ProducerClient: SimulatedClient {
     private func advance(_ lane: Int) {
         switch lanes[lane].state {
         case .unbound:
+            guard simulation.now >= lanes[lane].until else { return }
             lanes[lane].state = .binding
             ask(.bind(topic: lanes[lane].name, producer: number, epoch: epoch), lane, -1)
         case .binding, .skipping: break
@@ -276,6 +277,7 @@ final class ProducerClient: SimulatedClient {
             lanes[lane].queue = []
             lanes[lane].topic = nil
             lanes[lane].state = .unbound
+            lanes[lane].until = simulation.now + random.skewed(mean: 200_000_000)
             lanes[lane].sent = 0
             if draining { lastBatchesLeft = 0 }
         case .diskFull, .overloaded, .afterRefused:

@@ -115,7 +115,7 @@ package final class Simulation {
         while oracle.violations.isEmpty, let event = queue.next() {
             oracle.time = now
             handle(event)
-            if !isDraining, operations >= plan.operations { beginDrain() }
+            if !isDraining, operations >= plan.operations || now > Self.longest { beginDrain() }
             if isDraining, now >= nextDrainCheck, checkDrain() { break }
         }
         if oracle.violations.isEmpty { finish() }
@@ -152,6 +152,8 @@ package final class Simulation {
         }
     }
 
+    /// An hour: a broker that does not come up must not make a run that does not end.
+    private static let longest: Int64 = 3_600_000_000_000
     private var nextDrainCheck: Int64 = 0
 
     private func beginDrain() {
