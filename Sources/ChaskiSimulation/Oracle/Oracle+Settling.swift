@@ -215,7 +215,7 @@ extension Oracle {
             case .release, .extend: break
             }
             // It may have left its session, which then claims it in vain.
-            if verb != .extend { $0.leaseUntil = .min }
+            if verb == .retry || verb == .release { $0.leaseUntil = .min }
         }
     }
 }
