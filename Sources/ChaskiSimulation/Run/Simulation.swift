@@ -110,6 +110,7 @@ package final class Simulation {
     /// Runs the seed to its end, or to its first violation.
     package func run() {
         setUpClients()
+        for trait in [Fault.slowDisk, .tinyFiles, .tinyGroups] where plan.has(trait) { hit(trait) }
         host.start()
         scheduleFault()
         while oracle.violations.isEmpty, let event = queue.next() {

@@ -25,6 +25,7 @@ package enum SweepScenario: String, Sendable, CaseIterable {
             plan.features = [.retry, .fail, .claims]
             plan.faults.formUnion([.processKill, .powerCut])
             plan.faultSpacingNanos = 60_000_000
+            plan.operations = 25
         case .fullDisk:
             plan.features = [.retry, .largePayload]
             plan.faults.insert(.diskFull)
