@@ -24,7 +24,7 @@ package enum SweepScenario: String, Sendable, CaseIterable {
         case .restart:
             plan.features = [.retry, .fail, .claims]
             plan.faults.formUnion([.processKill, .powerCut])
-            plan.faultSpacingNanos = 60_000_000
+            plan.faultSpacingNanos = 250_000_000
             plan.operations = 25
         case .fullDisk:
             plan.features = [.retry, .largePayload]
