@@ -10,8 +10,10 @@ let strict: [SwiftSetting] = [
     .treatAllWarnings(as: .error),
 ]
 // Generated C is compiled as it comes; ours with warnings as errors.
-let generatedC: [CSetting] = [.unsafeFlags(["-w"])]
-let strictC: [CSetting] = [.unsafeFlags(["-Wall", "-Wextra", "-Werror"])]
+let generatedC: [CSetting] = [.disableWarning("everything")]
+let strictC: [CSetting] = [
+    .treatAllWarnings(as: .error), .enableWarning("all"), .enableWarning("extra"),
+]
 
 let nio = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
 let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
@@ -42,6 +44,8 @@ let package = Package(
     products: [
         .library(name: "ChaskiClient", targets: ["ChaskiClient"]),
         .library(name: "ChaskiProtobuf", targets: ["ChaskiProtobuf"]),
+        // What generated C includes; for targets of generated C in other packages.
+        .library(name: "CProtobufC", targets: ["CProtobufC"]),
         .executable(name: "chaski", targets: ["chaski"]),
         .executable(name: "chaski-sim", targets: ["chaski-sim"]),
         .executable(name: "protoc-gen-chaski-swift", targets: ["protoc-gen-chaski-swift"]),
