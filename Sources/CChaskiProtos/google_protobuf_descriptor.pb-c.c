@@ -73,6 +73,30 @@ void   ck__google__protobuf__field_options__init
   static const Ck__Google__Protobuf__FieldOptions init_value = CK__GOOGLE__PROTOBUF__FIELD_OPTIONS__INIT;
   *message = init_value;
 }
+void   ck__google__protobuf__enum_options__init
+                     (Ck__Google__Protobuf__EnumOptions         *message)
+{
+  static const Ck__Google__Protobuf__EnumOptions init_value = CK__GOOGLE__PROTOBUF__ENUM_OPTIONS__INIT;
+  *message = init_value;
+}
+void   ck__google__protobuf__enum_value_options__init
+                     (Ck__Google__Protobuf__EnumValueOptions         *message)
+{
+  static const Ck__Google__Protobuf__EnumValueOptions init_value = CK__GOOGLE__PROTOBUF__ENUM_VALUE_OPTIONS__INIT;
+  *message = init_value;
+}
+void   ck__google__protobuf__service_options__init
+                     (Ck__Google__Protobuf__ServiceOptions         *message)
+{
+  static const Ck__Google__Protobuf__ServiceOptions init_value = CK__GOOGLE__PROTOBUF__SERVICE_OPTIONS__INIT;
+  *message = init_value;
+}
+void   ck__google__protobuf__method_options__init
+                     (Ck__Google__Protobuf__MethodOptions         *message)
+{
+  static const Ck__Google__Protobuf__MethodOptions init_value = CK__GOOGLE__PROTOBUF__METHOD_OPTIONS__INIT;
+  *message = init_value;
+}
 void   ck__google__protobuf__uninterpreted_option__name_part__init
                      (Ck__Google__Protobuf__UninterpretedOption__NamePart         *message)
 {
@@ -552,7 +576,7 @@ const ProtobufCMessageDescriptor ck__google__protobuf__oneof_descriptor_proto__d
   (ProtobufCMessageInit) ck__google__protobuf__oneof_descriptor_proto__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor ck__google__protobuf__enum_descriptor_proto__field_descriptors[2] =
+static const ProtobufCFieldDescriptor ck__google__protobuf__enum_descriptor_proto__field_descriptors[3] =
 {
   {
     "f1",
@@ -578,15 +602,28 @@ static const ProtobufCFieldDescriptor ck__google__protobuf__enum_descriptor_prot
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "f3",
+    3,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Ck__Google__Protobuf__EnumDescriptorProto, f3),
+    &ck__google__protobuf__enum_options__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned ck__google__protobuf__enum_descriptor_proto__field_indices_by_name[] = {
   0,   /* field[0] = f1 */
   1,   /* field[1] = f2 */
+  2,   /* field[2] = f3 */
 };
 static const ProtobufCIntRange ck__google__protobuf__enum_descriptor_proto__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 2 }
+  { 0, 3 }
 };
 const ProtobufCMessageDescriptor ck__google__protobuf__enum_descriptor_proto__descriptor =
 {
@@ -596,14 +633,14 @@ const ProtobufCMessageDescriptor ck__google__protobuf__enum_descriptor_proto__de
   "Ck__Google__Protobuf__EnumDescriptorProto",
   "ck.google.protobuf",
   sizeof(Ck__Google__Protobuf__EnumDescriptorProto),
-  2,
+  3,
   ck__google__protobuf__enum_descriptor_proto__field_descriptors,
   ck__google__protobuf__enum_descriptor_proto__field_indices_by_name,
   1,  ck__google__protobuf__enum_descriptor_proto__number_ranges,
   (ProtobufCMessageInit) ck__google__protobuf__enum_descriptor_proto__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor ck__google__protobuf__enum_value_descriptor_proto__field_descriptors[2] =
+static const ProtobufCFieldDescriptor ck__google__protobuf__enum_value_descriptor_proto__field_descriptors[3] =
 {
   {
     "f1",
@@ -629,15 +666,28 @@ static const ProtobufCFieldDescriptor ck__google__protobuf__enum_value_descripto
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "f3",
+    3,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Ck__Google__Protobuf__EnumValueDescriptorProto, f3),
+    &ck__google__protobuf__enum_value_options__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned ck__google__protobuf__enum_value_descriptor_proto__field_indices_by_name[] = {
   0,   /* field[0] = f1 */
   1,   /* field[1] = f2 */
+  2,   /* field[2] = f3 */
 };
 static const ProtobufCIntRange ck__google__protobuf__enum_value_descriptor_proto__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 2 }
+  { 0, 3 }
 };
 const ProtobufCMessageDescriptor ck__google__protobuf__enum_value_descriptor_proto__descriptor =
 {
@@ -647,14 +697,14 @@ const ProtobufCMessageDescriptor ck__google__protobuf__enum_value_descriptor_pro
   "Ck__Google__Protobuf__EnumValueDescriptorProto",
   "ck.google.protobuf",
   sizeof(Ck__Google__Protobuf__EnumValueDescriptorProto),
-  2,
+  3,
   ck__google__protobuf__enum_value_descriptor_proto__field_descriptors,
   ck__google__protobuf__enum_value_descriptor_proto__field_indices_by_name,
   1,  ck__google__protobuf__enum_value_descriptor_proto__number_ranges,
   (ProtobufCMessageInit) ck__google__protobuf__enum_value_descriptor_proto__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor ck__google__protobuf__service_descriptor_proto__field_descriptors[2] =
+static const ProtobufCFieldDescriptor ck__google__protobuf__service_descriptor_proto__field_descriptors[3] =
 {
   {
     "f1",
@@ -680,15 +730,28 @@ static const ProtobufCFieldDescriptor ck__google__protobuf__service_descriptor_p
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "f3",
+    3,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Ck__Google__Protobuf__ServiceDescriptorProto, f3),
+    &ck__google__protobuf__service_options__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned ck__google__protobuf__service_descriptor_proto__field_indices_by_name[] = {
   0,   /* field[0] = f1 */
   1,   /* field[1] = f2 */
+  2,   /* field[2] = f3 */
 };
 static const ProtobufCIntRange ck__google__protobuf__service_descriptor_proto__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 2 }
+  { 0, 3 }
 };
 const ProtobufCMessageDescriptor ck__google__protobuf__service_descriptor_proto__descriptor =
 {
@@ -698,14 +761,14 @@ const ProtobufCMessageDescriptor ck__google__protobuf__service_descriptor_proto_
   "Ck__Google__Protobuf__ServiceDescriptorProto",
   "ck.google.protobuf",
   sizeof(Ck__Google__Protobuf__ServiceDescriptorProto),
-  2,
+  3,
   ck__google__protobuf__service_descriptor_proto__field_descriptors,
   ck__google__protobuf__service_descriptor_proto__field_indices_by_name,
   1,  ck__google__protobuf__service_descriptor_proto__number_ranges,
   (ProtobufCMessageInit) ck__google__protobuf__service_descriptor_proto__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor ck__google__protobuf__method_descriptor_proto__field_descriptors[5] =
+static const ProtobufCFieldDescriptor ck__google__protobuf__method_descriptor_proto__field_descriptors[6] =
 {
   {
     "f1",
@@ -744,6 +807,18 @@ static const ProtobufCFieldDescriptor ck__google__protobuf__method_descriptor_pr
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
+    "f4",
+    4,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Ck__Google__Protobuf__MethodDescriptorProto, f4),
+    &ck__google__protobuf__method_options__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
     "f5",
     5,
     PROTOBUF_C_LABEL_OPTIONAL,
@@ -772,14 +847,14 @@ static const unsigned ck__google__protobuf__method_descriptor_proto__field_indic
   0,   /* field[0] = f1 */
   1,   /* field[1] = f2 */
   2,   /* field[2] = f3 */
-  3,   /* field[3] = f5 */
-  4,   /* field[4] = f6 */
+  3,   /* field[3] = f4 */
+  4,   /* field[4] = f5 */
+  5,   /* field[5] = f6 */
 };
-static const ProtobufCIntRange ck__google__protobuf__method_descriptor_proto__number_ranges[2 + 1] =
+static const ProtobufCIntRange ck__google__protobuf__method_descriptor_proto__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 5, 3 },
-  { 0, 5 }
+  { 0, 6 }
 };
 const ProtobufCMessageDescriptor ck__google__protobuf__method_descriptor_proto__descriptor =
 {
@@ -789,10 +864,10 @@ const ProtobufCMessageDescriptor ck__google__protobuf__method_descriptor_proto__
   "Ck__Google__Protobuf__MethodDescriptorProto",
   "ck.google.protobuf",
   sizeof(Ck__Google__Protobuf__MethodDescriptorProto),
-  5,
+  6,
   ck__google__protobuf__method_descriptor_proto__field_descriptors,
   ck__google__protobuf__method_descriptor_proto__field_indices_by_name,
-  2,  ck__google__protobuf__method_descriptor_proto__number_ranges,
+  1,  ck__google__protobuf__method_descriptor_proto__number_ranges,
   (ProtobufCMessageInit) ck__google__protobuf__method_descriptor_proto__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
@@ -890,8 +965,20 @@ const ProtobufCMessageDescriptor ck__google__protobuf__file_options__descriptor 
   (ProtobufCMessageInit) ck__google__protobuf__file_options__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor ck__google__protobuf__message_options__field_descriptors[2] =
+static const ProtobufCFieldDescriptor ck__google__protobuf__message_options__field_descriptors[3] =
 {
+  {
+    "f3",
+    3,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BOOL,
+    offsetof(Ck__Google__Protobuf__MessageOptions, has_f3),
+    offsetof(Ck__Google__Protobuf__MessageOptions, f3),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
   {
     "f7",
     7,
@@ -918,14 +1005,16 @@ static const ProtobufCFieldDescriptor ck__google__protobuf__message_options__fie
   },
 };
 static const unsigned ck__google__protobuf__message_options__field_indices_by_name[] = {
-  0,   /* field[0] = f7 */
-  1,   /* field[1] = f999 */
+  0,   /* field[0] = f3 */
+  1,   /* field[1] = f7 */
+  2,   /* field[2] = f999 */
 };
-static const ProtobufCIntRange ck__google__protobuf__message_options__number_ranges[2 + 1] =
+static const ProtobufCIntRange ck__google__protobuf__message_options__number_ranges[3 + 1] =
 {
-  { 7, 0 },
-  { 999, 1 },
-  { 0, 2 }
+  { 3, 0 },
+  { 7, 1 },
+  { 999, 2 },
+  { 0, 3 }
 };
 const ProtobufCMessageDescriptor ck__google__protobuf__message_options__descriptor =
 {
@@ -935,14 +1024,14 @@ const ProtobufCMessageDescriptor ck__google__protobuf__message_options__descript
   "Ck__Google__Protobuf__MessageOptions",
   "ck.google.protobuf",
   sizeof(Ck__Google__Protobuf__MessageOptions),
-  2,
+  3,
   ck__google__protobuf__message_options__field_descriptors,
   ck__google__protobuf__message_options__field_indices_by_name,
-  2,  ck__google__protobuf__message_options__number_ranges,
+  3,  ck__google__protobuf__message_options__number_ranges,
   (ProtobufCMessageInit) ck__google__protobuf__message_options__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor ck__google__protobuf__field_options__field_descriptors[3] =
+static const ProtobufCFieldDescriptor ck__google__protobuf__field_options__field_descriptors[4] =
 {
   {
     "f2",
@@ -951,6 +1040,18 @@ static const ProtobufCFieldDescriptor ck__google__protobuf__field_options__field
     PROTOBUF_C_TYPE_BOOL,
     offsetof(Ck__Google__Protobuf__FieldOptions, has_f2),
     offsetof(Ck__Google__Protobuf__FieldOptions, f2),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "f3",
+    3,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BOOL,
+    offsetof(Ck__Google__Protobuf__FieldOptions, has_f3),
+    offsetof(Ck__Google__Protobuf__FieldOptions, f3),
     NULL,
     NULL,
     0,             /* flags */
@@ -983,15 +1084,16 @@ static const ProtobufCFieldDescriptor ck__google__protobuf__field_options__field
 };
 static const unsigned ck__google__protobuf__field_options__field_indices_by_name[] = {
   0,   /* field[0] = f2 */
-  1,   /* field[1] = f5 */
-  2,   /* field[2] = f999 */
+  1,   /* field[1] = f3 */
+  2,   /* field[2] = f5 */
+  3,   /* field[3] = f999 */
 };
 static const ProtobufCIntRange ck__google__protobuf__field_options__number_ranges[3 + 1] =
 {
   { 2, 0 },
-  { 5, 1 },
-  { 999, 2 },
-  { 0, 3 }
+  { 5, 2 },
+  { 999, 3 },
+  { 0, 4 }
 };
 const ProtobufCMessageDescriptor ck__google__protobuf__field_options__descriptor =
 {
@@ -1001,11 +1103,232 @@ const ProtobufCMessageDescriptor ck__google__protobuf__field_options__descriptor
   "Ck__Google__Protobuf__FieldOptions",
   "ck.google.protobuf",
   sizeof(Ck__Google__Protobuf__FieldOptions),
-  3,
+  4,
   ck__google__protobuf__field_options__field_descriptors,
   ck__google__protobuf__field_options__field_indices_by_name,
   3,  ck__google__protobuf__field_options__number_ranges,
   (ProtobufCMessageInit) ck__google__protobuf__field_options__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor ck__google__protobuf__enum_options__field_descriptors[2] =
+{
+  {
+    "f3",
+    3,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BOOL,
+    offsetof(Ck__Google__Protobuf__EnumOptions, has_f3),
+    offsetof(Ck__Google__Protobuf__EnumOptions, f3),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "f999",
+    999,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Ck__Google__Protobuf__EnumOptions, n_f999),
+    offsetof(Ck__Google__Protobuf__EnumOptions, f999),
+    &ck__google__protobuf__uninterpreted_option__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned ck__google__protobuf__enum_options__field_indices_by_name[] = {
+  0,   /* field[0] = f3 */
+  1,   /* field[1] = f999 */
+};
+static const ProtobufCIntRange ck__google__protobuf__enum_options__number_ranges[2 + 1] =
+{
+  { 3, 0 },
+  { 999, 1 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor ck__google__protobuf__enum_options__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "ck.google.protobuf.EnumOptions",
+  "EnumOptions",
+  "Ck__Google__Protobuf__EnumOptions",
+  "ck.google.protobuf",
+  sizeof(Ck__Google__Protobuf__EnumOptions),
+  2,
+  ck__google__protobuf__enum_options__field_descriptors,
+  ck__google__protobuf__enum_options__field_indices_by_name,
+  2,  ck__google__protobuf__enum_options__number_ranges,
+  (ProtobufCMessageInit) ck__google__protobuf__enum_options__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor ck__google__protobuf__enum_value_options__field_descriptors[2] =
+{
+  {
+    "f1",
+    1,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BOOL,
+    offsetof(Ck__Google__Protobuf__EnumValueOptions, has_f1),
+    offsetof(Ck__Google__Protobuf__EnumValueOptions, f1),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "f999",
+    999,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Ck__Google__Protobuf__EnumValueOptions, n_f999),
+    offsetof(Ck__Google__Protobuf__EnumValueOptions, f999),
+    &ck__google__protobuf__uninterpreted_option__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned ck__google__protobuf__enum_value_options__field_indices_by_name[] = {
+  0,   /* field[0] = f1 */
+  1,   /* field[1] = f999 */
+};
+static const ProtobufCIntRange ck__google__protobuf__enum_value_options__number_ranges[2 + 1] =
+{
+  { 1, 0 },
+  { 999, 1 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor ck__google__protobuf__enum_value_options__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "ck.google.protobuf.EnumValueOptions",
+  "EnumValueOptions",
+  "Ck__Google__Protobuf__EnumValueOptions",
+  "ck.google.protobuf",
+  sizeof(Ck__Google__Protobuf__EnumValueOptions),
+  2,
+  ck__google__protobuf__enum_value_options__field_descriptors,
+  ck__google__protobuf__enum_value_options__field_indices_by_name,
+  2,  ck__google__protobuf__enum_value_options__number_ranges,
+  (ProtobufCMessageInit) ck__google__protobuf__enum_value_options__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor ck__google__protobuf__service_options__field_descriptors[2] =
+{
+  {
+    "f33",
+    33,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BOOL,
+    offsetof(Ck__Google__Protobuf__ServiceOptions, has_f33),
+    offsetof(Ck__Google__Protobuf__ServiceOptions, f33),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "f999",
+    999,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Ck__Google__Protobuf__ServiceOptions, n_f999),
+    offsetof(Ck__Google__Protobuf__ServiceOptions, f999),
+    &ck__google__protobuf__uninterpreted_option__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned ck__google__protobuf__service_options__field_indices_by_name[] = {
+  0,   /* field[0] = f33 */
+  1,   /* field[1] = f999 */
+};
+static const ProtobufCIntRange ck__google__protobuf__service_options__number_ranges[2 + 1] =
+{
+  { 33, 0 },
+  { 999, 1 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor ck__google__protobuf__service_options__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "ck.google.protobuf.ServiceOptions",
+  "ServiceOptions",
+  "Ck__Google__Protobuf__ServiceOptions",
+  "ck.google.protobuf",
+  sizeof(Ck__Google__Protobuf__ServiceOptions),
+  2,
+  ck__google__protobuf__service_options__field_descriptors,
+  ck__google__protobuf__service_options__field_indices_by_name,
+  2,  ck__google__protobuf__service_options__number_ranges,
+  (ProtobufCMessageInit) ck__google__protobuf__service_options__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor ck__google__protobuf__method_options__field_descriptors[3] =
+{
+  {
+    "f33",
+    33,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BOOL,
+    offsetof(Ck__Google__Protobuf__MethodOptions, has_f33),
+    offsetof(Ck__Google__Protobuf__MethodOptions, f33),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "f34",
+    34,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_INT32,
+    offsetof(Ck__Google__Protobuf__MethodOptions, has_f34),
+    offsetof(Ck__Google__Protobuf__MethodOptions, f34),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "f999",
+    999,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Ck__Google__Protobuf__MethodOptions, n_f999),
+    offsetof(Ck__Google__Protobuf__MethodOptions, f999),
+    &ck__google__protobuf__uninterpreted_option__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned ck__google__protobuf__method_options__field_indices_by_name[] = {
+  0,   /* field[0] = f33 */
+  1,   /* field[1] = f34 */
+  2,   /* field[2] = f999 */
+};
+static const ProtobufCIntRange ck__google__protobuf__method_options__number_ranges[2 + 1] =
+{
+  { 33, 0 },
+  { 999, 2 },
+  { 0, 3 }
+};
+const ProtobufCMessageDescriptor ck__google__protobuf__method_options__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "ck.google.protobuf.MethodOptions",
+  "MethodOptions",
+  "Ck__Google__Protobuf__MethodOptions",
+  "ck.google.protobuf",
+  sizeof(Ck__Google__Protobuf__MethodOptions),
+  3,
+  ck__google__protobuf__method_options__field_descriptors,
+  ck__google__protobuf__method_options__field_indices_by_name,
+  2,  ck__google__protobuf__method_options__number_ranges,
+  (ProtobufCMessageInit) ck__google__protobuf__method_options__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor ck__google__protobuf__uninterpreted_option__name_part__field_descriptors[2] =

@@ -13,7 +13,7 @@ struct CodeWriter {
             return
         }
         let indent = String(repeating: "    ", count: depth)
-        guard indent.utf8.count + line.utf8.count > Self.columns, let broken = Self.broken(line)
+        guard !fits(line), let broken = Self.broken(line)
         else {
             text += indent + line + "\n"
             return
@@ -49,6 +49,34 @@ struct CodeWriter {
         line("}")
     }
 
+    /// True when `line` is not too long for one line.
+    func fits(_ line: String) -> Bool { 4 * depth + line.utf8.count <= Self.columns }
+
+    /// Items separated by commas: on one line where they fit, else each on its own.
+    mutating func list(_ items: [String]) {
+        let joined = items.joined(separator: ", ")
+        if fits(joined) {
+            line(joined)
+            return
+        }
+        for (index, item) in items.enumerated() {
+            text += String(repeating: "    ", count: depth) + item
+            text += index + 1 < items.count ? ",\n" : "\n"
+        }
+    }
+
+    /// `head(items)tail`: on one line where it fits, else broken around the items.
+    mutating func call(_ head: String, _ items: [String], _ tail: String) {
+        let whole = "\(head)(\(items.joined(separator: ", ")))\(tail)"
+        if fits(whole) {
+            line(whole)
+            return
+        }
+        line(head + "(")
+        indented { $0.list(items) }
+        line(")" + tail)
+    }
+
     /// The lines of `body`, one step further in.
     mutating func indented(_ body: (inout CodeWriter) -> Void) {
         depth += 1
@@ -63,17 +91,24 @@ struct CodeWriter {
         text += replacement
     }
 
-    /// A comment of a .proto file as documentation.
-    mutating func documentation(_ comment: String) {
+    /// A comment of a .proto file as documentation, or as a plain comment behind other `slashes`.
+    mutating func documentation(_ comment: String, slashes: String = "///") {
         guard !comment.isEmpty else { return }
-        var lines = comment.split(separator: "\n", omittingEmptySubsequences: false)
+        // Files come with all kinds of line ends; none may end the comment's line early.
+        var lines = comment.unicodeScalars
+            .split(omittingEmptySubsequences: false) { $0 == "\n" }
+            .map { line in String(String.UnicodeScalarView(line.filter { !Self.isControl($0) })) }
         while lines.last?.allSatisfy(\.isWhitespace) == true { lines.removeLast() }
         for line in lines {
-            let trailing = line.reversed().drop(while: \.isWhitespace).reversed()
-            let text = String(trailing)
+            let end = line.lastIndex { !$0.isWhitespace }
+            let text = end.map { line[...$0] } ?? ""
             let separator = text.isEmpty || text.hasPrefix(" ") ? "" : " "
-            self.line("///" + separator + text)
+            self.line(slashes + separator + text)
         }
+    }
+
+    private static func isControl(_ scalar: Unicode.Scalar) -> Bool {
+        (scalar.value < 0x20 && scalar != "\t") || scalar.value == 0x7F
     }
 }
 

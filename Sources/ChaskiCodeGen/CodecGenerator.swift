@@ -5,9 +5,9 @@ struct CodecGenerator {
 
     func write(to code: inout CodeWriter) {
         code.block("extension \(model.swiftPath)") { code in
-            code.line("\(visibility) static let protoMessageName = \"\(model.fullName)\"")
+            code.line("\(visibility)static let protoMessageName = \"\(model.fullName)\"")
             code.line()
-            writeSchema("\(visibility) static let _schema", model, to: &code)
+            writeSchema("\(visibility)static let _schema", model, to: &code)
             for field in model.fields {
                 guard case .map(_, _, let entry) = field.shape else { continue }
                 code.line()
@@ -93,7 +93,7 @@ struct CodecGenerator {
     // MARK: Reading
 
     private func writeUnpack(to code: inout CodeWriter) {
-        code.line("\(visibility) mutating func _unpack(")
+        code.line("\(visibility)mutating func _unpack(")
         code.line("    _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader")
         code.block(") throws(ChaskiProtobuf.DecodingError)") { code in
             if !model.fields.isEmpty {
@@ -115,7 +115,7 @@ struct CodecGenerator {
         switch field.shape {
         case .implicit:
             let value = field.kind.read(member, field: field.number)
-            let read = "\(Self.own(names.property)) = \(value)"
+            let read = "\(names.access) = \(value)"
             switch field.kind {
             case .string, .bytes: code.block("if \(member).len != 0") { $0.line(read) }
             default: code.line(read)
@@ -124,7 +124,7 @@ struct CodecGenerator {
             writeUnpackStored(field, member, names, to: &code)
         case .repeated:
             code.block("if c.pointee.n_\(field.cName) != 0") { code in
-                code.line("\(Self.own(names.property)) = \(readRepeated(field, member))")
+                code.line("\(names.access) = \(readRepeated(field, member))")
             }
         case .map(let key, let value, _):
             writeUnpackMap(field, key, value, member, to: &code)
@@ -132,8 +132,6 @@ struct CodecGenerator {
             break
         }
     }
-
-    static func own(_ property: String) -> String { "self." + property }
 
     private func writeUnpackStored(
         _ field: FieldModel, _ member: String, _ names: FieldNames, to code: inout CodeWriter
@@ -186,7 +184,7 @@ struct CodecGenerator {
         _ field: FieldModel, _ key: FieldModel, _ value: FieldModel, _ member: String,
         to code: inout CodeWriter
     ) {
-        let property = Self.own(FieldNames(field).property)
+        let property = FieldNames(field).access
         let count = "c.pointee.n_\(field.cName)"
         code.block("if \(count) != 0, let entries = \(member)") { code in
             code.line("try reader.chargeEntries(")
@@ -216,12 +214,12 @@ struct CodecGenerator {
     }
 
     private func writeUnpack(_ oneof: OneofModel, _ index: Int, to code: inout CodeWriter) {
-        let property = Self.own(Naming.quoted(oneof.swiftName))
+        let property = "self.\(oneof.swiftName)"
         code.line("switch c.pointee.o\(index)_case.rawValue {")
         for position in oneof.members {
             let field = model.fields[position]
             let member = "c.pointee.\(field.cName)"
-            let name = Naming.quoted(field.swiftName)
+            let name = field.swiftName
             let read = field.kind.read(member, field: field.number, inOneof: true)
             code.line("case \(field.number):")
             code.indented { code in
@@ -244,7 +242,7 @@ struct CodecGenerator {
 
     private func writePack(to code: inout CodeWriter) {
         let hasGroups = model.fields.contains { $0.kind.isGroup }
-        code.line("\(visibility) func _pack(")
+        code.line("\(visibility)func _pack(")
         code.line(
             "    _ pointer: UnsafeMutableRawPointer, _ writer: inout ChaskiProtobuf.MessageWriter")
         code.block(") throws(ChaskiProtobuf.EncodingError)") { code in
@@ -261,7 +259,7 @@ struct CodecGenerator {
 
     private func writePack(_ field: FieldModel, to code: inout CodeWriter) {
         let member = "c.pointee.\(field.cName)"
-        let property = Self.own(FieldNames(field).property)
+        let property = FieldNames(field).access
         switch field.shape {
         case .implicit:
             code.block("if \(field.kind.isSet(property))") { code in
@@ -351,10 +349,10 @@ struct CodecGenerator {
     }
 
     private func writePack(_ oneof: OneofModel, _ index: Int, to code: inout CodeWriter) {
-        code.line("switch \(Self.own(Naming.quoted(oneof.swiftName))) {")
+        code.line("switch self.\(oneof.swiftName) {")
         for position in oneof.members {
             let field = model.fields[position]
-            code.line("case .\(Naming.quoted(field.swiftName))(let value)?:")
+            code.line("case .\(field.swiftName)(let value)?:")
             code.indented { code in
                 if field.kind.isGroup {
                     code.line("try writer.appendGroup(value, \(field.number), to: &records)")

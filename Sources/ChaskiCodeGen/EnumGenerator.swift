@@ -5,11 +5,11 @@ struct EnumGenerator {
 
     func write(to code: inout CodeWriter) {
         precondition(!model.values.isEmpty, "protoc lets no enum be empty")
-        code.documentation(model.comment)
+        code.documentation(model.remarks.noted)
         let name = Naming.quoted(model.swiftName)
-        code.block("\(visibility) enum \(name): ChaskiProtobuf.Enum") { code in
+        code.block("\(visibility)enum \(name): ChaskiProtobuf.Enum") { code in
             for value in model.canonical {
-                code.documentation(value.comment)
+                code.documentation(value.remarks.noted)
                 code.line("case \(Naming.quoted(value.swiftName))")
             }
             if model.isOpen {
@@ -20,17 +20,17 @@ struct EnumGenerator {
             writeAliases(to: &code)
             writeInitialisers(to: &code)
             code.line()
-            code.block("\(visibility) var rawValue: Int32") { code in
+            code.block("\(visibility)var rawValue: Int32") { code in
                 code.line("switch self {")
                 for value in model.canonical {
-                    code.line("case .\(Naming.quoted(value.swiftName)): \(value.number)")
+                    code.line("case .\(value.swiftName): \(value.number)")
                 }
                 if model.isOpen { code.line("case .UNRECOGNIZED(let number): number") }
                 code.line("}")
             }
             code.line()
-            let cases = model.canonical.map { "." + Naming.quoted($0.swiftName) }
-            code.line("\(visibility) static let allCases: [Self] = [")
+            let cases = model.canonical.map { "." + $0.swiftName }
+            code.line("\(visibility)static let allCases: [Self] = [")
             for value in cases { code.line("    \(value),") }
             code.line("]")
         }
@@ -42,22 +42,22 @@ struct EnumGenerator {
             guard let original = canonical.first(where: { $0.number == value.number }) else {
                 continue
             }
-            code.documentation(value.comment)
+            code.documentation(value.remarks.noted)
             code.line(
-                "\(visibility) static let \(Naming.quoted(value.swiftName)) = Self."
-                    + Naming.quoted(original.swiftName))
+                "\(visibility)static let \(Naming.quoted(value.swiftName)) = Self."
+                    + original.swiftName)
             code.line()
         }
     }
 
     private func writeInitialisers(to code: inout CodeWriter) {
-        let first = Naming.quoted(model.values.first?.swiftName ?? "")
-        code.block("\(visibility) init()") { $0.line("self = .\(first)") }
+        let first = model.values.first?.swiftName ?? ""
+        code.block("\(visibility)init()") { $0.line("self = .\(first)") }
         code.line()
-        code.block("\(visibility) init\(model.isOpen ? "" : "?")(rawValue: Int32)") { code in
+        code.block("\(visibility)init\(model.isOpen ? "" : "?")(rawValue: Int32)") { code in
             code.line("switch rawValue {")
             for value in model.canonical {
-                code.line("case \(value.number): self = .\(Naming.quoted(value.swiftName))")
+                code.line("case \(value.number): self = .\(value.swiftName)")
             }
             code.line(
                 model.isOpen ? "default: self = .UNRECOGNIZED(rawValue)" : "default: return nil")

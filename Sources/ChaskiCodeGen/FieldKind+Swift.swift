@@ -23,7 +23,7 @@ extension FieldKind {
         case .string: "\"\""
         case .bytes: "[]"
         case .message(let message), .group(let message): message.swiftPath + "()"
-        case .enumeration(let model): "." + Naming.quoted(model.values.first?.swiftName ?? "init()")
+        case .enumeration(let model): "." + (model.values.first?.swiftName ?? "init()")
         default: "0"
         }
     }
@@ -109,6 +109,15 @@ extension FieldKind {
 extension FieldModel {
     /// The default as an expression.
     var defaultExpression: String { defaultValue ?? kind.zero }
+
+    /// What the property of an empty message holds, if it is not optional underneath.
+    var initialValue: String {
+        switch shape {
+        case .repeated: "[]"
+        case .map: "[:]"
+        default: defaultExpression
+        }
+    }
 
     /// The Swift type of the property.
     var propertyType: String {

@@ -5,7 +5,7 @@ enum Layout {
     static let largestInline = 192
 
     static func decideBoxes(_ files: [FileModel]) {
-        let all = files.flatMap { $0.messages.flatMap(flattened) }
+        let all = files.flatMap(\.allMessages)
         for message in all {
             for index in message.fields.indices {
                 guard holdsOne(message.fields[index].shape),
@@ -16,10 +16,6 @@ enum Layout {
         }
         for message in all { _ = size(message) }
         precondition(all.allSatisfy { $0.inlineBytes != nil }, "a message without a size")
-    }
-
-    static func flattened(_ message: MessageModel) -> [MessageModel] {
-        [message] + message.messages.flatMap(flattened)
     }
 
     private static func holdsOne(_ shape: FieldShape) -> Bool {

@@ -1,9 +1,4 @@
-#if BOOTSTRAP
-    import SwiftProtobuf
-    import SwiftProtobufPluginLibrary
-#else
-    import ChaskiMessages
-#endif
+import ChaskiMessages
 
 /// Rewrites files so that protoc-gen-c takes them and makes C that compiles, with the same wire
 /// format.
@@ -20,13 +15,13 @@ enum Lowering {
 
     /// The lowered form of `file`.
     static func lowered(
-        _ file: FileModel, among files: [FileModel], prefix: String
+        _ file: FileModel
     ) throws(GeneratorError) -> Google_Protobuf_FileDescriptorProto {
         var proto = Google_Protobuf_FileDescriptorProto()
         proto.name = file.loweredName
-        proto.package = Naming.loweredPackage(file.package, prefix: prefix)
+        proto.package = Naming.loweredPackage(file.package, prefix: file.cPrefix)
         proto.syntax = "proto2"
-        proto.dependency = visible(from: file, among: files)
+        proto.dependency = used(by: file)
         proto.messageType = file.messages.map(lowered)
         do {
             proto.options = try Google_Protobuf_FileOptions(serializedBytes: fileOptions)
@@ -36,19 +31,15 @@ enum Lowering {
         return proto
     }
 
-    /// The lowered names of the files whose types `file` may use: its imports and what they import
-    /// publicly.
-    private static func visible(from file: FileModel, among files: [FileModel]) -> [String] {
+    /// The lowered names of the files whose messages `file` uses: an import for options or enums
+    /// only would want a C header that nobody needs.
+    private static func used(by file: FileModel) -> [String] {
         var result: [String] = []
-        var seen: Set<String> = []
-        var open = Array(file.dependencies.reversed())
-        while let name = open.popLast() {
-            guard seen.insert(name).inserted, let next = files.first(where: { $0.name == name })
-            else { continue }
-            result.append(next.loweredName)
-            open += next.publicDependencies.reversed()
+        for field in file.allMessages.flatMap(\.fields) {
+            guard let other = field.kind.message?.file, other !== file else { continue }
+            if !result.contains(other.loweredName) { result.append(other.loweredName) }
         }
-        return result
+        return result.sorted()
     }
 
     private static func lowered(_ message: MessageModel) -> Google_Protobuf_DescriptorProto {

@@ -26,12 +26,11 @@ enum MemberNames {
     }
 
     private static func members(_ name: String, _ field: FieldModel) -> Set<String> {
-        switch field.shape {
-        case .explicit, .required:
-            let upper = FieldNames.capitalized(name)
-            return [name, "_" + name, "has" + upper, "clear" + upper]
-        default:
-            return [name]
+        let upper = FieldNames.capitalized(name)
+        return switch field.shape {
+        case .explicit, .required: [name, "_" + name, "has" + upper, "clear" + upper]
+        case .member: [name]
+        default: field.remarks.isDeprecated ? [name, "_" + name] : [name]
         }
     }
 }
@@ -42,12 +41,16 @@ struct FieldNames {
     let storage: String
     let has: String
     let clear: String
+    /// What generated code reads and writes where it does not care for presence: never what is
+    /// deprecated, which would be a warning.
+    let access: String
 
     init(_ field: FieldModel) {
         property = Naming.quoted(field.swiftName)
         storage = "_" + field.swiftName
         has = "has" + Self.capitalized(field.swiftName)
         clear = "clear" + Self.capitalized(field.swiftName)
+        access = "self." + (field.remarks.isDeprecated ? storage : field.swiftName)
     }
 
     static func capitalized(_ name: String) -> String {

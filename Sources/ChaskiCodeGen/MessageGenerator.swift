@@ -3,15 +3,19 @@ struct MessageGenerator {
     let model: MessageModel
     let visibility: String
 
+    /// The most properties that an initialiser takes; with more, it would help nobody.
+    private static let initialisedProperties = 32
+
     /// The struct: what users see.
     func write(to code: inout CodeWriter) {
-        code.documentation(model.comment)
+        code.documentation(model.remarks.noted)
         let name = Naming.quoted(model.swiftName)
-        code.block("\(visibility) struct \(name): ChaskiProtobuf.Message") { code in
+        code.block("\(visibility)struct \(name): ChaskiProtobuf.Message") { code in
             writeProperties(to: &code)
-            code.line("\(visibility) var unknownFields = ChaskiProtobuf.UnknownFields()")
+            code.line("\(visibility)var unknownFields = ChaskiProtobuf.UnknownFields()")
             code.line()
-            code.line("\(visibility) init() {}")
+            code.line("\(visibility)init() {}")
+            writeInitialiser(to: &code)
             for oneof in model.oneofs {
                 code.line()
                 writeOneofType(oneof, to: &code)
@@ -24,22 +28,64 @@ struct MessageGenerator {
                 code.line()
                 MessageGenerator(model: nested, visibility: visibility).write(to: &code)
             }
-            let stored = model.fields.filter(hasStorage)
-            if !stored.isEmpty { code.line() }
-            for field in stored {
-                let type = field.kind.swiftType
-                code.line(
-                    "fileprivate var \(FieldNames(field).storage): "
-                        + (field.isBoxed ? "ChaskiProtobuf.Boxed<\(type)>?" : "\(type)?"))
-            }
+            writeStorage(to: &code)
         }
     }
 
-    private func hasStorage(_ field: FieldModel) -> Bool {
-        switch field.shape {
-        case .explicit, .required: true
-        default: false
+    private func writeStorage(to code: inout CodeWriter) {
+        var lines: [String] = []
+        for field in model.fields {
+            let head = "fileprivate var \(FieldNames(field).storage): "
+            switch field.shape {
+            case .explicit, .required: lines.append(head + storedType(field))
+            case .member: break
+            default:
+                guard field.remarks.isDeprecated else { continue }
+                lines.append("\(head)\(field.propertyType) = \(field.initialValue)")
+            }
         }
+        guard !lines.isEmpty else { return }
+        code.line()
+        for line in lines { code.line(line) }
+    }
+
+    private func storedType(_ field: FieldModel) -> String {
+        let type = field.kind.swiftType
+        return field.isBoxed ? "ChaskiProtobuf.Boxed<\(type)>?" : "\(type)?"
+    }
+
+    // MARK: Initialiser
+
+    private func writeInitialiser(to code: inout CodeWriter) {
+        var parameters: [String] = []
+        var assignments: [String] = []
+        var written: Set<Int> = []
+        for field in model.fields {
+            let names = FieldNames(field)
+            let name = names.property
+            switch field.shape {
+            case .implicit, .repeated, .map:
+                parameters.append("\(name): \(field.propertyType) = \(field.initialValue)")
+                assignments.append("\(names.access) = \(name)")
+            case .explicit, .required:
+                parameters.append("\(name): \(field.kind.swiftType)? = nil")
+                let value = field.isBoxed ? "\(name).map { .init($0) }" : name
+                assignments.append("self.\(names.storage) = \(value)")
+            case .member(let index):
+                guard written.insert(index).inserted else { continue }
+                let oneof = model.oneofs[index]
+                let name = Naming.quoted(oneof.swiftName)
+                parameters.append("\(name): \(oneof.typeName)? = nil")
+                assignments.append("self.\(oneof.swiftName) = \(name)")
+            }
+        }
+        guard (1...Self.initialisedProperties).contains(parameters.count) else { return }
+        code.line()
+        code.call("\(visibility)init", parameters, " {")
+        code.indented { code in
+            for line in assignments { code.line(line) }
+        }
+        code.line("}")
     }
 
     // MARK: Properties
@@ -48,7 +94,11 @@ struct MessageGenerator {
         var written: Set<Int> = []
         for field in model.fields {
             if case .member(let index) = field.shape, written.insert(index).inserted {
-                writeOneofProperty(model.oneofs[index], to: &code)
+                let oneof = model.oneofs[index]
+                code.documentation(oneof.comment)
+                let property = Naming.quoted(oneof.swiftName)
+                code.line("\(visibility)var \(property): \(oneof.typeName)?")
+                code.line()
             }
             writeProperty(field, to: &code)
         }
@@ -56,15 +106,19 @@ struct MessageGenerator {
 
     private func writeProperty(_ field: FieldModel, to code: inout CodeWriter) {
         let names = FieldNames(field)
-        let head = "\(visibility) var \(names.property): \(field.propertyType)"
-        code.documentation(field.comment)
+        let head = "\(visibility)var \(names.property): \(field.propertyType)"
+        code.documentation(field.remarks.comment)
+        if field.remarks.isDeprecated { code.line("@available(*, deprecated)") }
         switch field.shape {
-        case .implicit:
-            code.line("\(head) = \(field.defaultExpression)")
-        case .repeated:
-            code.line("\(head) = []")
-        case .map:
-            code.line("\(head) = [:]")
+        case .implicit, .repeated, .map:
+            if field.remarks.isDeprecated {
+                code.block(head) { code in
+                    code.line("get { \(names.storage) }")
+                    code.line("set { \(names.storage) = newValue }")
+                }
+            } else {
+                code.line("\(head) = \(field.initialValue)")
+            }
         case .explicit, .required:
             writeStoredProperty(field, head, names, to: &code)
         case .member(let index):
@@ -97,23 +151,18 @@ struct MessageGenerator {
             }
         }
         code.line("/// True when `\(field.swiftName)` is set.")
-        code.line("\(visibility) var \(names.has): Bool { \(storage) != nil }")
+        code.line("\(visibility)var \(names.has): Bool { \(storage) != nil }")
         code.line("/// Unsets `\(field.swiftName)`.")
-        code.line("\(visibility) mutating func \(names.clear)() { \(storage) = nil }")
-    }
-
-    private func writeOneofProperty(_ oneof: OneofModel, to code: inout CodeWriter) {
-        code.documentation(oneof.comment)
-        let property = Naming.quoted(oneof.swiftName)
-        code.line("\(visibility) var \(property): \(oneof.typeName)?")
-        code.line()
+        code.line("\(visibility)mutating func \(names.clear)() { \(storage) = nil }")
     }
 
     private func writeMemberProperty(
         _ field: FieldModel, _ oneof: OneofModel, _ head: String, to code: inout CodeWriter
     ) {
-        let name = Naming.quoted(field.swiftName)
-        let property = Naming.quoted(oneof.swiftName)
+        let name = field.swiftName
+        // The names that the accessors give their values would hide the property.
+        let isHidden = ["value", "newValue"].contains(oneof.swiftName)
+        let property = isHidden ? "self." + oneof.swiftName : Naming.quoted(oneof.swiftName)
         code.block(head) { code in
             code.line(
                 "get { if case .\(name)(let value)? = \(property) { value } else "
@@ -124,10 +173,10 @@ struct MessageGenerator {
 
     private func writeOneofType(_ oneof: OneofModel, to code: inout CodeWriter) {
         code.line("/// What `\(oneof.swiftName)` may hold.")
-        code.block("\(visibility) enum \(oneof.typeName): Sendable, Hashable") { code in
+        code.block("\(visibility)enum \(oneof.typeName): Sendable, Hashable") { code in
             for index in oneof.members {
                 let field = model.fields[index]
-                code.documentation(field.comment)
+                code.documentation(field.remarks.noted)
                 code.line(
                     "\(field.isBoxed ? "indirect " : "")case \(Naming.quoted(field.swiftName))"
                         + "(\(field.kind.swiftType))")

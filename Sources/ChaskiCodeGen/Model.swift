@@ -11,8 +11,11 @@ final class FileModel {
     var publicDependencies: [String] = []
     /// The file's name in the lowered request.
     var loweredName = ""
+    /// First word of the C names.
+    var cPrefix = ""
     /// What the names of top-level types begin with.
     var typePrefix = ""
+    /// The comments at the file's top.
     var comment = ""
 
     init(name: String, package: String, isProto3: Bool) {
@@ -20,67 +23,97 @@ final class FileModel {
         self.package = package
         self.isProto3 = isProto3
     }
+
+    /// All messages, outer ones before inner ones.
+    var allMessages: [MessageModel] { messages.flatMap(\.withNested) }
 }
 
-/// A message type.
-final class MessageModel {
+/// What a .proto file says of any of its elements.
+struct Remarks {
+    var comment = ""
+    var isDeprecated = false
+    /// `file.proto:line`.
+    var place = ""
+
+    /// The comment as documentation, with a note where the compiler gets no attribute.
+    var noted: String {
+        guard isDeprecated else { return comment }
+        return (comment.isEmpty ? "" : comment + "\n\n") + " - Warning: Deprecated."
+    }
+}
+
+/// A message or enum type.
+class TypeModel {
     /// `package.Outer.Message`.
     let fullName: String
     /// The type's name in its scope.
-    let swiftName: String
+    var swiftName: String
+    /// The message around it, if any.
+    private(set) weak var outer: MessageModel?
+    unowned let file: FileModel
+    var remarks = Remarks()
+
+    init(fullName: String, swiftName: String, outer: MessageModel?, file: FileModel) {
+        self.fullName = fullName
+        self.swiftName = swiftName
+        self.outer = outer
+        self.file = file
+    }
+
     /// The name from anywhere in the module.
-    let swiftPath: String
+    var swiftPath: String { outer.map { $0.swiftPath + "." + swiftName } ?? swiftName }
+
+    /// The type itself or the outermost one around it.
+    var outermost: TypeModel { outer?.outermost ?? self }
+}
+
+/// A message type.
+final class MessageModel: TypeModel {
+    let loweredName: String
     /// `ck.package.Outer.Message`, as protoc-gen-c gets it.
     let loweredFullName: String
-    let loweredName: String
     let isMapEntry: Bool
-    unowned let file: FileModel
     var fields: [FieldModel] = []
     var oneofs: [OneofModel] = []
     var messages: [MessageModel] = []
     var enums: [EnumModel] = []
-    var comment = ""
     /// Estimate of `MemoryLayout.size`, from `Layout`.
     var inlineBytes: Int?
 
     init(
-        fullName: String, swiftName: String, swiftPath: String, loweredName: String,
-        loweredFullName: String, isMapEntry: Bool, file: FileModel
+        fullName: String, swiftName: String, outer: MessageModel?, file: FileModel,
+        loweredName: String, loweredFullName: String, isMapEntry: Bool
     ) {
-        self.fullName = fullName
-        self.swiftName = swiftName
-        self.swiftPath = swiftPath
         self.loweredName = loweredName
         self.loweredFullName = loweredFullName
         self.isMapEntry = isMapEntry
-        self.file = file
+        super.init(fullName: fullName, swiftName: swiftName, outer: outer, file: file)
     }
 
     var cStruct: String { Naming.cStruct(loweredFullName) }
     var cFunction: String { Naming.cFunction(loweredFullName) }
+
+    /// The message and all within it.
+    var withNested: [MessageModel] { [self] + messages.flatMap(\.withNested) }
 }
 
 /// An enum type.
-final class EnumModel {
+final class EnumModel: TypeModel {
     struct Value {
         var name: String
         var swiftName: String
         var number: Int32
-        var comment: String
+        var remarks: Remarks
     }
 
-    let fullName: String
-    let swiftName: String
-    let swiftPath: String
     let isOpen: Bool
     var values: [Value] = []
-    var comment = ""
 
-    init(fullName: String, swiftName: String, swiftPath: String, isOpen: Bool) {
-        self.fullName = fullName
-        self.swiftName = swiftName
-        self.swiftPath = swiftPath
+    init(
+        fullName: String, swiftName: String, outer: MessageModel?, file: FileModel, isOpen: Bool
+    ) {
         self.isOpen = isOpen
+        super.init(fullName: fullName, swiftName: swiftName, outer: outer, file: file)
     }
 
     /// The values that are not aliases of an earlier one.
@@ -116,6 +149,11 @@ enum FieldKind {
         }
     }
 
+    /// The message or enum.
+    var type: TypeModel? {
+        if case .enumeration(let model) = self { model } else { message }
+    }
+
     var isGroup: Bool {
         if case .group = self { true } else { false }
     }
@@ -143,27 +181,38 @@ struct FieldModel {
     var swiftName: String
     /// The default as a Swift expression, where the .proto file gives one.
     var defaultValue: String?
-    var comment: String
+    var remarks = Remarks()
     /// True when the message lies behind a reference.
     var isBoxed = false
 
     /// The C struct's member; a group is named apart, as the runtime wants to know.
     var cName: String { (kind.isGroup ? "g" : "f") + String(number) }
+
+    /// The types whose names the field's Swift declaration holds.
+    var types: [TypeModel] {
+        if case .map(let key, let value, _) = shape { return key.types + value.types }
+        return kind.type.map { [$0] } ?? []
+    }
 }
 
 /// A service and its methods.
 struct ServiceModel {
     struct Method {
         var name: String
+        /// The property or function, not quoted.
+        var swiftName: String
         var input: MessageModel
         var output: MessageModel
         var clientStreams: Bool
         var serverStreams: Bool
-        var comment: String
+        var isIdempotent: Bool
+        var remarks: Remarks
     }
 
     var name: String
+    /// `package.Service`.
     var fullName: String
+    var swiftName: String
     var methods: [Method]
-    var comment: String
+    var remarks: Remarks
 }

@@ -1,9 +1,4 @@
-#if BOOTSTRAP
-    import SwiftProtobuf
-    import SwiftProtobufPluginLibrary
-#else
-    import ChaskiMessages
-#endif
+import ChaskiMessages
 
 /// Resolves descriptors into the model: type references become objects, names become Swift's.
 struct ModelBuilder {
@@ -14,8 +9,9 @@ struct ModelBuilder {
 
     private let options: GeneratorOptions
     private(set) var files: [FileModel] = []
-    private var messages: [String: MessageModel] = [:]
-    private var enums: [String: EnumModel] = [:]
+    /// By full name with a dot in front, as references are written.
+    private(set) var messages: [String: MessageModel] = [:]
+    private(set) var enums: [String: EnumModel] = [:]
 
     /// Builds the model of all `protos`, which come in the order of their dependencies.
     static func build(
@@ -24,6 +20,9 @@ struct ModelBuilder {
         var builder = ModelBuilder(options: options)
         for proto in protos { try builder.declare(proto) }
         for (proto, file) in zip(protos, builder.files) { try builder.resolve(proto, file) }
+        precondition(builder.files.count == protos.count, "a file was lost")
+        TypeNames.makeVisible(builder.files)
+        for file in builder.files { file.allMessages.forEach(MemberNames.makeUnique) }
         Layout.decideBoxes(builder.files)
         return builder.files
     }
@@ -32,11 +31,12 @@ struct ModelBuilder {
         self.options = options
     }
 
-    // MARK: First pass: names
-
     private mutating func declare(_ proto: FileProto) throws(GeneratorError) {
-        guard proto.syntax != "editions" else {
-            throw GeneratorError("\(proto.name): editions are not supported; use proto2 or proto3")
+        let source = SourceInfo(proto)
+        guard ["", "proto2", "proto3"].contains(proto.syntax) else {
+            let path = proto.syntax == "editions" ? SourceInfo.edition : SourceInfo.syntax
+            throw GeneratorError(
+                "\(source.place(path)): \(proto.syntax) are not supported; use proto2 or proto3")
         }
         let file = FileModel(
             name: proto.name, package: proto.package, isProto3: proto.syntax == "proto3")
@@ -50,19 +50,17 @@ struct ModelBuilder {
             lowered += "_" + Naming.hash(proto.name)
         }
         file.loweredName = lowered + ".proto"
-        let comments = Comments(proto)
-        file.comment = comments.detached
-        let prefix = Naming.typePrefix(
-            package: proto.package,
-            swiftPrefix: proto.hasOptions && proto.options.hasSwiftPrefix
-                ? proto.options.swiftPrefix : nil)
-        file.typePrefix = prefix
+        file.comment = source.header
+        let hasPrefix = proto.hasOptions && proto.options.hasSwiftPrefix
+        file.typePrefix = Naming.typePrefix(
+            package: proto.package, swiftPrefix: hasPrefix ? proto.options.swiftPrefix : nil)
+        file.cPrefix = options.cPrefix(ofFile: proto.name)
         let scope = Scope(
-            file: file, fullName: proto.package, prefix: prefix, swiftPath: "",
-            lowered: Naming.loweredPackage(proto.package, prefix: options.cPrefix), path: [],
-            comments: comments)
+            file: file, outer: nil, fullName: proto.package,
+            lowered: Naming.loweredPackage(proto.package, prefix: file.cPrefix), path: [],
+            source: source, siblings: proto.messageType.map(\.name) + proto.enumType.map(\.name))
         for (index, message) in proto.messageType.enumerated() {
-            file.messages.append(try declare(message, scope.inside(4, index)))
+            file.messages.append(declare(message, scope.inside(4, index)))
         }
         for (index, enumeration) in proto.enumType.enumerated() {
             file.enums.append(declare(enumeration, scope.inside(5, index)))
@@ -73,12 +71,13 @@ struct ModelBuilder {
     /// Where a type is declared.
     private struct Scope {
         var file: FileModel
+        var outer: MessageModel?
         var fullName: String
-        var prefix: String
-        var swiftPath: String
         var lowered: String
         var path: [Int32]
-        var comments: Comments
+        var source: SourceInfo
+        /// The names of all types in the scope, as in the .proto file.
+        var siblings: [String]
 
         func inside(_ field: Int32, _ index: Int) -> Scope {
             var scope = self
@@ -90,31 +89,38 @@ struct ModelBuilder {
             fullName.isEmpty ? name : fullName + "." + name
         }
 
-        func swift(_ name: String, isEnum: Bool) -> (name: String, path: String) {
-            let name = Naming.type(prefix + name, isEnum: isEnum)
-            return (name, swiftPath.isEmpty ? name : swiftPath + "." + name)
+        func swift(_ name: String, isEnum: Bool) -> String {
+            let prefix = outer == nil ? file.typePrefix : ""
+            var result = Naming.type(prefix + name, isEnum: isEnum)
+            guard result != prefix + name else { return result }
+            while siblings.contains(result) { result += "_" }
+            return result
+        }
+
+        func remarks(_ isDeprecated: Bool) -> Remarks {
+            Remarks(
+                comment: source.comment(path), isDeprecated: isDeprecated,
+                place: source.place(path))
         }
     }
 
-    private mutating func declare(
-        _ proto: MessageProto, _ scope: Scope
-    ) throws(GeneratorError) -> MessageModel {
+    private mutating func declare(_ proto: MessageProto, _ scope: Scope) -> MessageModel {
         let fullName = scope.qualified(proto.name)
-        let swift = scope.swift(proto.name, isEnum: false)
         let lowered = Naming.loweredMessage(proto.name, fullName: fullName)
         let message = MessageModel(
-            fullName: fullName, swiftName: swift.name, swiftPath: swift.path, loweredName: lowered,
+            fullName: fullName, swiftName: scope.swift(proto.name, isEnum: false),
+            outer: scope.outer, file: scope.file, loweredName: lowered,
             loweredFullName: scope.lowered + "." + lowered,
-            isMapEntry: proto.hasOptions && proto.options.mapEntry, file: scope.file)
-        message.comment = scope.comments[scope.path]
+            isMapEntry: proto.hasOptions && proto.options.mapEntry)
+        message.remarks = scope.remarks(proto.hasOptions && proto.options.deprecated)
         messages["." + fullName] = message
         var inner = scope
+        inner.outer = message
         inner.fullName = fullName
-        inner.prefix = ""
-        inner.swiftPath = swift.path
         inner.lowered = message.loweredFullName
+        inner.siblings = proto.nestedType.map(\.name) + proto.enumType.map(\.name)
         for (index, nested) in proto.nestedType.enumerated() {
-            message.messages.append(try declare(nested, inner.inside(3, index)))
+            message.messages.append(declare(nested, inner.inside(3, index)))
         }
         for (index, nested) in proto.enumType.enumerated() {
             message.enums.append(declare(nested, inner.inside(4, index)))
@@ -124,11 +130,10 @@ struct ModelBuilder {
 
     private mutating func declare(_ proto: EnumProto, _ scope: Scope) -> EnumModel {
         let fullName = scope.qualified(proto.name)
-        let swift = scope.swift(proto.name, isEnum: true)
         let model = EnumModel(
-            fullName: fullName, swiftName: swift.name, swiftPath: swift.path,
-            isOpen: scope.file.isProto3)
-        model.comment = scope.comments[scope.path]
+            fullName: fullName, swiftName: scope.swift(proto.name, isEnum: true),
+            outer: scope.outer, file: scope.file, isOpen: scope.file.isProto3)
+        model.remarks = scope.remarks(proto.hasOptions && proto.options.deprecated)
         let names = proto.value.map(\.name)
         let drop = Naming.casePrefix(ofEnum: proto.name, values: names)
         var used: Set<String> = []
@@ -141,165 +146,10 @@ struct ModelBuilder {
             model.values.append(
                 EnumModel.Value(
                     name: value.name, swiftName: name, number: value.number,
-                    comment: scope.comments[scope.inside(2, index).path]))
+                    remarks: scope.inside(2, index)
+                        .remarks(value.hasOptions && value.options.deprecated)))
         }
         enums["." + fullName] = model
         return model
     }
-
-    // MARK: Second pass: fields
-
-    private mutating func resolve(_ proto: FileProto, _ file: FileModel) throws(GeneratorError) {
-        let comments = Comments(proto)
-        for (index, (message, model)) in zip(proto.messageType, file.messages).enumerated() {
-            try resolve(message, model, comments, [4, Int32(truncatingIfNeeded: index)])
-        }
-        for (index, service) in proto.service.enumerated() {
-            let path: [Int32] = [6, Int32(truncatingIfNeeded: index)]
-            var methods: [ServiceModel.Method] = []
-            for (position, method) in service.method.enumerated() {
-                guard let input = messages[method.inputType],
-                    let output = messages[method.outputType]
-                else {
-                    throw GeneratorError("\(file.name): \(service.name).\(method.name): no type")
-                }
-                methods.append(
-                    ServiceModel.Method(
-                        name: method.name, input: input, output: output,
-                        clientStreams: method.clientStreaming,
-                        serverStreams: method.serverStreaming,
-                        comment: comments[path + [2, Int32(truncatingIfNeeded: position)]]))
-            }
-            let fullName =
-                file.package.isEmpty ? service.name : file.package + "." + service.name
-            file.services.append(
-                ServiceModel(
-                    name: service.name, fullName: fullName, methods: methods,
-                    comment: comments[path]))
-        }
-    }
-
-    private mutating func resolve(
-        _ proto: MessageProto, _ model: MessageModel, _ comments: Comments, _ path: [Int32]
-    ) throws(GeneratorError) {
-        for (index, (nested, inner)) in zip(proto.nestedType, model.messages).enumerated() {
-            try resolve(nested, inner, comments, path + [3, Int32(truncatingIfNeeded: index)])
-        }
-        // protoc puts the oneofs it invents for proto3 `optional` behind the real ones.
-        let invented = Set(proto.field.filter(\.proto3Optional).map(\.oneofIndex))
-        for (index, oneof) in proto.oneofDecl.enumerated()
-        where !invented.contains(Int32(truncatingIfNeeded: index)) {
-            model.oneofs.append(
-                OneofModel(
-                    name: oneof.name, swiftName: Naming.property(oneof.name),
-                    typeName: "OneOf_" + Naming.upperCamel(oneof.name),
-                    comment: comments[path + [8, Int32(truncatingIfNeeded: index)]]))
-        }
-        for (index, field) in proto.field.enumerated() {
-            let fieldPath = path + [2, Int32(truncatingIfNeeded: index)]
-            var resolved = try resolve(field, model)
-            resolved.comment = comments[fieldPath]
-            if case .member(let oneof) = resolved.shape {
-                guard model.oneofs.indices.contains(oneof) else {
-                    throw GeneratorError("\(model.fullName).\(field.name): no such oneof")
-                }
-                model.oneofs[oneof].members.append(model.fields.count)
-            }
-            model.fields.append(resolved)
-        }
-        MemberNames.makeUnique(model)
-    }
-
-    private func resolve(
-        _ proto: FieldProto, _ model: MessageModel
-    ) throws(GeneratorError) -> FieldModel {
-        let kind = try self.kind(proto, model)
-        // A group's field is the lower-case form of its message's name.
-        let name = kind.isGroup ? kind.message.map { Self.last($0.fullName) } : nil
-        return FieldModel(
-            name: proto.name, number: proto.number, kind: kind,
-            shape: try shape(proto, kind, model),
-            swiftName: Naming.property(name ?? proto.name),
-            defaultValue: proto.hasDefaultValue
-                ? DefaultValue.expression(proto.defaultValue, kind) : nil,
-            comment: "")
-    }
-
-    private static func last(_ fullName: String) -> String {
-        fullName.split(separator: ".").last.map(String.init) ?? fullName
-    }
-
-    private func shape(
-        _ proto: FieldProto, _ kind: FieldKind, _ model: MessageModel
-    ) throws(GeneratorError) -> FieldShape {
-        if proto.label == .repeated {
-            if case .message(let entry) = kind, entry.isMapEntry {
-                guard let key = entry.fields.first(where: { $0.number == 1 }),
-                    let value = entry.fields.first(where: { $0.number == 2 })
-                else {
-                    throw GeneratorError("\(model.fullName).\(proto.name): no map entry")
-                }
-                return .map(key: key, value: value, entry: entry)
-            }
-            guard kind.isPackable else { return .repeated(packed: false) }
-            let packs = proto.hasOptions && proto.options.hasPacked
-            return .repeated(packed: packs ? proto.options.packed : model.file.isProto3)
-        }
-        if proto.label == .required { return .required }
-        if proto.hasOneofIndex, !proto.proto3Optional { return .member(Int(proto.oneofIndex)) }
-        let hasPresence = !model.file.isProto3 || proto.proto3Optional || kind.message != nil
-        return hasPresence ? .explicit : .implicit
-    }
-
-    private func kind(
-        _ proto: FieldProto, _ model: MessageModel
-    ) throws(GeneratorError) -> FieldKind {
-        switch proto.type {
-        case .double: return .double
-        case .float: return .float
-        case .int64: return .int64
-        case .uint64: return .uint64
-        case .int32: return .int32
-        case .fixed64: return .fixed64
-        case .fixed32: return .fixed32
-        case .bool: return .bool
-        case .string: return .string
-        case .bytes: return .bytes
-        case .uint32: return .uint32
-        case .sfixed32: return .sfixed32
-        case .sfixed64: return .sfixed64
-        case .sint32: return .sint32
-        case .sint64: return .sint64
-        case .message, .group:
-            guard let message = messages[proto.typeName] else { break }
-            return proto.type == .group ? .group(message) : .message(message)
-        case .enum:
-            guard let enumeration = enums[proto.typeName] else { break }
-            return .enumeration(enumeration)
-        }
-        throw GeneratorError(
-            "\(model.file.name): \(model.fullName).\(proto.name): unknown type \(proto.typeName)")
-    }
-}
-
-/// The comments of a .proto file, by descriptor path.
-struct Comments {
-    private var texts: [[Int32]: String] = [:]
-    /// The file's own: above `syntax`.
-    private(set) var detached = ""
-
-    init(_ proto: Google_Protobuf_FileDescriptorProto) {
-        for location in proto.sourceCodeInfo.location {
-            if location.path == [12] {
-                detached = (location.leadingDetachedComments + [location.leadingComments])
-                    .joined(separator: "\n")
-            }
-            let text =
-                location.leadingComments.isEmpty
-                ? location.trailingComments : location.leadingComments
-            if !text.isEmpty, texts[location.path] == nil { texts[location.path] = text }
-        }
-    }
-
-    subscript(path: [Int32]) -> String { texts[path] ?? "" }
 }

@@ -3,17 +3,15 @@ enum Naming {
     /// Words that stay in capitals within a lowerCamel name, as in `sessionID`.
     private static let abbreviations: Set<String> = ["url", "http", "https", "id"]
 
-    /// Words that a declaration must quote.
+    /// Words that a declaration must quote. The ones that Swift knows from their place, as `open`
+    /// and `optional`, need no quotes.
     private static let keywords: Set<String> = [
-        "Any", "as", "associatedtype", "async", "await", "borrowing", "break", "case", "catch",
-        "class", "consuming", "continue", "default", "defer", "deinit", "do", "dynamic", "else",
-        "enum", "extension", "fallthrough", "false", "fileprivate", "for", "func", "guard", "if",
-        "import", "in", "infix", "init", "inout", "internal", "is", "lazy", "let", "mutating",
-        "nil", "nonmutating", "open", "operator", "optional", "override", "package", "postfix",
-        "precedencegroup", "prefix", "private", "protocol", "public", "repeat", "required",
-        "rethrows", "return", "self", "some", "static", "struct", "subscript", "super", "switch",
-        "throw", "throws", "true", "try", "typealias", "unowned", "var", "weak", "where",
-        "while",
+        "Any", "as", "associatedtype", "break", "case", "catch", "class", "continue", "default",
+        "defer", "deinit", "do", "else", "enum", "extension", "fallthrough", "false",
+        "fileprivate", "for", "func", "guard", "if", "import", "in", "init", "inout", "internal",
+        "is", "let", "nil", "operator", "precedencegroup", "private", "protocol", "public",
+        "repeat", "rethrows", "return", "self", "Self", "static", "struct", "subscript", "super",
+        "switch", "throw", "throws", "true", "try", "typealias", "var", "where", "while",
     ]
 
     /// Members that each generated message has, or that Swift gives every type.
@@ -33,7 +31,8 @@ enum Naming {
         "CustomDebugStringConvertible", "Dictionary", "Double", "Equatable", "Error", "Float",
         "Hashable", "Hasher", "Int", "Int32", "Int64", "MemoryLayout", "Never", "Optional",
         "Protocol", "RawValue", "Self", "Sendable", "Set", "String", "Swift", "Type", "UInt",
-        "UInt32", "UInt64", "UInt8", "UnsafeMutableRawPointer", "UnsafeRawPointer", "Void",
+        "UInt32", "UInt64", "UInt8", "UnsafeMutablePointer", "UnsafeMutableRawPointer",
+        "UnsafeRawPointer", "Void",
     ]
 
     // MARK: Tests

@@ -1,9 +1,4 @@
-#if BOOTSTRAP
-    import SwiftProtobuf
-    import SwiftProtobufPluginLibrary
-#else
-    import ChaskiMessages
-#endif
+import ChaskiMessages
 
 /// The protoc plugin: bytes of a `CodeGeneratorRequest` in, bytes of the response out.
 ///
@@ -57,6 +52,11 @@ package struct Plugin {
         guard chosen.count == wanted.count else {
             throw GeneratorError("the request does not hold all files to generate")
         }
+        if let clash = TypeNames.clash(chosen) { throw clash }
+        let services = chosen.flatMap(\.services).map(\.fullName)
+        for name in options.serviceNames where !services.contains(name) {
+            throw GeneratorError("Service '\(name)' is in none of the files to generate")
+        }
         var output: [OutputFile] = []
         if options.output != .swift {
             output += try generateC(chosen, files, options)
@@ -83,7 +83,7 @@ package struct Plugin {
         request.fileToGenerate = chosen.map(\.loweredName)
         for file in all {
             request.protoFile.append(
-                try Lowering.lowered(file, among: all, prefix: options.cPrefix))
+                try Lowering.lowered(file))
         }
         let response: Google_Protobuf_Compiler_CodeGeneratorResponse
         do {

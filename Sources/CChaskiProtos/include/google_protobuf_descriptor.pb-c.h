@@ -26,6 +26,10 @@ typedef struct Ck__Google__Protobuf__MethodDescriptorProto Ck__Google__Protobuf_
 typedef struct Ck__Google__Protobuf__FileOptions Ck__Google__Protobuf__FileOptions;
 typedef struct Ck__Google__Protobuf__MessageOptions Ck__Google__Protobuf__MessageOptions;
 typedef struct Ck__Google__Protobuf__FieldOptions Ck__Google__Protobuf__FieldOptions;
+typedef struct Ck__Google__Protobuf__EnumOptions Ck__Google__Protobuf__EnumOptions;
+typedef struct Ck__Google__Protobuf__EnumValueOptions Ck__Google__Protobuf__EnumValueOptions;
+typedef struct Ck__Google__Protobuf__ServiceOptions Ck__Google__Protobuf__ServiceOptions;
+typedef struct Ck__Google__Protobuf__MethodOptions Ck__Google__Protobuf__MethodOptions;
 typedef struct Ck__Google__Protobuf__UninterpretedOption Ck__Google__Protobuf__UninterpretedOption;
 typedef struct Ck__Google__Protobuf__UninterpretedOption__NamePart Ck__Google__Protobuf__UninterpretedOption__NamePart;
 typedef struct Ck__Google__Protobuf__SourceCodeInfo Ck__Google__Protobuf__SourceCodeInfo;
@@ -130,10 +134,11 @@ struct  Ck__Google__Protobuf__EnumDescriptorProto
   ProtobufCBinaryData f1;
   size_t n_f2;
   Ck__Google__Protobuf__EnumValueDescriptorProto **f2;
+  Ck__Google__Protobuf__EnumOptions *f3;
 };
 #define CK__GOOGLE__PROTOBUF__ENUM_DESCRIPTOR_PROTO__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&ck__google__protobuf__enum_descriptor_proto__descriptor) \
-    , 0, {0,NULL}, 0,NULL }
+    , 0, {0,NULL}, 0,NULL, NULL }
 
 
 struct  Ck__Google__Protobuf__EnumValueDescriptorProto
@@ -143,10 +148,11 @@ struct  Ck__Google__Protobuf__EnumValueDescriptorProto
   ProtobufCBinaryData f1;
   protobuf_c_boolean has_f2;
   int32_t f2;
+  Ck__Google__Protobuf__EnumValueOptions *f3;
 };
 #define CK__GOOGLE__PROTOBUF__ENUM_VALUE_DESCRIPTOR_PROTO__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&ck__google__protobuf__enum_value_descriptor_proto__descriptor) \
-    , 0, {0,NULL}, 0, 0 }
+    , 0, {0,NULL}, 0, 0, NULL }
 
 
 struct  Ck__Google__Protobuf__ServiceDescriptorProto
@@ -156,10 +162,11 @@ struct  Ck__Google__Protobuf__ServiceDescriptorProto
   ProtobufCBinaryData f1;
   size_t n_f2;
   Ck__Google__Protobuf__MethodDescriptorProto **f2;
+  Ck__Google__Protobuf__ServiceOptions *f3;
 };
 #define CK__GOOGLE__PROTOBUF__SERVICE_DESCRIPTOR_PROTO__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&ck__google__protobuf__service_descriptor_proto__descriptor) \
-    , 0, {0,NULL}, 0,NULL }
+    , 0, {0,NULL}, 0,NULL, NULL }
 
 
 struct  Ck__Google__Protobuf__MethodDescriptorProto
@@ -171,6 +178,7 @@ struct  Ck__Google__Protobuf__MethodDescriptorProto
   ProtobufCBinaryData f2;
   protobuf_c_boolean has_f3;
   ProtobufCBinaryData f3;
+  Ck__Google__Protobuf__MethodOptions *f4;
   protobuf_c_boolean has_f5;
   protobuf_c_boolean f5;
   protobuf_c_boolean has_f6;
@@ -178,7 +186,7 @@ struct  Ck__Google__Protobuf__MethodDescriptorProto
 };
 #define CK__GOOGLE__PROTOBUF__METHOD_DESCRIPTOR_PROTO__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&ck__google__protobuf__method_descriptor_proto__descriptor) \
-    , 0, {0,NULL}, 0, {0,NULL}, 0, {0,NULL}, 0, 0, 0, 0 }
+    , 0, {0,NULL}, 0, {0,NULL}, 0, {0,NULL}, NULL, 0, 0, 0, 0 }
 
 
 struct  Ck__Google__Protobuf__FileOptions
@@ -203,6 +211,8 @@ struct  Ck__Google__Protobuf__FileOptions
 struct  Ck__Google__Protobuf__MessageOptions
 {
   ProtobufCMessage base;
+  protobuf_c_boolean has_f3;
+  protobuf_c_boolean f3;
   protobuf_c_boolean has_f7;
   protobuf_c_boolean f7;
   size_t n_f999;
@@ -210,7 +220,7 @@ struct  Ck__Google__Protobuf__MessageOptions
 };
 #define CK__GOOGLE__PROTOBUF__MESSAGE_OPTIONS__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&ck__google__protobuf__message_options__descriptor) \
-    , 0, 0, 0,NULL }
+    , 0, 0, 0, 0, 0,NULL }
 
 
 struct  Ck__Google__Protobuf__FieldOptions
@@ -218,6 +228,8 @@ struct  Ck__Google__Protobuf__FieldOptions
   ProtobufCMessage base;
   protobuf_c_boolean has_f2;
   protobuf_c_boolean f2;
+  protobuf_c_boolean has_f3;
+  protobuf_c_boolean f3;
   protobuf_c_boolean has_f5;
   protobuf_c_boolean f5;
   size_t n_f999;
@@ -225,6 +237,60 @@ struct  Ck__Google__Protobuf__FieldOptions
 };
 #define CK__GOOGLE__PROTOBUF__FIELD_OPTIONS__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&ck__google__protobuf__field_options__descriptor) \
+    , 0, 0, 0, 0, 0, 0, 0,NULL }
+
+
+struct  Ck__Google__Protobuf__EnumOptions
+{
+  ProtobufCMessage base;
+  protobuf_c_boolean has_f3;
+  protobuf_c_boolean f3;
+  size_t n_f999;
+  Ck__Google__Protobuf__UninterpretedOption **f999;
+};
+#define CK__GOOGLE__PROTOBUF__ENUM_OPTIONS__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&ck__google__protobuf__enum_options__descriptor) \
+    , 0, 0, 0,NULL }
+
+
+struct  Ck__Google__Protobuf__EnumValueOptions
+{
+  ProtobufCMessage base;
+  protobuf_c_boolean has_f1;
+  protobuf_c_boolean f1;
+  size_t n_f999;
+  Ck__Google__Protobuf__UninterpretedOption **f999;
+};
+#define CK__GOOGLE__PROTOBUF__ENUM_VALUE_OPTIONS__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&ck__google__protobuf__enum_value_options__descriptor) \
+    , 0, 0, 0,NULL }
+
+
+struct  Ck__Google__Protobuf__ServiceOptions
+{
+  ProtobufCMessage base;
+  protobuf_c_boolean has_f33;
+  protobuf_c_boolean f33;
+  size_t n_f999;
+  Ck__Google__Protobuf__UninterpretedOption **f999;
+};
+#define CK__GOOGLE__PROTOBUF__SERVICE_OPTIONS__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&ck__google__protobuf__service_options__descriptor) \
+    , 0, 0, 0,NULL }
+
+
+struct  Ck__Google__Protobuf__MethodOptions
+{
+  ProtobufCMessage base;
+  protobuf_c_boolean has_f33;
+  protobuf_c_boolean f33;
+  protobuf_c_boolean has_f34;
+  int32_t f34;
+  size_t n_f999;
+  Ck__Google__Protobuf__UninterpretedOption **f999;
+};
+#define CK__GOOGLE__PROTOBUF__METHOD_OPTIONS__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&ck__google__protobuf__method_options__descriptor) \
     , 0, 0, 0, 0, 0,NULL }
 
 
@@ -355,6 +421,18 @@ void   ck__google__protobuf__message_options__init
 /* Ck__Google__Protobuf__FieldOptions methods */
 void   ck__google__protobuf__field_options__init
                      (Ck__Google__Protobuf__FieldOptions         *message);
+/* Ck__Google__Protobuf__EnumOptions methods */
+void   ck__google__protobuf__enum_options__init
+                     (Ck__Google__Protobuf__EnumOptions         *message);
+/* Ck__Google__Protobuf__EnumValueOptions methods */
+void   ck__google__protobuf__enum_value_options__init
+                     (Ck__Google__Protobuf__EnumValueOptions         *message);
+/* Ck__Google__Protobuf__ServiceOptions methods */
+void   ck__google__protobuf__service_options__init
+                     (Ck__Google__Protobuf__ServiceOptions         *message);
+/* Ck__Google__Protobuf__MethodOptions methods */
+void   ck__google__protobuf__method_options__init
+                     (Ck__Google__Protobuf__MethodOptions         *message);
 /* Ck__Google__Protobuf__UninterpretedOption__NamePart methods */
 void   ck__google__protobuf__uninterpreted_option__name_part__init
                      (Ck__Google__Protobuf__UninterpretedOption__NamePart         *message);
@@ -408,6 +486,18 @@ typedef void (*Ck__Google__Protobuf__MessageOptions_Closure)
 typedef void (*Ck__Google__Protobuf__FieldOptions_Closure)
                  (const Ck__Google__Protobuf__FieldOptions *message,
                   void *closure_data);
+typedef void (*Ck__Google__Protobuf__EnumOptions_Closure)
+                 (const Ck__Google__Protobuf__EnumOptions *message,
+                  void *closure_data);
+typedef void (*Ck__Google__Protobuf__EnumValueOptions_Closure)
+                 (const Ck__Google__Protobuf__EnumValueOptions *message,
+                  void *closure_data);
+typedef void (*Ck__Google__Protobuf__ServiceOptions_Closure)
+                 (const Ck__Google__Protobuf__ServiceOptions *message,
+                  void *closure_data);
+typedef void (*Ck__Google__Protobuf__MethodOptions_Closure)
+                 (const Ck__Google__Protobuf__MethodOptions *message,
+                  void *closure_data);
 typedef void (*Ck__Google__Protobuf__UninterpretedOption__NamePart_Closure)
                  (const Ck__Google__Protobuf__UninterpretedOption__NamePart *message,
                   void *closure_data);
@@ -443,6 +533,10 @@ extern const ProtobufCMessageDescriptor ck__google__protobuf__method_descriptor_
 extern const ProtobufCMessageDescriptor ck__google__protobuf__file_options__descriptor;
 extern const ProtobufCMessageDescriptor ck__google__protobuf__message_options__descriptor;
 extern const ProtobufCMessageDescriptor ck__google__protobuf__field_options__descriptor;
+extern const ProtobufCMessageDescriptor ck__google__protobuf__enum_options__descriptor;
+extern const ProtobufCMessageDescriptor ck__google__protobuf__enum_value_options__descriptor;
+extern const ProtobufCMessageDescriptor ck__google__protobuf__service_options__descriptor;
+extern const ProtobufCMessageDescriptor ck__google__protobuf__method_options__descriptor;
 extern const ProtobufCMessageDescriptor ck__google__protobuf__uninterpreted_option__descriptor;
 extern const ProtobufCMessageDescriptor ck__google__protobuf__uninterpreted_option__name_part__descriptor;
 extern const ProtobufCMessageDescriptor ck__google__protobuf__source_code_info__descriptor;
