@@ -6,9 +6,10 @@ struct EncodedTree {
     private let arena: Arena
     @usableFromInline let root: UnsafeMutableRawPointer
 
-    /// Results of at most so many bytes are packed within the arena and copied; for larger ones the
-    /// exact size is computed first.
+    /// Results of at most so many bytes are packed elsewhere and copied, within the arena if they
+    /// are small; for larger ones the exact size is computed first, which takes a pass of its own.
     private static let largestScratch = 8 << 10
+    private static let largestHeapScratch = 1 << 20
     private static let blockBytes = 4 << 10
 
     /// An empty message of `schema` in an arena that begins in `memory`, which must stay until the
@@ -44,6 +45,13 @@ struct EncodedTree {
         let bound = arena.state.pointee.packedBound
         if bound <= Self.largestScratch, let scratch = Arena.allocate(arena.state, bound) {
             let output = scratch.assumingMemoryBound(to: UInt8.self)
+            let count = protobuf_c_message_pack(message, output)
+            precondition(count <= bound, "a message is larger than its bound")
+            return [UInt8](UnsafeBufferPointer(start: output, count: count))
+        }
+        if bound <= Self.largestHeapScratch {
+            let output = UnsafeMutablePointer<UInt8>.allocate(capacity: bound)
+            defer { output.deallocate() }
             let count = protobuf_c_message_pack(message, output)
             precondition(count <= bound, "a message is larger than its bound")
             return [UInt8](UnsafeBufferPointer(start: output, count: count))

@@ -7,7 +7,7 @@ public struct MessageWriter {
 
     private let arena: UnsafeMutablePointer<Arena.State>
     @usableFromInline var depthLeft: Int
-    private let deterministic: Bool
+    @usableFromInline let deterministic: Bool
 
     init(_ arena: UnsafeMutablePointer<Arena.State>, _ options: EncodingOptions) {
         self.arena = arena
@@ -18,13 +18,14 @@ public struct MessageWriter {
     /// A tag of 5 bytes and a varint of 10, or a length of 5 bytes and data that counts apart.
     private static let largestRecord = 16
 
-    /// Notes that packing may write `count` more pieces of `bytes` bytes.
+    /// Notes that packing may write `count` more pieces of `bytes` bytes. Each piece lies in memory
+    /// already, so that the sum cannot overflow.
+    @inline(__always)
     private func addBound(_ count: Int, of bytes: Int) {
-        let (product, overflow) = count.multipliedReportingOverflow(by: bytes)
-        let (sum, carry) = arena.pointee.packedBound.addingReportingOverflow(product)
-        arena.pointee.packedBound = overflow || carry ? .max : sum
+        arena.pointee.packedBound &+= count &* bytes
     }
 
+    @inline(__always)
     private func allocate(_ size: Int) -> UnsafeMutableRawPointer {
         guard let memory = Arena.allocate(arena, size) else { preconditionFailure("out of memory") }
         return memory
@@ -46,6 +47,9 @@ public struct MessageWriter {
 
     /// A copy of the UTF-8 of `text`.
     public func string(_ text: String) -> Bytes {
+        let bytes = text.utf8.withContiguousStorageIfAvailable { copy(UnsafeRawBufferPointer($0)) }
+        if let bytes { return bytes }
+        // A string of Objective-C.
         var text = text
         return text.withUTF8 { copy(UnsafeRawBufferPointer($0)) }
     }
@@ -55,6 +59,7 @@ public struct MessageWriter {
         bytes.withUnsafeBytes { copy($0) }
     }
 
+    @inline(__always)
     private func copy(_ source: UnsafeRawBufferPointer) -> Bytes {
         let memory = allocate(source.count)
         addBound(source.count, of: 1)
@@ -166,11 +171,13 @@ public struct MessageWriter {
     }
 
     /// The entries of `map`, by key when the output is to be deterministic.
+    @inlinable
     public func ordered<K: Comparable, V>(_ map: [K: V]) -> [(key: K, value: V)] {
         deterministic ? map.sorted { $0.key < $1.key } : Array(map)
     }
 
     /// The entries of `map`, false first when the output is to be deterministic.
+    @inlinable
     public func ordered<V>(_ map: [Bool: V]) -> [(key: Bool, value: V)] {
         deterministic ? map.sorted { !$0.key && $1.key } : Array(map)
     }
@@ -193,8 +200,13 @@ public struct MessageWriter {
     }
 
     /// Gives the C message at `pointer` whole records, to be written after its fields.
+    @inlinable
     public func records(_ records: [UInt8], _ pointer: UnsafeMutableRawPointer) {
-        guard !records.isEmpty else { return }
+        if !records.isEmpty { append(records, pointer) }
+    }
+
+    @usableFromInline
+    func append(_ records: [UInt8], _ pointer: UnsafeMutableRawPointer) {
         // protobuf-c writes a tag and then the data as it stands, so one entry carries them all.
         records.withUnsafeBytes { bytes in
             guard let base = bytes.baseAddress,

@@ -51,8 +51,54 @@ enum Varint {
     }
 
     /// Reads a value at `offset` below `end`; nil when it does not end there or is too long.
+    @inline(__always)
     static func read(
         _ base: UnsafeRawPointer, _ offset: Int, _ end: Int, limit: Int = maximumBytes
+    ) -> (value: UInt64, next: Int)? {
+        if limit == maximumBytes, end &- offset >= 8 { return readWord(base, offset, end) }
+        return readBytes(base, offset, end, limit)
+    }
+
+    /// The same, for at least eight bytes: looks at all of them together.
+    @inline(__always)
+    private static func readWord(
+        _ base: UnsafeRawPointer, _ offset: Int, _ end: Int
+    ) -> (value: UInt64, next: Int)? {
+        let word = UInt64(littleEndian: base.loadUnaligned(fromByteOffset: offset, as: UInt64.self))
+        // The bytes that end a value have their highest bit clear.
+        let ends = ~word & 0x8080_8080_8080_8080
+        guard ends != 0 else { return readLong(base, offset, end, joined(word)) }
+        let used = word & (ends ^ (ends &- 1))
+        return (joined(used), offset &+ (ends.trailingZeroBitCount &>> 3) &+ 1)
+    }
+
+    /// The lower seven bits of eight bytes, moved together.
+    @inline(__always)
+    private static func joined(_ word: UInt64) -> UInt64 {
+        var value = word & 0x7F7F_7F7F_7F7F_7F7F
+        value = (value & 0x7F00_7F00_7F00_7F00) &>> 1 | (value & 0x007F_007F_007F_007F)
+        value = (value & 0x3FFF_0000_3FFF_0000) &>> 2 | (value & 0x0000_3FFF_0000_3FFF)
+        return (value & 0x0FFF_FFFF_0000_0000) &>> 4 | (value & 0x0000_0000_0FFF_FFFF)
+    }
+
+    /// The ninth and tenth byte after the 56 bits of `low`.
+    @inline(__always)
+    private static func readLong(
+        _ base: UnsafeRawPointer, _ offset: Int, _ end: Int, _ low: UInt64
+    ) -> (value: UInt64, next: Int)? {
+        guard end &- offset >= 9 else { return nil }
+        let ninth = base.load(fromByteOffset: offset &+ 8, as: UInt8.self)
+        let value = low | UInt64(ninth & 0x7F) &<< 56
+        if ninth < 0x80 { return (value, offset &+ 9) }
+        guard end &- offset >= 10 else { return nil }
+        let tenth = base.load(fromByteOffset: offset &+ 9, as: UInt8.self)
+        guard tenth < 0x80 else { return nil }
+        return (value | UInt64(tenth) &<< 63, offset &+ 10)
+    }
+
+    @inline(never)
+    private static func readBytes(
+        _ base: UnsafeRawPointer, _ offset: Int, _ end: Int, _ limit: Int
     ) -> (value: UInt64, next: Int)? {
         var value: UInt64 = 0
         var shift: UInt64 = 0
