@@ -46,6 +46,9 @@ let package = Package(
     products: [
         .library(name: "ChaskiClient", targets: ["ChaskiClient"]),
         .library(name: "ChaskiProtobuf", targets: ["ChaskiProtobuf"]),
+        .library(
+            name: "ChaskiWellKnownTypes",
+            targets: ["ChaskiWellKnownTypes", "CChaskiWellKnownTypes"]),
         // What generated C includes; for targets of generated C in other packages.
         .library(name: "CProtobufC", targets: ["CProtobufC"]),
         .executable(name: "chaski", targets: ["chaski"]),
@@ -69,6 +72,7 @@ let package = Package(
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         .target(name: "CChaskiShims", dependencies: ["CZlib"], cSettings: strictC),
         .target(name: "CChaskiProtos", dependencies: ["CProtobufC"], cSettings: generatedC),
+        .target(name: "CChaskiWellKnownTypes", dependencies: ["CProtobufC"]),
 
         // Vocabulary
         ours("ChaskiModel", ["CChaskiShims"]),
@@ -76,6 +80,7 @@ let package = Package(
         // Bindings
         ours("ChaskiProtobuf", ["CProtobufC"]),
         ours("ChaskiMessages", ["ChaskiProtobuf", "CChaskiProtos"]),
+        ours("ChaskiWellKnownTypes", ["ChaskiProtobuf", "CChaskiWellKnownTypes"]),
 
         // Pure cores
         ours("ChaskiRecords", ["ChaskiModel", "CChaskiShims", "CZlib"]),
@@ -122,6 +127,9 @@ let package = Package(
         tests("HouseRulesTests", []),
         tests("ChaskiModelTests", ["ChaskiModel"]),
         tests("ChaskiProtobufTests", ["ChaskiProtobuf", "ChaskiMessages"]),
+        tests(
+            "ChaskiWellKnownTypesTests",
+            ["ChaskiWellKnownTypes", "ChaskiProtobuf", "ChaskiMessages"]),
         tests(
             "ChaskiCodeGenTests", ["ChaskiCodeGen", "ChaskiMessages", "ChaskiProtobuf"],
             exclude: ["Golden"]),

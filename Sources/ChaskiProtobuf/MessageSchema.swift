@@ -59,6 +59,16 @@ public final class MessageSchema: Sendable {
     /// The schema of the message in field `number`, if that is a message, group or map.
     func child(_ number: Int32) -> MessageSchema? { children(number) }
 
+    /// True for a field that holds one value and is not written as a group.
+    func isSingular(_ number: Int32) -> Bool {
+        let count = Int(descriptor.pointee.n_fields)
+        guard let fields = descriptor.pointee.fields, let number = UInt32(exactly: number),
+            let index = WireFormat.index(of: number, in: fields, count)
+        else { return false }
+        return fields[index].label != PROTOBUF_C_LABEL_REPEATED
+            && !WireFormat.isGroup(fields + index)
+    }
+
     /// `package.Message.field`, or the number for a field without a name.
     @usableFromInline
     func path(_ number: Int32) -> String {

@@ -13,6 +13,10 @@ import Testing
         // The C library's allocator is the operating system's.
         "ChaskiProtobuf": ["CProtobufC", "Glibc", "Musl", "Darwin"],
         "ChaskiMessages": ["ChaskiProtobuf", "CChaskiProtos", "CProtobufC"],
+        // `Date` is Foundation's.
+        "ChaskiWellKnownTypes": [
+            "ChaskiProtobuf", "CChaskiWellKnownTypes", "FoundationEssentials", "Foundation",
+        ],
         "ChaskiRecords": ["ChaskiModel", "CChaskiShims", "CZlib"],
         "ChaskiWire": [
             "ChaskiModel", "ChaskiRecords", "ChaskiMessages", "ChaskiProtobuf", "CChaskiShims",

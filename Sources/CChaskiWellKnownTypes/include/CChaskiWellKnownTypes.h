@@ -1,0 +1,7 @@
+#include "google_protobuf_any.pb-c.h"
+#include "google_protobuf_duration.pb-c.h"
+#include "google_protobuf_empty.pb-c.h"
+#include "google_protobuf_field_mask.pb-c.h"
+#include "google_protobuf_struct.pb-c.h"
+#include "google_protobuf_timestamp.pb-c.h"
+#include "google_protobuf_wrappers.pb-c.h"
