@@ -174,7 +174,7 @@ const ProtobufCMessageDescriptor ck__chaski__v1__consumer_limit__descriptor =
   (ProtobufCMessageInit) ck__chaski__v1__consumer_limit__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor ck__chaski__v1__subscribe__field_descriptors[4] =
+static const ProtobufCFieldDescriptor ck__chaski__v1__subscribe__field_descriptors[5] =
 {
   {
     "f1",
@@ -224,17 +224,30 @@ static const ProtobufCFieldDescriptor ck__chaski__v1__subscribe__field_descripto
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "f5",
+    5,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_UINT64,
+    offsetof(Ck__Chaski__V1__Subscribe, has_f5),
+    offsetof(Ck__Chaski__V1__Subscribe, f5),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned ck__chaski__v1__subscribe__field_indices_by_name[] = {
   0,   /* field[0] = f1 */
   1,   /* field[1] = f2 */
   2,   /* field[2] = f3 */
   3,   /* field[3] = f4 */
+  4,   /* field[4] = f5 */
 };
 static const ProtobufCIntRange ck__chaski__v1__subscribe__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 4 }
+  { 0, 5 }
 };
 const ProtobufCMessageDescriptor ck__chaski__v1__subscribe__descriptor =
 {
@@ -244,7 +257,7 @@ const ProtobufCMessageDescriptor ck__chaski__v1__subscribe__descriptor =
   "Ck__Chaski__V1__Subscribe",
   "ck.chaski.v1",
   sizeof(Ck__Chaski__V1__Subscribe),
-  4,
+  5,
   ck__chaski__v1__subscribe__field_descriptors,
   ck__chaski__v1__subscribe__field_indices_by_name,
   1,  ck__chaski__v1__subscribe__number_ranges,
@@ -564,7 +577,7 @@ const ProtobufCMessageDescriptor ck__chaski__v1__consume_request__descriptor =
   (ProtobufCMessageInit) ck__chaski__v1__consume_request__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor ck__chaski__v1__subscribed__field_descriptors[5] =
+static const ProtobufCFieldDescriptor ck__chaski__v1__subscribed__field_descriptors[6] =
 {
   {
     "f1",
@@ -626,6 +639,18 @@ static const ProtobufCFieldDescriptor ck__chaski__v1__subscribed__field_descript
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "f6",
+    6,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_UINT64,
+    offsetof(Ck__Chaski__V1__Subscribed, has_f6),
+    offsetof(Ck__Chaski__V1__Subscribed, f6),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned ck__chaski__v1__subscribed__field_indices_by_name[] = {
   0,   /* field[0] = f1 */
@@ -633,11 +658,12 @@ static const unsigned ck__chaski__v1__subscribed__field_indices_by_name[] = {
   2,   /* field[2] = f3 */
   3,   /* field[3] = f4 */
   4,   /* field[4] = f5 */
+  5,   /* field[5] = f6 */
 };
 static const ProtobufCIntRange ck__chaski__v1__subscribed__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 5 }
+  { 0, 6 }
 };
 const ProtobufCMessageDescriptor ck__chaski__v1__subscribed__descriptor =
 {
@@ -647,7 +673,7 @@ const ProtobufCMessageDescriptor ck__chaski__v1__subscribed__descriptor =
   "Ck__Chaski__V1__Subscribed",
   "ck.chaski.v1",
   sizeof(Ck__Chaski__V1__Subscribed),
-  5,
+  6,
   ck__chaski__v1__subscribed__field_descriptors,
   ck__chaski__v1__subscribed__field_indices_by_name,
   1,  ck__chaski__v1__subscribed__number_ranges,

@@ -52,16 +52,17 @@ struct CodeWriter {
     /// True when `line` is not too long for one line.
     func fits(_ line: String) -> Bool { 4 * depth + line.utf8.count <= Self.columns }
 
-    /// Items separated by commas: on one line where they fit, else each on its own.
-    mutating func list(_ items: [String]) {
-        let joined = items.joined(separator: ", ")
+    /// Items separated by commas: on one line where they fit, else each on its own; `end` behind the
+    /// last.
+    mutating func list(_ items: [String], end: String = "") {
+        let joined = items.joined(separator: ", ") + end
         if fits(joined) {
             line(joined)
             return
         }
         for (index, item) in items.enumerated() {
             text += String(repeating: "    ", count: depth) + item
-            text += index + 1 < items.count ? ",\n" : "\n"
+            text += (index + 1 < items.count ? "," : end) + "\n"
         }
     }
 

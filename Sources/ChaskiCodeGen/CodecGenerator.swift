@@ -31,33 +31,26 @@ struct CodecGenerator {
     private func writeSchema(
         _ head: String, _ message: MessageModel, to code: inout CodeWriter
     ) {
-        code.block("\(head): ChaskiProtobuf.MessageSchema =") { code in
-            code.line("var message = \(message.cStruct)()")
-            code.line("\(message.cFunction)__init(&message)")
-            code.line("return ChaskiProtobuf.MessageSchema(")
+        let name = message === model ? "protoMessageName" : "\"\(message.fullName)\""
+        code.line("\(head): ChaskiProtobuf.MessageSchema = .init(")
+        code.indented { code in
+            code.list([name, "\(message.cStruct)()", "\(message.cFunction)__init"], end: ",")
+            let table = message.fields.map { field in
+                let letter = if case .map = field.shape { "M" } else { field.kind.letter }
+                return "\(field.number):\(field.name):\(letter)"
+            }
+            let children = children(message)
+            writeTable(table, children.isEmpty ? ")" : ",", to: &code)
+            guard !children.isEmpty else { return }
+            code.line("children: {")
             code.indented { code in
-                code.line("name: \"\(message.fullName)\",")
-                code.line("descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),")
-                let table = message.fields.map { field in
-                    let letter = if case .map = field.shape { "M" } else { field.kind.letter }
-                    return "\(field.number):\(field.name):\(letter)"
-                }
-                let children = children(message)
-                writeTable(table, children.isEmpty ? "" : ",", to: &code)
-                guard !children.isEmpty else { return }
-                code.line("children: { number in")
-                code.indented { code in
-                    code.line("switch number {")
-                    for child in children { code.line(child) }
-                    code.line("default: nil")
-                    code.line("}")
-                }
+                code.line("switch $0 {")
+                for child in children { code.line(child) }
+                code.line("default: nil")
                 code.line("}")
             }
-            code.line(")")
+            code.line("})")
         }
-        // A closure called at once.
-        code.replaceLast("}\n", with: "}()\n")
     }
 
     /// The table of fields as a literal of several lines where it is long.
@@ -103,9 +96,7 @@ struct CodecGenerator {
             for (index, oneof) in model.oneofs.enumerated() {
                 writeUnpack(oneof, index, to: &code)
             }
-            code.block("if ChaskiProtobuf.MessageReader.hasUnknown(pointer)") { code in
-                code.line("try reader.unknown(pointer, &unknownFields, of: Self.self)")
-            }
+            code.line("try reader.unknown(pointer, &unknownFields, of: Self.self)")
         }
     }
 
@@ -262,9 +253,16 @@ struct CodecGenerator {
         let property = FieldNames(field).access
         switch field.shape {
         case .implicit:
-            code.block("if \(field.kind.isSet(property))") { code in
+            let condition = "if \(field.kind.isSet(property))"
+            let has = "c.pointee.has_\(field.cName)"
+            let whole = "\(condition) { (\(member), \(has)) = (\(field.kind.number(property)), 1) }"
+            if field.kind.isPackable, code.fits(whole) {
+                code.line(whole)
+                return
+            }
+            code.block(condition) { code in
                 code.line(field.kind.write(property, to: member))
-                code.line("c.pointee.has_\(field.cName) = 1")
+                code.line("\(has) = 1")
             }
         case .explicit, .required:
             writePackStored(field, member, to: &code)
@@ -298,6 +296,12 @@ struct CodecGenerator {
             }
             code.line(field.kind.write(value, to: member))
             if field.kind.message == nil { code.line("c.pointee.has_\(field.cName) = 1") }
+        }
+        if field.kind.isPackable, case .explicit = field.shape {
+            let has = "c.pointee.has_\(field.cName)"
+            let pair = "(\(member), \(has)) = (\(field.kind.number("value")), 1)"
+            code.line("if let value = \(storage) { \(pair) }")
+            return
         }
         code.block("if let value = \(storage)", write)
         guard case .required = field.shape else { return }

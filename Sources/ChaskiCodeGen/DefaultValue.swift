@@ -9,7 +9,7 @@ enum DefaultValue {
             case "inf": return ".infinity"
             case "-inf": return "-.infinity"
             case "nan", "-nan": return ".nan"
-            default: return text
+            default: return decimal(text, kind)
             }
         case .string:
             return literal(text)
@@ -25,6 +25,17 @@ enum DefaultValue {
         default:
             return text
         }
+    }
+
+    /// A finite number. Literals of subnormal numbers are a warning, and `-0` is an integer.
+    private static func decimal(_ text: String, _ kind: FieldKind) -> String {
+        if case .float = kind, let value = Float(text), value.isSubnormal {
+            return "Float(bitPattern: \(value.bitPattern))"
+        }
+        if case .double = kind, let value = Double(text), value.isSubnormal {
+            return "Double(bitPattern: \(value.bitPattern))"
+        }
+        return text.contains { ".e".contains($0) } ? text : text + ".0"
     }
 
     /// `text` as a Swift literal.

@@ -30,8 +30,14 @@ struct EnumGenerator {
             }
             code.line()
             let cases = model.canonical.map { "." + $0.swiftName }
+            let whole =
+                "\(visibility)static let allCases: [Self] = [\(cases.joined(separator: ", "))]"
+            if code.fits(whole) {
+                code.line(whole)
+                return
+            }
             code.line("\(visibility)static let allCases: [Self] = [")
-            for value in cases { code.line("    \(value),") }
+            code.indented { $0.list(cases, end: ",") }
             code.line("]")
         }
     }
@@ -52,7 +58,7 @@ struct EnumGenerator {
 
     private func writeInitialisers(to code: inout CodeWriter) {
         let first = model.values.first?.swiftName ?? ""
-        code.block("\(visibility)init()") { $0.line("self = .\(first)") }
+        code.line("\(visibility)init() { self = .\(first) }")
         code.line()
         code.block("\(visibility)init\(model.isOpen ? "" : "?")(rawValue: Int32)") { code in
             code.line("switch rawValue {")

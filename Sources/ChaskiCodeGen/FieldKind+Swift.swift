@@ -85,12 +85,19 @@ extension FieldKind {
     /// The statement that writes `value` to the C member `member`.
     func write(_ value: String, to member: String) -> String {
         switch self {
-        case .bool: "\(member) = \(value) ? 1 : 0"
         case .string: "(\(member).data, \(member).len) = writer.string(\(value))"
         case .bytes: "(\(member).data, \(member).len) = writer.bytes(\(value))"
         case .message, .group: "\(member) = try writer.message(\(value))"
-        case .enumeration: "\(member) = \(value).rawValue"
-        default: "\(member) = \(value)"
+        default: "\(member) = \(number(value))"
+        }
+    }
+
+    /// What C gets for `value`, where that is a number.
+    func number(_ value: String) -> String {
+        switch self {
+        case .bool: "\(value) ? 1 : 0"
+        case .enumeration: "\(value).rawValue"
+        default: value
         }
     }
 

@@ -133,18 +133,8 @@ struct MessageGenerator {
         let storage = names.storage
         code.block(head) { code in
             if field.kind.message != nil {
-                let message = field.defaultExpression
-                let initial = field.isBoxed ? "ChaskiProtobuf.Boxed(\(message))" : message
-                let suffix = field.isBoxed ? ".value" : ""
-                let optional = field.isBoxed ? "?.value" : ""
-                code.line("get { \(storage)\(optional) ?? \(message) }")
-                // The value moves out while it is changed, so that it is not copied.
-                code.block("_modify") { code in
-                    code.line("var value = \(storage) ?? \(initial)")
-                    code.line("\(storage) = nil")
-                    code.line("defer { \(storage) = value }")
-                    code.line("yield &value\(suffix)")
-                }
+                code.line("get { \(storage)._orEmpty }")
+                code.line("_modify { yield &\(storage)._orEmpty }")
             } else {
                 code.line("get { \(storage) ?? \(field.defaultExpression) }")
                 code.line("set { \(storage) = newValue }")

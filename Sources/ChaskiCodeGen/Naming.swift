@@ -6,7 +6,8 @@ enum Naming {
     /// Words that a declaration must quote. The ones that Swift knows from their place, as `open`
     /// and `optional`, need no quotes.
     private static let keywords: Set<String> = [
-        "Any", "as", "associatedtype", "break", "case", "catch", "class", "continue", "default",
+        "Any", "as", "associatedtype", "await", "break", "case", "catch", "class", "continue",
+        "default",
         "defer", "deinit", "do", "else", "enum", "extension", "fallthrough", "false",
         "fileprivate", "for", "func", "guard", "if", "import", "in", "init", "inout", "internal",
         "is", "let", "nil", "operator", "precedencegroup", "private", "protocol", "public",

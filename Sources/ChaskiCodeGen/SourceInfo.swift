@@ -12,14 +12,13 @@ struct SourceInfo {
         file = proto.name
         for location in proto.sourceCodeInfo.location {
             if location.path == Self.syntax {
-                header = (location.leadingDetachedComments + [location.leadingComments])
-                    .filter { !$0.isEmpty }.joined(separator: "\n")
+                header = Self.joined(
+                    location.leadingDetachedComments + [location.leadingComments])
             }
             if let line = location.span.first, lines[location.path] == nil {
                 lines[location.path] = Int(line) + 1
             }
-            let text = [location.leadingComments, location.trailingComments]
-                .filter { !$0.isEmpty }.joined(separator: "\n")
+            let text = Self.joined([location.leadingComments, location.trailingComments])
             if !text.isEmpty, comments[location.path] == nil { comments[location.path] = text }
         }
     }
@@ -27,6 +26,13 @@ struct SourceInfo {
     /// The paths of `syntax` and `edition`.
     static let syntax: [Int32] = [12]
     static let edition: [Int32] = [14]
+
+    /// Comments with an empty line between them.
+    private static func joined(_ comments: [String]) -> String {
+        comments.compactMap { comment in
+            comment.lastIndex { !$0.isWhitespace }.map { String(comment[...$0]) }
+        }.joined(separator: "\n\n")
+    }
 
     /// Leading and trailing comment of the element at `path`; empty for none.
     func comment(_ path: [Int32]) -> String { comments[path] ?? "" }

@@ -62,13 +62,16 @@ extension BrokerHost {
     @discardableResult
     func open(
         _ session: UInt128, _ subscription: String = "s", messages: UInt32 = 1_000,
-        bytes: UInt64 = 1 << 30, claims: [TokenRange] = []
+        bytes: UInt64 = 1 << 30, claims: [TokenRange] = [], of claimed: SubscriptionID? = nil
     ) -> (id: ConsumerID, held: [TokenRange]) {
         let id = newConsumer()
+        let known = machine.subscription(named: subscription)?.id
         let result = ask {
             .openConsumer(
                 $0, id, session: SessionID(rawValue: session), subscription: subscription,
-                ConsumerLimit(messages: messages, bytes: bytes), claims: claims)
+                ConsumerLimit(messages: messages, bytes: bytes),
+                claims: SessionClaims(
+                    of: claimed ?? known ?? SessionClaims.none.subscription, claims))
         }
         guard case .success(.consumerOpened(_, _, _, let held))? = result else {
             preconditionFailure("the consumer was not opened: \(String(describing: result))")

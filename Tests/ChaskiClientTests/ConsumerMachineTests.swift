@@ -20,10 +20,13 @@ struct ConsumerHarness {
         lost += machine.takeLost()
     }
 
+    static let subscription = SubscriptionID(rawValue: 3)
+
     mutating func subscribe(epoch: UInt32 = 1, held: [TokenRange] = []) {
         machine.connected()
         pump()
-        machine.subscribed(epoch: epoch, leaseNanos: 30_000_000_000, held: held, now: now)
+        machine.subscribed(
+            Self.subscription, epoch: epoch, leaseNanos: 30_000_000_000, held: held, now: now)
         pump()
     }
 
@@ -187,11 +190,12 @@ struct ConsumerHarness {
         #expect(
             harness.sent == [
                 .subscribe(
-                    messages: 1_000, claims: [ConsumerHarness.range(0, 10)], claimsEpoch: 1)
+                    messages: 1_000, claims: [ConsumerHarness.range(0, 10)], claimsEpoch: 1,
+                    claimsOf: ConsumerHarness.subscription)
             ])
         harness.sent = []
         harness.machine.subscribed(
-            epoch: 2, leaseNanos: 30_000_000_000,
+            ConsumerHarness.subscription, epoch: 2, leaseNanos: 30_000_000_000,
             held: [ConsumerHarness.range(0, 3), ConsumerHarness.range(5, 2)], now: harness.now)
         harness.pump()
         #expect(harness.lost.map(\.offset) == [3, 4, 7, 8, 9])
@@ -202,6 +206,24 @@ struct ConsumerHarness {
         let settles = harness.takeSettles()
         #expect(settles.map(\.epoch) == [2], "claimed deliveries have tokens of the new epoch")
         #expect(harness.failed[4]?.reason == .stale)
+    }
+
+    @Test func nothingIsRepeatedToAnotherSubscriptionOfTheSameName() {
+        var harness = ConsumerHarness()
+        harness.subscribe()
+        harness.deliver(0, 3)
+        harness.settle(0)
+        harness.pump()
+        harness.lose()
+        harness.machine.connected()
+        harness.pump()
+        harness.sent = []
+        harness.machine.subscribed(
+            SubscriptionID(rawValue: 4), epoch: 1, leaseNanos: 1, held: [], now: harness.now)
+        harness.pump()
+        #expect(harness.takeSettles().isEmpty)
+        #expect(harness.failed[0]?.reason == .stale)
+        #expect(harness.lost.map(\.offset) == [1, 2])
     }
 
     @Test func verdictsOnTheirWayAreRepeatedAfterAReconnect() {
@@ -215,7 +237,7 @@ struct ConsumerHarness {
         harness.lose()
         harness.machine.connected()
         harness.pump()
-        guard case .subscribe(_, let claims, 1) = harness.sent.first else {
+        guard case .subscribe(_, let claims, 1, _) = harness.sent.first else {
             Issue.record("expected a subscribe, got \(harness.sent)")
             return
         }
@@ -223,7 +245,8 @@ struct ConsumerHarness {
         harness.sent = []
         // 0 and 1 had been taken by the broker; 4's lease lapsed before its ack was ever sent.
         harness.machine.subscribed(
-            epoch: 1, leaseNanos: 1, held: [ConsumerHarness.range(2, 2)], now: harness.now)
+            ConsumerHarness.subscription, epoch: 1, leaseNanos: 1,
+            held: [ConsumerHarness.range(2, 2)], now: harness.now)
         harness.pump()
         #expect(harness.failed[4]?.reason == .stale)
         #expect(harness.lost.map(\.offset) == [5])

@@ -265,6 +265,7 @@ private final class BrokerConnection: ConnectionOwner {
                     $0.leaseNanos = 30_000_000_000
                     $0.topic = "orders"
                     $0.topicIncarnation = 1
+                    $0.subscriptionID = 1
                 }
             }, attachment: Array(attachment), on: stream, connection)
         var sections: [UInt8] = []

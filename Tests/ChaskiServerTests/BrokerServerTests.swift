@@ -29,7 +29,8 @@ struct BrokerServerTests {
         broker = try await TestBroker.start(directory: broker.directory)
         client = try await RawClient.connect(port: broker.port)
         let again = try await RawConsumer.open(
-            client, subscription: "billing", claims: [got[1].token, got[3].token])
+            client, subscription: "billing", claims: [got[1].token, got[3].token],
+            claimsOf: consumer.subscribed.subscriptionID)
         #expect(again.held.map(\.first) == [1, 3])
         let info = try await client.describe("billing")
         #expect(info.acked == 2 && info.backlog == 2)
@@ -126,7 +127,8 @@ struct BrokerServerTests {
         try await second.cut()
         let third = try await RawClient.connect(port: broker.port)
         let back = try await RawConsumer.open(
-            third, subscription: "billing", claims: got.map(\.token))
+            third, subscription: "billing", claims: got.map(\.token),
+            claimsOf: consumer.subscribed.subscriptionID)
         #expect(back.held.reduce(0) { $0 + Int($1.count) } == 2)
         let settled = try await back.settle(.ack, got.map(\.token))
         #expect(settled.accepted == 2)

@@ -39,7 +39,7 @@ struct OracleTests {
             .openConsumer(
                 request(100 + consumer), id, session: SessionID(rawValue: session),
                 subscription: "s",
-                limit, claims: []), producer: nil, publication: nil, now: at(now))
+                limit, claims: .none), producer: nil, publication: nil, now: at(now))
         oracle.emitted(
             .reply(
                 request(100 + consumer),

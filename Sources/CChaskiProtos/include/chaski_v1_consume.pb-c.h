@@ -70,10 +70,12 @@ struct  Ck__Chaski__V1__Subscribe
   Ck__Chaski__V1__ConsumerLimit *f3;
   protobuf_c_boolean has_f4;
   uint32_t f4;
+  protobuf_c_boolean has_f5;
+  uint64_t f5;
 };
 #define CK__CHASKI__V1__SUBSCRIBE__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&ck__chaski__v1__subscribe__descriptor) \
-    , 0, 0, 0, {0,NULL}, NULL, 0, 0 }
+    , 0, 0, 0, {0,NULL}, NULL, 0, 0, 0, 0 }
 
 
 struct  Ck__Chaski__V1__SetLimit
@@ -171,10 +173,12 @@ struct  Ck__Chaski__V1__Subscribed
   ProtobufCBinaryData f4;
   protobuf_c_boolean has_f5;
   uint32_t f5;
+  protobuf_c_boolean has_f6;
+  uint64_t f6;
 };
 #define CK__CHASKI__V1__SUBSCRIBED__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&ck__chaski__v1__subscribed__descriptor) \
-    , 0, 0, 0, 0, 0, 0, 0, {0,NULL}, 0, 0 }
+    , 0, 0, 0, 0, 0, 0, 0, {0,NULL}, 0, 0, 0, 0 }
 
 
 struct  Ck__Chaski__V1__Deliver

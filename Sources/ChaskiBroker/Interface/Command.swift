@@ -91,7 +91,7 @@ package enum Command: Sendable {
     /// connection is replaced.
     case openConsumer(
         RequestID, ConsumerID, session: SessionID, subscription: String, ConsumerLimit,
-        claims: [TokenRange])
+        claims: SessionClaims)
     case setLimit(ConsumerID, ConsumerLimit)
     case settle(RequestID, SettleCommand)
     /// Extends all that the session holds by the subscription's lease, on every subscription.
@@ -100,4 +100,19 @@ package enum Command: Sendable {
     case closeConsumer(RequestID, ConsumerID)
     /// The connection is gone: what it holds waits `resumeGrace` for its session.
     case disconnected(ConsumerID)
+}
+
+/// What a session says it holds.
+package struct SessionClaims: Hashable, Sendable {
+    package static let none = SessionClaims(of: SubscriptionID(rawValue: 0), [])
+
+    /// The subscription that handed them out. Another one of the same name knows nothing of them.
+    package var subscription: SubscriptionID
+    /// Ascending, without overlap.
+    package var ranges: [TokenRange]
+
+    package init(of subscription: SubscriptionID, _ ranges: [TokenRange]) {
+        self.subscription = subscription
+        self.ranges = ranges
+    }
 }

@@ -7,9 +7,13 @@ package struct TopicInfo: Hashable, Sendable {
     /// 1 for the first topic of this name, 2 for the one created after it was deleted, ...
     package var incarnation: UInt32
     package var settings: TopicSettings
-    /// The oldest offset that some subscription may still need, and the next to be given.
+    /// Everything below this offset is given up, for no subscription needs it; and the next offset
+    /// to be given.
     package var firstOffset: Offset
     package var nextOffset: Offset
+    /// Where a new subscription from the earliest begins: everything from here on is held, what lies
+    /// before may be gone.
+    package var earliestStart: Offset
     /// Bytes of the batches still needed, about.
     package var bytes: UInt64
     /// Names, ascending.

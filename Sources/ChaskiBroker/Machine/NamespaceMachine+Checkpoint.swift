@@ -4,12 +4,15 @@ import DequeModule
 /// A checkpoint under way: what is still to be written.
 struct CheckpointCycle {
     enum Stage {
-        case namespace
+        case beginning
         /// Topics by id, with the place of the next and, when its section is out, the rest of its
         /// producers.
         case topics([TopicID], Int, producers: ArraySlice<ProducerID>?)
         /// Subscriptions by id, with the place of the next, and how far it got.
         case subscriptions([SubscriptionID], Int, SubscriptionProgress)
+        /// Last, so that it names every topic that was deleted before its section was out: replay
+        /// cannot know such a topic's name.
+        case namespace
         case finished
     }
 
@@ -22,7 +25,7 @@ struct CheckpointCycle {
 
     let number: UInt64
     var hasBegun = false
-    var stage = Stage.namespace
+    var stage = Stage.beginning
 
     init(number: UInt64) { self.number = number }
 }
@@ -66,9 +69,8 @@ extension NamespaceMachine {
     private func nextSection(_ cycle: inout CheckpointCycle) -> Section? {
         while true {
             switch cycle.stage {
-            case .namespace:
+            case .beginning:
                 cycle.stage = .topics(directory.topics.keys.sorted(), 0, producers: nil)
-                return namespaceSection(cycle.number)
             case .topics(let ids, let place, let producers):
                 guard place < ids.count else {
                     // Taken now: whoever came meanwhile belongs to a topic that is out.
@@ -79,8 +81,8 @@ extension NamespaceMachine {
                 if let section = topicSection(ids, place, producers, &cycle) { return section }
             case .subscriptions(let ids, let place, let progress):
                 guard place < ids.count else {
-                    cycle.stage = .finished
-                    return nil
+                    cycle.stage = .namespace
+                    continue
                 }
                 guard let subscription = directory.subscriptions[ids[place]] else {
                     cycle.stage = .subscriptions(ids, place + 1, .header)
@@ -91,6 +93,9 @@ extension NamespaceMachine {
                     next.map { .subscriptions(ids, place, $0) }
                     ?? .subscriptions(ids, place + 1, .header)
                 if let section { return section }
+            case .namespace:
+                cycle.stage = .finished
+                return namespaceSection(cycle.number)
             case .finished: return nil
             }
         }

@@ -8,7 +8,7 @@ struct ConsumerOpening {
     var session: SessionID
     var subscription: String
     var limit: ConsumerLimit
-    var claims: [TokenRange]
+    var claims: SessionClaims
 }
 
 extension NamespaceMachine {
@@ -39,7 +39,8 @@ extension NamespaceMachine {
         holder.limit = opening.limit
         holder.graceUntil = .max
         holder.leaseFloor = now.clock.addingSaturating(subscription.settings.leaseNanos)
-        let held = takeClaims(opening.claims, holder, now)
+        let claims = opening.claims.subscription == subscription.id ? opening.claims.ranges : []
+        let held = takeClaims(claims, holder, now)
         returnLeases(of: holder, cause: .notClaimed) { !$0.has(Slot.claimed) }
         clearClaims(held, subscription)
         attach(holder, opening.consumer)
@@ -57,7 +58,7 @@ extension NamespaceMachine {
         guard sessions.consumers.count < configuration.maximumConsumers else {
             return .tooMany("consumers", limit: configuration.maximumConsumers)
         }
-        return Self.checkRanges(opening.claims)
+        return Self.checkRanges(opening.claims.ranges)
     }
 
     /// Ranges from a peer: ascending, without overlap, within bounds.

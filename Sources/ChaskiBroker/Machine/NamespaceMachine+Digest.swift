@@ -1,20 +1,41 @@
 import ChaskiModel
 import DequeModule
 
+/// Takes the durable state word by word, each with what it is.
+private protocol StateSink {
+    mutating func add(_ label: StaticString, _ word: UInt64)
+    mutating func add(_ label: StaticString, _ text: String)
+}
+
+extension StateSink {
+    mutating func add(_ label: StaticString, _ word: Int64) {
+        add(label, UInt64(bitPattern: word))
+    }
+    mutating func add(_ label: StaticString, _ word: UInt128) {
+        add(label, UInt64(truncatingIfNeeded: word))
+        add(label, UInt64(truncatingIfNeeded: word >> 64))
+    }
+}
+
 /// Mixes words into 64 bits; the same on every machine and in every run.
-private struct Digest {
+private struct Digest: StateSink {
     private(set) var value: UInt64 = 0x6368_6173_6B69
 
-    mutating func add(_ word: UInt64) { value = SplitMix64.mix(value ^ word) &+ word }
-    mutating func add(_ word: Int64) { add(UInt64(bitPattern: word)) }
-    mutating func add(_ text: String) {
-        add(UInt64(text.utf8.count))
-        for byte in text.utf8 { add(UInt64(byte)) }
+    mutating func add(_ label: StaticString, _ word: UInt64) {
+        value = SplitMix64.mix(value ^ word) &+ word
     }
-    mutating func add(_ word: UInt128) {
-        add(UInt64(truncatingIfNeeded: word))
-        add(UInt64(truncatingIfNeeded: word >> 64))
+    mutating func add(_ label: StaticString, _ text: String) {
+        add(label, UInt64(text.utf8.count))
+        for byte in text.utf8 { add(label, UInt64(byte)) }
     }
+}
+
+/// A line for each word, for people.
+private struct StateLines: StateSink {
+    private(set) var lines: [String] = []
+
+    mutating func add(_ label: StaticString, _ word: UInt64) { lines.append("\(label) \(word)") }
+    mutating func add(_ label: StaticString, _ text: String) { lines.append("\(label) \(text)") }
 }
 
 extension NamespaceMachine {
@@ -22,55 +43,66 @@ extension NamespaceMachine {
     /// that replayed the same journal agree on. Leases, cursors and counters are not in it.
     package func stateDigest() -> UInt64 {
         var digest = Digest()
+        add(to: &digest)
+        return digest.value
+    }
+
+    /// What the digest covers, line by line.
+    package func stateLines() -> [String] {
+        var lines = StateLines()
+        add(to: &lines)
+        return lines.lines
+    }
+
+    private func add(to digest: inout some StateSink) {
         for topic in directory.topicsByID {
-            digest.add(topic.id.rawValue)
-            digest.add(topic.name)
-            digest.add(UInt64(topic.incarnation))
-            digest.add(topic.nextOffset)
-            digest.add(topic.lastAppendNanos)
-            digest.add(topic.settings.maximumBytes ?? .max)
+            digest.add("topic", topic.id.rawValue)
+            digest.add("name", topic.name)
+            digest.add("incarnation", UInt64(topic.incarnation))
+            digest.add("next offset", topic.nextOffset)
+            digest.add("last append", topic.lastAppendNanos)
+            digest.add("quota", topic.settings.maximumBytes ?? .max)
             add(producersOf: topic, &digest)
         }
         for subscription in directory.subscriptionsByID { add(subscription, &digest) }
         for (name, topic) in directory.forgotten.sorted(by: { $0.value.id < $1.value.id }) {
-            digest.add(name)
-            digest.add(UInt64(topic.incarnation))
+            digest.add("forgotten topic", name)
+            digest.add("forgotten incarnation", UInt64(topic.incarnation))
         }
-        return digest.value
     }
 
-    private func add(producersOf topic: TopicState, _ digest: inout Digest) {
+    private func add(producersOf topic: TopicState, _ digest: inout some StateSink) {
         let expiry = configuration.producerExpiryNanos
         let known = topic.producers.values
             .filter { $0.isDurable && !$0.isExpired(at: lastDurable.clock, after: expiry) }
             .sorted { $0.id.rawValue < $1.id.rawValue }
         for producer in known {
-            digest.add(producer.id.rawValue)
-            digest.add(UInt64(producer.epoch))
-            digest.add(producer.next)
-            digest.add(producer.lastUsed)
+            digest.add("producer", producer.id.rawValue)
+            digest.add("epoch", UInt64(producer.epoch))
+            digest.add("next sequence", producer.next)
+            digest.add("last used", producer.lastUsed)
             for stored in producer.stored {
-                digest.add(stored.sequence)
-                digest.add(stored.count)
-                digest.add(stored.offset)
-                digest.add(stored.appendTimeNanos)
+                digest.add("stored sequence", stored.sequence)
+                digest.add("stored count", stored.count)
+                digest.add("stored offset", stored.offset)
+                digest.add("stored time", stored.appendTimeNanos)
             }
         }
     }
 
-    private func add(_ subscription: SubscriptionState, _ digest: inout Digest) {
+    private func add(_ subscription: SubscriptionState, _ digest: inout some StateSink) {
         let window = subscription.window
-        digest.add(subscription.id.rawValue)
-        digest.add(subscription.created.name)
-        digest.add(subscription.topic.id.rawValue)
-        digest.add(subscription.ceiling.value)
-        digest.add(window.settledBelow)
+        digest.add("subscription", subscription.id.rawValue)
+        digest.add("name", subscription.created.name)
+        digest.add("of topic", subscription.topic.id.rawValue)
+        digest.add("ceiling", subscription.ceiling.value)
+        digest.add("settled below", window.settledBelow)
         // Settled runs above the oldest unsettled message, and what is known of the unsettled.
         var position = window.settledBelow
         while let offset = window.nextOpen(from: position) {
             if offset > position {
-                digest.add(position)
-                digest.add(offset)
+                digest.add("settled from", position)
+                digest.add("open from", offset)
             }
             position = offset + 1
             guard let slot = window.slot(offset)?.pointee else { continue }
@@ -78,23 +110,23 @@ extension NamespaceMachine {
             if slot.failed == 0, slot.returns == 0, due == nil, !slot.has(Slot.extended) {
                 continue
             }
-            digest.add(offset)
-            digest.add(UInt64(slot.failed) << 32 | UInt64(slot.returns))
-            digest.add(due ?? .min)
-            digest.add(subscription.extensions[offset] ?? .min)
+            digest.add("open from", offset)
+            digest.add("failed, returned", UInt64(slot.failed) << 32 | UInt64(slot.returns))
+            digest.add("due", due ?? .min)
+            digest.add("extended", subscription.extensions[offset] ?? .min)
         }
         if position < window.end {
-            digest.add(position)
-            digest.add(window.end)
+            digest.add("settled from", position)
+            digest.add("settled to", window.end)
         }
         for letter in subscription.dead.list(from: 0, limit: .max) {
-            digest.add(letter.offset)
-            digest.add(UInt64(letter.cause.rawValue))
-            digest.add(letter.reason)
-            digest.add(UInt64(letter.failed) << 32 | UInt64(letter.handedOut))
-            digest.add(letter.session.rawValue)
-            digest.add(letter.clockNanos)
-            digest.add(letter.wallNanos)
+            digest.add("dead", letter.offset)
+            digest.add("cause", UInt64(letter.cause.rawValue))
+            digest.add("reason", letter.reason)
+            digest.add("failed, handed out", UInt64(letter.failed) << 32 | UInt64(letter.handedOut))
+            digest.add("session", letter.session.rawValue)
+            digest.add("clock", letter.clockNanos)
+            digest.add("wall", letter.wallNanos)
         }
     }
 }

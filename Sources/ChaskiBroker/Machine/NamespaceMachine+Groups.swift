@@ -66,7 +66,13 @@ extension NamespaceMachine {
         _ flight: inout InFlightGroup, _ entries: inout [JournalEntry], _ bytes: inout Int,
         _ maximumBytes: Int
     ) {
-        while bytes < maximumBytes, let item = tail.control.popFirst() {
+        var mayRelease = false
+        while bytes < maximumBytes, let item = tail.control.first {
+            // Where subscriptions begin and what they leave behind is written down: nothing of the
+            // same group may give up messages before.
+            if mayRelease, item.work.dependsOnReleased { break }
+            tail.control.removeFirst()
+            mayRelease = mayRelease || item.work.mayRelease
             switch item.work {
             case .entry(.settled(var settled)):
                 // Whether they may die is decided here, in order, and written down.

@@ -11,8 +11,11 @@ extension NamespaceMachine {
         for item in flight.items {
             for entry in item.entries { apply(entry, flight.time, &effects) }
             if let stored = item.stored { appended(stored, item) }
-            answer(item, &effects)
+            if !item.opensProducer { answer(item, &effects) }
         }
+        // A producer goes on behind all of the group, also behind what an older connection of it
+        // sent after the opening.
+        for item in flight.items where item.opensProducer { answer(item, &effects) }
         if flight.hasSections { sectionsDurable(flight) }
         shrinkCooled()
         releaseTouched(&effects)

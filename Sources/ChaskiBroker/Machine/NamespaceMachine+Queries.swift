@@ -69,8 +69,9 @@ extension NamespaceMachine {
         return TopicInfo(
             id: topic.id, name: topic.name, incarnation: topic.incarnation,
             settings: topic.settings,
-            firstOffset: min(pinned ?? topic.releasedEnd, topic.nextOffset),
-            nextOffset: topic.nextOffset, bytes: topic.marks.bytes,
+            firstOffset: min(pinned ?? .max, topic.releasedEnd),
+            nextOffset: topic.nextOffset, earliestStart: topic.releasedEnd,
+            bytes: topic.marks.bytes,
             subscriptions: topic.subscriptions.map(\.created.name).sorted(),
             createdWallNanos: topic.createdWallNanos, lastAppendNanos: topic.lastAppendNanos)
     }

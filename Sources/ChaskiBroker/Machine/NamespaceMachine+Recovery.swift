@@ -53,6 +53,10 @@ extension NamespaceMachine {
             }
             releaseAll(of: topic, &effects)
             releaseFront(of: topic, &effects)
+            // What was given up before the restart need not be so now, with a dead letter in its
+            // chunk; its files may be gone all the same.
+            let settled = min(topic.lowestUnsettled ?? 0, topic.nextOffset)
+            topic.releasedEnd = max(topic.releasedEnd, settled)
         }
         for session in sessions.byID.values { session.lastSeen = now.clock }
         guard hasUnresolved else { return }

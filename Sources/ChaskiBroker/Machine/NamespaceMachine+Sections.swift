@@ -35,6 +35,7 @@ extension NamespaceMachine {
         topic.lastAppendNanos = max(topic.lastAppendNanos, section.lastAppendNanos)
         topic.releasedEnd = max(topic.releasedEnd, section.releasedEnd)
         topic.marks.restore(section.marks, markBytes: section.markBytes)
+        topic.released = RangeSet()
     }
 
     private func replay(_ kept: KeptProducer, _ topic: TopicState) {

@@ -26,6 +26,24 @@ enum TailWork {
     case barrier
 }
 
+extension TailWork {
+    /// Whether it may give up messages when it is durable.
+    var mayRelease: Bool {
+        switch self {
+        case .entry, .createSubscription, .deleteSubscription: true
+        case .publish, .advance, .barrier: false
+        }
+    }
+
+    /// Whether what it writes down depends on what was given up before.
+    var dependsOnReleased: Bool {
+        switch self {
+        case .createSubscription, .deleteSubscription: true
+        case .entry, .publish, .advance, .barrier: false
+        }
+    }
+}
+
 /// What is answered when an item is durable.
 enum PendingReply {
     case done
@@ -51,6 +69,10 @@ final class TailItem {
         self.work = work
         self.reply = reply
         self.requests = requests
+    }
+
+    var opensProducer: Bool {
+        if case .producerOpened = reply { true } else { false }
     }
 
     var publish: PublishWork? {

@@ -130,6 +130,7 @@ final class SubscribeRun: Sendable {
     private let again = Atomic<UInt64>(0)
     private let received = Atomic<UInt64>(0)
     private static let chunk = 1_000
+    private static let pool = 8_192
     private static let chunksAtOnce = 16
 
     init(total: UInt64, firstOffset: UInt64, progress: BenchProgress) {
@@ -148,7 +149,8 @@ final class SubscribeRun: Sendable {
         let deliveries = try await client.subscribe(
             name, SubscriptionConfiguration(maximumMessages: window))
         // The end of the time, or of the messages, ends the wait for more.
-        let work = Task { try await self.receive(deliveries) }
+        let pool = max(1, min(window / 2, Self.pool))
+        let work = Task { try await self.receive(deliveries, pool: pool) }
         let watching = Task {
             while Clock.nanos() < end, !Interruption.shared.isRequested,
                 self.received.load(ordering: .relaxed) < self.total
@@ -162,40 +164,46 @@ final class SubscribeRun: Sendable {
         await deliveries.stop()
     }
 
-    private func receive(_ deliveries: Subscription) async throws {
+    /// Acks each delivery on its own, in an order shuffled across `pool` deliveries: a newcomer
+    /// takes the place of a random one, which is then acked.
+    private func receive(_ deliveries: Subscription, pool: Int) async throws {
         try await withThrowingTaskGroup(of: Void.self) { group in
-            var held: [Delivery] = []
+            var random = SplitMix(seed: firstOffset)
+            var waiting: [Delivery] = []
+            waiting.reserveCapacity(pool)
+            var chunk: [Delivery] = []
             var running = 0
             for try await delivery in deliveries {
-                if Task.isCancelled { break }
-                held.append(delivery)
                 received.add(1, ordering: .relaxed)
-                guard held.count >= Self.chunk else { continue }
-                let chunk = held
-                held = []
-                held.reserveCapacity(Self.chunk)
+                if waiting.count < pool {
+                    waiting.append(delivery)
+                } else {
+                    let place = Int.random(in: 0..<pool, using: &random)
+                    chunk.append(waiting[place])
+                    waiting[place] = delivery
+                }
+                guard chunk.count >= Self.chunk else { continue }
                 if running >= Self.chunksAtOnce {
                     _ = try await group.next()
                     running -= 1
                 }
                 running += 1
-                group.addTask { await self.acknowledge(chunk, deliveries) }
+                group.addTask { [chunk] in await self.acknowledge(chunk, deliveries) }
+                chunk = []
+                chunk.reserveCapacity(Self.chunk)
             }
-            if !held.isEmpty {
-                let chunk = held
-                group.addTask { await self.acknowledge(chunk, deliveries) }
-            }
+            let rest = chunk + waiting.shuffled(using: &random)
+            if !rest.isEmpty { group.addTask { await self.acknowledge(rest, deliveries) } }
             try await group.waitForAll()
         }
     }
 
-    /// Each delivery is acked on its own, in shuffled order; returns when all are confirmed.
+    /// Returns when all are confirmed.
     private func acknowledge(_ chunk: [Delivery], _ deliveries: Subscription) async {
         mark(chunk)
-        var random = SplitMix(seed: chunk[0].offset)
         let start = Clock.nanos()
         do {
-            try await deliveries.acknowledge(chunk.shuffled(using: &random))
+            try await deliveries.acknowledge(chunk)
             let now = Clock.nanos()
             latency.record(nanos: now - start, count: UInt64(chunk.count))
             chunks.record(chunk.count)

@@ -138,7 +138,7 @@ struct VerifyLoad: Sendable {
     }
 
     private func token(_ delivery: Delivery) -> HandoutToken {
-        HandoutToken(epoch: 0, handout: delivery.handout)
+        HandoutToken(epoch: delivery.epoch, handout: delivery.handout)
     }
 
     private func record(_ delivery: Delivery) {

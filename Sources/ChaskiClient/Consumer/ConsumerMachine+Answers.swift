@@ -38,11 +38,13 @@ extension ConsumerMachine {
     /// The broker confirmed the subscription.
     ///
     /// - Parameters:
+    ///   - id: of the subscription, which is another one when it was deleted and made again.
     ///   - held: the claimed ranges that still hold; their tokens have the new epoch now.
     ///   - epoch: of tokens from now on.
     ///   - leaseNanos: the subscription's lease.
     package mutating func subscribed(
-        epoch: UInt32, leaseNanos: Int64, held ranges: [TokenRange], now: Int64
+        _ id: SubscriptionID, epoch: UInt32, leaseNanos: Int64, held ranges: [TokenRange],
+        now: Int64
     ) {
         guard case .subscribing = phase else { return }
         phase = .active
@@ -51,8 +53,10 @@ extension ConsumerMachine {
         cutOffNanos = nil
         startHeart(now: now)
         let ranges = ranges.sorted { $0.first < $1.first }
+        let isAnother = subscriptionID.rawValue != 0 && id != subscriptionID
+        subscriptionID = id
         renewHeld(ranges)
-        renewWaiting(ranges)
+        renewWaiting(ranges, mayRepeat: !isAnother)
     }
 
     private mutating func renewHeld(_ ranges: [TokenRange]) {
@@ -67,8 +71,9 @@ extension ConsumerMachine {
     }
 
     /// Verdicts whose lease still holds get its new token. Of the others those that were sent
-    /// before are repeated as they were: the broker knows whether it took them.
-    private mutating func renewWaiting(_ ranges: [TokenRange]) {
+    /// before are repeated as they were: the broker knows whether it took them. Not so where the
+    /// subscription is another one: it would take them for verdicts on its own messages.
+    private mutating func renewWaiting(_ ranges: [TokenRange], mayRepeat: Bool) {
         let acks = waitingAcks
         let others = waitingOthers
         waitingAcks = []
@@ -78,7 +83,7 @@ extension ConsumerMachine {
                 if Self.covers(ranges, item.offset, item.handout) {
                     item.epoch = epoch
                     wait(item, verdict)
-                } else if item.wasSent {
+                } else if item.wasSent, mayRepeat {
                     wait(item, verdict)
                 } else {
                     completions.fail(item.waiter, leaseLost(item.offset))

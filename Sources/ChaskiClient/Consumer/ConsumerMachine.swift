@@ -36,6 +36,8 @@ package struct ConsumerMachine<Waiter: Sendable> {
     package let maximumMessages: UInt32
     var phase = Phase.disconnected
     var epoch: UInt32 = 0
+    /// The subscription that handed out what is held; another one may have its name by now.
+    var subscriptionID = SubscriptionID(rawValue: 0)
     var leaseNanos: Int64 = Limits.keepaliveNanos
     /// Deliveries without a verdict.
     var held: [Offset: Held] = [:]
@@ -215,7 +217,8 @@ package struct ConsumerMachine<Waiter: Sendable> {
             phase = .subscribing(isSent: true)
             limitSent = isStopping
             return .subscribe(
-                messages: isStopping ? 0 : maximumMessages, claims: claims(), claimsEpoch: epoch)
+                messages: isStopping ? 0 : maximumMessages, claims: claims(), claimsEpoch: epoch,
+                claimsOf: subscriptionID)
         case .active: return activeRequest(now: now)
         }
     }

@@ -132,7 +132,7 @@ final class ConsumerStream: StreamOwner {
 
     private func send(_ request: ConsumerRequest) -> Bool {
         switch request {
-        case .subscribe(let messages, let claims, let claimsEpoch):
+        case .subscribe(let messages, let claims, let claimsEpoch, let claimsOf):
             return send(
                 .with {
                     $0.subscribe = .with {
@@ -140,6 +140,7 @@ final class ConsumerStream: StreamOwner {
                         $0.subscription = core.subscription
                         $0.limit = limit(messages)
                         $0.claimsEpoch = claimsEpoch
+                        $0.claimsSubscriptionID = claimsOf.rawValue
                     }
                 }, ranges: claims)
         case .limit(let messages):
@@ -234,7 +235,8 @@ final class ConsumerStream: StreamOwner {
         core.topic = SubscriptionCore.Source(
             topic: subscribed.topic, incarnation: max(1, subscribed.topicIncarnation))
         machine.subscribed(
-            epoch: subscribed.epoch, leaseNanos: Int64(clamping: subscribed.leaseNanos),
+            SubscriptionID(rawValue: subscribed.subscriptionID), epoch: subscribed.epoch,
+            leaseNanos: Int64(clamping: subscribed.leaseNanos),
             held: held, now: now)
         startDeadlineNanos = nil
         core.started()
@@ -285,7 +287,9 @@ final class ConsumerStream: StreamOwner {
                 guard let header = view.header(from: &place, offset: offset) else {
                     throw Self.brokenDelivery("offset \(offset) is not in its batch")
                 }
-                take(view, header, &payloads, run: run, offset: offset, into: &deliveries)
+                take(
+                    view, header, &payloads, run: run, epoch: epoch, offset: offset,
+                    into: &deliveries)
             }
         }
         guard core.deliver(deliveries) else {
@@ -298,13 +302,13 @@ final class ConsumerStream: StreamOwner {
     /// One message, or, where it did not come as it was published, a failed attempt.
     private func take(
         _ view: RecordBatchView, _ header: RecordHeader, _ payloads: inout PayloadReader,
-        run: DeliveredRun, offset: Offset, into deliveries: inout [Delivery]
+        run: DeliveredRun, epoch: UInt32, offset: Offset, into deliveries: inout [Delivery]
     ) {
         do throws(Failure) {
             deliveries.append(
                 Delivery(
                     record: try view.record(header, payloads: &payloads),
-                    handout: run.handout, failedBefore: run.failed,
+                    handout: run.handout, epoch: epoch, failedBefore: run.failed,
                     appendTimeNanos: view.appendTimeNanos, core: core))
         } catch {
             let item = SettleItem<SettleWaiter>(

@@ -52,7 +52,8 @@ package struct SettleItem<Waiter: Sendable>: Sendable {
 /// What to send next on the consume stream.
 package enum ConsumerRequest: Hashable, Sendable {
     /// Opens the session and subscribes, claiming what is held; the ranges are ascending.
-    case subscribe(messages: UInt32, claims: [TokenRange], claimsEpoch: UInt32)
+    case subscribe(
+        messages: UInt32, claims: [TokenRange], claimsEpoch: UInt32, claimsOf: SubscriptionID)
     case limit(messages: UInt32)
     case settle(requestID: UInt64, Verdict, epoch: UInt32, ranges: [TokenRange])
     case heartbeat

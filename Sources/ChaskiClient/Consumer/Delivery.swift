@@ -10,6 +10,8 @@ public struct Delivery: Sendable {
     package let record: Record
     /// How often the message was handed out on this subscription, this time included; from 1.
     public let handout: UInt32
+    /// The epoch of its token, which rises with each life of the broker.
+    package let epoch: UInt32
     /// Attempts that failed before.
     public let failedBefore: UInt32
     /// When the broker appended the message, nanoseconds since 1970.

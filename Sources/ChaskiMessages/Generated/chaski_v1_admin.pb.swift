@@ -37,13 +37,8 @@ public struct Chaski_V1_Topic: ChaskiProtobuf.Message {
     public var incarnation: UInt32 = 0
 
     public var settings: Chaski_V1_TopicSettings {
-        get { _settings ?? Chaski_V1_TopicSettings() }
-        _modify {
-            var value = _settings ?? Chaski_V1_TopicSettings()
-            _settings = nil
-            defer { _settings = value }
-            yield &value
-        }
+        get { _settings._orEmpty }
+        _modify { yield &_settings._orEmpty }
     }
     /// True when `settings` is set.
     public var hasSettings: Bool { _settings != nil }
@@ -178,13 +173,8 @@ public struct Chaski_V1_RetryPolicy: ChaskiProtobuf.Message {
 public struct Chaski_V1_SubscriptionSettings: ChaskiProtobuf.Message {
     /// Absent: earliest.
     public var start: Chaski_V1_StartPosition {
-        get { _start ?? Chaski_V1_StartPosition() }
-        _modify {
-            var value = _start ?? Chaski_V1_StartPosition()
-            _start = nil
-            defer { _start = value }
-            yield &value
-        }
+        get { _start._orEmpty }
+        _modify { yield &_start._orEmpty }
     }
     /// True when `start` is set.
     public var hasStart: Bool { _start != nil }
@@ -192,13 +182,8 @@ public struct Chaski_V1_SubscriptionSettings: ChaskiProtobuf.Message {
     public mutating func clearStart() { _start = nil }
 
     public var retry: Chaski_V1_RetryPolicy {
-        get { _retry ?? Chaski_V1_RetryPolicy() }
-        _modify {
-            var value = _retry ?? Chaski_V1_RetryPolicy()
-            _retry = nil
-            defer { _retry = value }
-            yield &value
-        }
+        get { _retry._orEmpty }
+        _modify { yield &_retry._orEmpty }
     }
     /// True when `retry` is set.
     public var hasRetry: Bool { _retry != nil }
@@ -255,13 +240,8 @@ public struct Chaski_V1_Subscription: ChaskiProtobuf.Message {
     public var topic: String = ""
 
     public var settings: Chaski_V1_SubscriptionSettings {
-        get { _settings ?? Chaski_V1_SubscriptionSettings() }
-        _modify {
-            var value = _settings ?? Chaski_V1_SubscriptionSettings()
-            _settings = nil
-            defer { _settings = value }
-            yield &value
-        }
+        get { _settings._orEmpty }
+        _modify { yield &_settings._orEmpty }
     }
     /// True when `settings` is set.
     public var hasSettings: Bool { _settings != nil }
@@ -349,13 +329,8 @@ public struct Chaski_V1_CreateTopicRequest: ChaskiProtobuf.Message {
     public var name: String = ""
 
     public var settings: Chaski_V1_TopicSettings {
-        get { _settings ?? Chaski_V1_TopicSettings() }
-        _modify {
-            var value = _settings ?? Chaski_V1_TopicSettings()
-            _settings = nil
-            defer { _settings = value }
-            yield &value
-        }
+        get { _settings._orEmpty }
+        _modify { yield &_settings._orEmpty }
     }
     /// True when `settings` is set.
     public var hasSettings: Bool { _settings != nil }
@@ -376,13 +351,8 @@ public struct Chaski_V1_CreateTopicRequest: ChaskiProtobuf.Message {
 
 public struct Chaski_V1_CreateTopicResponse: ChaskiProtobuf.Message {
     public var topic: Chaski_V1_Topic {
-        get { _topic ?? Chaski_V1_Topic() }
-        _modify {
-            var value = _topic ?? Chaski_V1_Topic()
-            _topic = nil
-            defer { _topic = value }
-            yield &value
-        }
+        get { _topic._orEmpty }
+        _modify { yield &_topic._orEmpty }
     }
     /// True when `topic` is set.
     public var hasTopic: Bool { _topic != nil }
@@ -414,13 +384,8 @@ public struct Chaski_V1_DescribeTopicRequest: ChaskiProtobuf.Message {
 
 public struct Chaski_V1_DescribeTopicResponse: ChaskiProtobuf.Message {
     public var topic: Chaski_V1_Topic {
-        get { _topic ?? Chaski_V1_Topic() }
-        _modify {
-            var value = _topic ?? Chaski_V1_Topic()
-            _topic = nil
-            defer { _topic = value }
-            yield &value
-        }
+        get { _topic._orEmpty }
+        _modify { yield &_topic._orEmpty }
     }
     /// True when `topic` is set.
     public var hasTopic: Bool { _topic != nil }
@@ -495,13 +460,8 @@ public struct Chaski_V1_CreateSubscriptionRequest: ChaskiProtobuf.Message {
     public var topic: String = ""
 
     public var settings: Chaski_V1_SubscriptionSettings {
-        get { _settings ?? Chaski_V1_SubscriptionSettings() }
-        _modify {
-            var value = _settings ?? Chaski_V1_SubscriptionSettings()
-            _settings = nil
-            defer { _settings = value }
-            yield &value
-        }
+        get { _settings._orEmpty }
+        _modify { yield &_settings._orEmpty }
     }
     /// True when `settings` is set.
     public var hasSettings: Bool { _settings != nil }
@@ -525,13 +485,8 @@ public struct Chaski_V1_CreateSubscriptionRequest: ChaskiProtobuf.Message {
 
 public struct Chaski_V1_CreateSubscriptionResponse: ChaskiProtobuf.Message {
     public var subscription: Chaski_V1_Subscription {
-        get { _subscription?.value ?? Chaski_V1_Subscription() }
-        _modify {
-            var value = _subscription ?? ChaskiProtobuf.Boxed(Chaski_V1_Subscription())
-            _subscription = nil
-            defer { _subscription = value }
-            yield &value.value
-        }
+        get { _subscription._orEmpty }
+        _modify { yield &_subscription._orEmpty }
     }
     /// True when `subscription` is set.
     public var hasSubscription: Bool { _subscription != nil }
@@ -563,13 +518,8 @@ public struct Chaski_V1_DescribeSubscriptionRequest: ChaskiProtobuf.Message {
 
 public struct Chaski_V1_DescribeSubscriptionResponse: ChaskiProtobuf.Message {
     public var subscription: Chaski_V1_Subscription {
-        get { _subscription?.value ?? Chaski_V1_Subscription() }
-        _modify {
-            var value = _subscription ?? ChaskiProtobuf.Boxed(Chaski_V1_Subscription())
-            _subscription = nil
-            defer { _subscription = value }
-            yield &value.value
-        }
+        get { _subscription._orEmpty }
+        _modify { yield &_subscription._orEmpty }
     }
     /// True when `subscription` is set.
     public var hasSubscription: Bool { _subscription != nil }
@@ -868,15 +818,9 @@ public enum Chaski_V1_Broker {
 extension Chaski_V1_TopicSettings {
     public static let protoMessageName = "chaski.v1.TopicSettings"
 
-    public static let _schema: ChaskiProtobuf.MessageSchema = {
-        var message = Ck__Chaski__V1__TopicSettings()
-        ck__chaski__v1__topic_settings__init(&message)
-        return ChaskiProtobuf.MessageSchema(
-            name: "chaski.v1.TopicSettings",
-            descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: "1:maximum_bytes:u"
-        )
-    }()
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName, Ck__Chaski__V1__TopicSettings(), ck__chaski__v1__topic_settings__init,
+        fields: "1:maximum_bytes:u")
 
     public mutating func _unpack(
         _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
@@ -885,19 +829,14 @@ extension Chaski_V1_TopicSettings {
         if c.pointee.has_f1 != 0 {
             _maximumBytes = c.pointee.f1
         }
-        if ChaskiProtobuf.MessageReader.hasUnknown(pointer) {
-            try reader.unknown(pointer, &unknownFields, of: Self.self)
-        }
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
     }
 
     public func _pack(
         _ pointer: UnsafeMutableRawPointer, _ writer: inout ChaskiProtobuf.MessageWriter
     ) throws(ChaskiProtobuf.EncodingError) {
         let c = pointer.assumingMemoryBound(to: Ck__Chaski__V1__TopicSettings.self)
-        if let value = _maximumBytes {
-            c.pointee.f1 = value
-            c.pointee.has_f1 = 1
-        }
+        if let value = _maximumBytes { (c.pointee.f1, c.pointee.has_f1) = (value, 1) }
         writer.records(unknownFields.bytes, pointer)
     }
 }
@@ -905,24 +844,18 @@ extension Chaski_V1_TopicSettings {
 extension Chaski_V1_Topic {
     public static let protoMessageName = "chaski.v1.Topic"
 
-    public static let _schema: ChaskiProtobuf.MessageSchema = {
-        var message = Ck__Chaski__V1__Topic()
-        ck__chaski__v1__topic__init(&message)
-        return ChaskiProtobuf.MessageSchema(
-            name: "chaski.v1.Topic",
-            descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: """
-                1:name:s 2:id:u 3:incarnation:u 4:settings:m 5:first_offset:u \
-                6:next_offset:u 7:bytes:u 8:subscriptions:s 9:created_unix_nanos:i 
-                """,
-            children: { number in
-                switch number {
-                case 4: Chaski_V1_TopicSettings._schema
-                default: nil
-                }
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName, Ck__Chaski__V1__Topic(), ck__chaski__v1__topic__init,
+        fields: """
+            1:name:s 2:id:u 3:incarnation:u 4:settings:m 5:first_offset:u \
+            6:next_offset:u 7:bytes:u 8:subscriptions:s 9:created_unix_nanos:i 
+            """,
+        children: {
+            switch $0 {
+            case 4: Chaski_V1_TopicSettings._schema
+            default: nil
             }
-        )
-    }()
+        })
 
     public mutating func _unpack(
         _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
@@ -941,9 +874,7 @@ extension Chaski_V1_Topic {
             self.subscriptions = try reader.strings(c.pointee.f8, c.pointee.n_f8, 8, of: Self.self)
         }
         self.createdUnixNanos = c.pointee.f9
-        if ChaskiProtobuf.MessageReader.hasUnknown(pointer) {
-            try reader.unknown(pointer, &unknownFields, of: Self.self)
-        }
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
     }
 
     public func _pack(
@@ -954,29 +885,14 @@ extension Chaski_V1_Topic {
             (c.pointee.f1.data, c.pointee.f1.len) = writer.string(self.name)
             c.pointee.has_f1 = 1
         }
-        if self.id != 0 {
-            c.pointee.f2 = self.id
-            c.pointee.has_f2 = 1
-        }
-        if self.incarnation != 0 {
-            c.pointee.f3 = self.incarnation
-            c.pointee.has_f3 = 1
-        }
+        if self.id != 0 { (c.pointee.f2, c.pointee.has_f2) = (self.id, 1) }
+        if self.incarnation != 0 { (c.pointee.f3, c.pointee.has_f3) = (self.incarnation, 1) }
         if let value = _settings {
             c.pointee.f4 = try writer.message(value)
         }
-        if self.firstOffset != 0 {
-            c.pointee.f5 = self.firstOffset
-            c.pointee.has_f5 = 1
-        }
-        if self.nextOffset != 0 {
-            c.pointee.f6 = self.nextOffset
-            c.pointee.has_f6 = 1
-        }
-        if self.bytes != 0 {
-            c.pointee.f7 = self.bytes
-            c.pointee.has_f7 = 1
-        }
+        if self.firstOffset != 0 { (c.pointee.f5, c.pointee.has_f5) = (self.firstOffset, 1) }
+        if self.nextOffset != 0 { (c.pointee.f6, c.pointee.has_f6) = (self.nextOffset, 1) }
+        if self.bytes != 0 { (c.pointee.f7, c.pointee.has_f7) = (self.bytes, 1) }
         if !self.subscriptions.isEmpty {
             c.pointee.f8 = writer.strings(self.subscriptions)
             c.pointee.n_f8 = self.subscriptions.count
@@ -992,15 +908,9 @@ extension Chaski_V1_Topic {
 extension Chaski_V1_StartPosition {
     public static let protoMessageName = "chaski.v1.StartPosition"
 
-    public static let _schema: ChaskiProtobuf.MessageSchema = {
-        var message = Ck__Chaski__V1__StartPosition()
-        ck__chaski__v1__start_position__init(&message)
-        return ChaskiProtobuf.MessageSchema(
-            name: "chaski.v1.StartPosition",
-            descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: "1:earliest:B 2:latest:B 3:offset:u"
-        )
-    }()
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName, Ck__Chaski__V1__StartPosition(), ck__chaski__v1__start_position__init,
+        fields: "1:earliest:B 2:latest:B 3:offset:u")
 
     public mutating func _unpack(
         _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
@@ -1015,9 +925,7 @@ extension Chaski_V1_StartPosition {
             self.position = .offset(c.pointee.f3)
         default: break
         }
-        if ChaskiProtobuf.MessageReader.hasUnknown(pointer) {
-            try reader.unknown(pointer, &unknownFields, of: Self.self)
-        }
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
     }
 
     public func _pack(
@@ -1043,18 +951,12 @@ extension Chaski_V1_StartPosition {
 extension Chaski_V1_RetryPolicy {
     public static let protoMessageName = "chaski.v1.RetryPolicy"
 
-    public static let _schema: ChaskiProtobuf.MessageSchema = {
-        var message = Ck__Chaski__V1__RetryPolicy()
-        ck__chaski__v1__retry_policy__init(&message)
-        return ChaskiProtobuf.MessageSchema(
-            name: "chaski.v1.RetryPolicy",
-            descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: """
-                1:minimum_backoff_nanos:u 2:maximum_backoff_nanos:u \
-                3:maximum_failures:u 
-                """
-        )
-    }()
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName, Ck__Chaski__V1__RetryPolicy(), ck__chaski__v1__retry_policy__init,
+        fields: """
+            1:minimum_backoff_nanos:u 2:maximum_backoff_nanos:u \
+            3:maximum_failures:u 
+            """)
 
     public mutating func _unpack(
         _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
@@ -1069,27 +971,16 @@ extension Chaski_V1_RetryPolicy {
         if c.pointee.has_f3 != 0 {
             _maximumFailures = c.pointee.f3
         }
-        if ChaskiProtobuf.MessageReader.hasUnknown(pointer) {
-            try reader.unknown(pointer, &unknownFields, of: Self.self)
-        }
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
     }
 
     public func _pack(
         _ pointer: UnsafeMutableRawPointer, _ writer: inout ChaskiProtobuf.MessageWriter
     ) throws(ChaskiProtobuf.EncodingError) {
         let c = pointer.assumingMemoryBound(to: Ck__Chaski__V1__RetryPolicy.self)
-        if let value = _minimumBackoffNanos {
-            c.pointee.f1 = value
-            c.pointee.has_f1 = 1
-        }
-        if let value = _maximumBackoffNanos {
-            c.pointee.f2 = value
-            c.pointee.has_f2 = 1
-        }
-        if let value = _maximumFailures {
-            c.pointee.f3 = value
-            c.pointee.has_f3 = 1
-        }
+        if let value = _minimumBackoffNanos { (c.pointee.f1, c.pointee.has_f1) = (value, 1) }
+        if let value = _maximumBackoffNanos { (c.pointee.f2, c.pointee.has_f2) = (value, 1) }
+        if let value = _maximumFailures { (c.pointee.f3, c.pointee.has_f3) = (value, 1) }
         writer.records(unknownFields.bytes, pointer)
     }
 }
@@ -1097,22 +988,18 @@ extension Chaski_V1_RetryPolicy {
 extension Chaski_V1_SubscriptionSettings {
     public static let protoMessageName = "chaski.v1.SubscriptionSettings"
 
-    public static let _schema: ChaskiProtobuf.MessageSchema = {
-        var message = Ck__Chaski__V1__SubscriptionSettings()
-        ck__chaski__v1__subscription_settings__init(&message)
-        return ChaskiProtobuf.MessageSchema(
-            name: "chaski.v1.SubscriptionSettings",
-            descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: "1:start:m 2:retry:m 3:lease_nanos:u 4:maximum_unsettled:u",
-            children: { number in
-                switch number {
-                case 1: Chaski_V1_StartPosition._schema
-                case 2: Chaski_V1_RetryPolicy._schema
-                default: nil
-                }
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName,
+        Ck__Chaski__V1__SubscriptionSettings(),
+        ck__chaski__v1__subscription_settings__init,
+        fields: "1:start:m 2:retry:m 3:lease_nanos:u 4:maximum_unsettled:u",
+        children: {
+            switch $0 {
+            case 1: Chaski_V1_StartPosition._schema
+            case 2: Chaski_V1_RetryPolicy._schema
+            default: nil
             }
-        )
-    }()
+        })
 
     public mutating func _unpack(
         _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
@@ -1126,9 +1013,7 @@ extension Chaski_V1_SubscriptionSettings {
         if c.pointee.has_f4 != 0 {
             _maximumUnsettled = c.pointee.f4
         }
-        if ChaskiProtobuf.MessageReader.hasUnknown(pointer) {
-            try reader.unknown(pointer, &unknownFields, of: Self.self)
-        }
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
     }
 
     public func _pack(
@@ -1141,14 +1026,8 @@ extension Chaski_V1_SubscriptionSettings {
         if let value = _retry {
             c.pointee.f2 = try writer.message(value)
         }
-        if let value = _leaseNanos {
-            c.pointee.f3 = value
-            c.pointee.has_f3 = 1
-        }
-        if let value = _maximumUnsettled {
-            c.pointee.f4 = value
-            c.pointee.has_f4 = 1
-        }
+        if let value = _leaseNanos { (c.pointee.f3, c.pointee.has_f3) = (value, 1) }
+        if let value = _maximumUnsettled { (c.pointee.f4, c.pointee.has_f4) = (value, 1) }
         writer.records(unknownFields.bytes, pointer)
     }
 }
@@ -1156,26 +1035,20 @@ extension Chaski_V1_SubscriptionSettings {
 extension Chaski_V1_Subscription {
     public static let protoMessageName = "chaski.v1.Subscription"
 
-    public static let _schema: ChaskiProtobuf.MessageSchema = {
-        var message = Ck__Chaski__V1__Subscription()
-        ck__chaski__v1__subscription__init(&message)
-        return ChaskiProtobuf.MessageSchema(
-            name: "chaski.v1.Subscription",
-            descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: """
-                1:name:s 2:id:u 3:topic:s 4:settings:m 5:settled_below:u 6:cursor:u \
-                7:leased:u 8:waiting_retry:u 9:pending_again:u 10:dead:u \
-                11:consumers:u 12:backlog:u 13:created_unix_nanos:i 14:acked:u \
-                15:handed_out:u 16:failed:u 17:window_full:B 
-                """,
-            children: { number in
-                switch number {
-                case 4: Chaski_V1_SubscriptionSettings._schema
-                default: nil
-                }
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName, Ck__Chaski__V1__Subscription(), ck__chaski__v1__subscription__init,
+        fields: """
+            1:name:s 2:id:u 3:topic:s 4:settings:m 5:settled_below:u 6:cursor:u \
+            7:leased:u 8:waiting_retry:u 9:pending_again:u 10:dead:u \
+            11:consumers:u 12:backlog:u 13:created_unix_nanos:i 14:acked:u \
+            15:handed_out:u 16:failed:u 17:window_full:B 
+            """,
+        children: {
+            switch $0 {
+            case 4: Chaski_V1_SubscriptionSettings._schema
+            default: nil
             }
-        )
-    }()
+        })
 
     public mutating func _unpack(
         _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
@@ -1202,9 +1075,7 @@ extension Chaski_V1_Subscription {
         self.handedOut = c.pointee.f15
         self.failed = c.pointee.f16
         self.windowFull = c.pointee.f17 != 0
-        if ChaskiProtobuf.MessageReader.hasUnknown(pointer) {
-            try reader.unknown(pointer, &unknownFields, of: Self.self)
-        }
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
     }
 
     public func _pack(
@@ -1215,10 +1086,7 @@ extension Chaski_V1_Subscription {
             (c.pointee.f1.data, c.pointee.f1.len) = writer.string(self.name)
             c.pointee.has_f1 = 1
         }
-        if self.id != 0 {
-            c.pointee.f2 = self.id
-            c.pointee.has_f2 = 1
-        }
+        if self.id != 0 { (c.pointee.f2, c.pointee.has_f2) = (self.id, 1) }
         if !self.topic.isEmpty {
             (c.pointee.f3.data, c.pointee.f3.len) = writer.string(self.topic)
             c.pointee.has_f3 = 1
@@ -1226,58 +1094,22 @@ extension Chaski_V1_Subscription {
         if let value = _settings {
             c.pointee.f4 = try writer.message(value)
         }
-        if self.settledBelow != 0 {
-            c.pointee.f5 = self.settledBelow
-            c.pointee.has_f5 = 1
-        }
-        if self.cursor != 0 {
-            c.pointee.f6 = self.cursor
-            c.pointee.has_f6 = 1
-        }
-        if self.leased != 0 {
-            c.pointee.f7 = self.leased
-            c.pointee.has_f7 = 1
-        }
-        if self.waitingRetry != 0 {
-            c.pointee.f8 = self.waitingRetry
-            c.pointee.has_f8 = 1
-        }
-        if self.pendingAgain != 0 {
-            c.pointee.f9 = self.pendingAgain
-            c.pointee.has_f9 = 1
-        }
-        if self.dead != 0 {
-            c.pointee.f10 = self.dead
-            c.pointee.has_f10 = 1
-        }
-        if self.consumers != 0 {
-            c.pointee.f11 = self.consumers
-            c.pointee.has_f11 = 1
-        }
-        if self.backlog != 0 {
-            c.pointee.f12 = self.backlog
-            c.pointee.has_f12 = 1
-        }
+        if self.settledBelow != 0 { (c.pointee.f5, c.pointee.has_f5) = (self.settledBelow, 1) }
+        if self.cursor != 0 { (c.pointee.f6, c.pointee.has_f6) = (self.cursor, 1) }
+        if self.leased != 0 { (c.pointee.f7, c.pointee.has_f7) = (self.leased, 1) }
+        if self.waitingRetry != 0 { (c.pointee.f8, c.pointee.has_f8) = (self.waitingRetry, 1) }
+        if self.pendingAgain != 0 { (c.pointee.f9, c.pointee.has_f9) = (self.pendingAgain, 1) }
+        if self.dead != 0 { (c.pointee.f10, c.pointee.has_f10) = (self.dead, 1) }
+        if self.consumers != 0 { (c.pointee.f11, c.pointee.has_f11) = (self.consumers, 1) }
+        if self.backlog != 0 { (c.pointee.f12, c.pointee.has_f12) = (self.backlog, 1) }
         if self.createdUnixNanos != 0 {
             c.pointee.f13 = self.createdUnixNanos
             c.pointee.has_f13 = 1
         }
-        if self.acked != 0 {
-            c.pointee.f14 = self.acked
-            c.pointee.has_f14 = 1
-        }
-        if self.handedOut != 0 {
-            c.pointee.f15 = self.handedOut
-            c.pointee.has_f15 = 1
-        }
-        if self.failed != 0 {
-            c.pointee.f16 = self.failed
-            c.pointee.has_f16 = 1
-        }
-        if self.windowFull {
-            c.pointee.f17 = self.windowFull ? 1 : 0
-            c.pointee.has_f17 = 1
-        }
+        if self.acked != 0 { (c.pointee.f14, c.pointee.has_f14) = (self.acked, 1) }
+        if self.handedOut != 0 { (c.pointee.f15, c.pointee.has_f15) = (self.handedOut, 1) }
+        if self.failed != 0 { (c.pointee.f16, c.pointee.has_f16) = (self.failed, 1) }
+        if self.windowFull { (c.pointee.f17, c.pointee.has_f17) = (self.windowFull ? 1 : 0, 1) }
         writer.records(unknownFields.bytes, pointer)
     }
 }
@@ -1285,21 +1117,17 @@ extension Chaski_V1_Subscription {
 extension Chaski_V1_CreateTopicRequest {
     public static let protoMessageName = "chaski.v1.CreateTopicRequest"
 
-    public static let _schema: ChaskiProtobuf.MessageSchema = {
-        var message = Ck__Chaski__V1__CreateTopicRequest()
-        ck__chaski__v1__create_topic_request__init(&message)
-        return ChaskiProtobuf.MessageSchema(
-            name: "chaski.v1.CreateTopicRequest",
-            descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: "1:name:s 2:settings:m",
-            children: { number in
-                switch number {
-                case 2: Chaski_V1_TopicSettings._schema
-                default: nil
-                }
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName,
+        Ck__Chaski__V1__CreateTopicRequest(),
+        ck__chaski__v1__create_topic_request__init,
+        fields: "1:name:s 2:settings:m",
+        children: {
+            switch $0 {
+            case 2: Chaski_V1_TopicSettings._schema
+            default: nil
             }
-        )
-    }()
+        })
 
     public mutating func _unpack(
         _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
@@ -1309,9 +1137,7 @@ extension Chaski_V1_CreateTopicRequest {
             self.name = try reader.string(c.pointee.f1.data, c.pointee.f1.len, 1, of: Self.self)
         }
         _settings = try reader.message(c.pointee.f2)
-        if ChaskiProtobuf.MessageReader.hasUnknown(pointer) {
-            try reader.unknown(pointer, &unknownFields, of: Self.self)
-        }
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
     }
 
     public func _pack(
@@ -1332,30 +1158,24 @@ extension Chaski_V1_CreateTopicRequest {
 extension Chaski_V1_CreateTopicResponse {
     public static let protoMessageName = "chaski.v1.CreateTopicResponse"
 
-    public static let _schema: ChaskiProtobuf.MessageSchema = {
-        var message = Ck__Chaski__V1__CreateTopicResponse()
-        ck__chaski__v1__create_topic_response__init(&message)
-        return ChaskiProtobuf.MessageSchema(
-            name: "chaski.v1.CreateTopicResponse",
-            descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: "1:topic:m",
-            children: { number in
-                switch number {
-                case 1: Chaski_V1_Topic._schema
-                default: nil
-                }
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName,
+        Ck__Chaski__V1__CreateTopicResponse(),
+        ck__chaski__v1__create_topic_response__init,
+        fields: "1:topic:m",
+        children: {
+            switch $0 {
+            case 1: Chaski_V1_Topic._schema
+            default: nil
             }
-        )
-    }()
+        })
 
     public mutating func _unpack(
         _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
     ) throws(ChaskiProtobuf.DecodingError) {
         let c = pointer.assumingMemoryBound(to: Ck__Chaski__V1__CreateTopicResponse.self)
         _topic = try reader.message(c.pointee.f1)
-        if ChaskiProtobuf.MessageReader.hasUnknown(pointer) {
-            try reader.unknown(pointer, &unknownFields, of: Self.self)
-        }
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
     }
 
     public func _pack(
@@ -1372,15 +1192,11 @@ extension Chaski_V1_CreateTopicResponse {
 extension Chaski_V1_DescribeTopicRequest {
     public static let protoMessageName = "chaski.v1.DescribeTopicRequest"
 
-    public static let _schema: ChaskiProtobuf.MessageSchema = {
-        var message = Ck__Chaski__V1__DescribeTopicRequest()
-        ck__chaski__v1__describe_topic_request__init(&message)
-        return ChaskiProtobuf.MessageSchema(
-            name: "chaski.v1.DescribeTopicRequest",
-            descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: "1:name:s"
-        )
-    }()
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName,
+        Ck__Chaski__V1__DescribeTopicRequest(),
+        ck__chaski__v1__describe_topic_request__init,
+        fields: "1:name:s")
 
     public mutating func _unpack(
         _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
@@ -1389,9 +1205,7 @@ extension Chaski_V1_DescribeTopicRequest {
         if c.pointee.f1.len != 0 {
             self.name = try reader.string(c.pointee.f1.data, c.pointee.f1.len, 1, of: Self.self)
         }
-        if ChaskiProtobuf.MessageReader.hasUnknown(pointer) {
-            try reader.unknown(pointer, &unknownFields, of: Self.self)
-        }
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
     }
 
     public func _pack(
@@ -1409,30 +1223,24 @@ extension Chaski_V1_DescribeTopicRequest {
 extension Chaski_V1_DescribeTopicResponse {
     public static let protoMessageName = "chaski.v1.DescribeTopicResponse"
 
-    public static let _schema: ChaskiProtobuf.MessageSchema = {
-        var message = Ck__Chaski__V1__DescribeTopicResponse()
-        ck__chaski__v1__describe_topic_response__init(&message)
-        return ChaskiProtobuf.MessageSchema(
-            name: "chaski.v1.DescribeTopicResponse",
-            descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: "1:topic:m",
-            children: { number in
-                switch number {
-                case 1: Chaski_V1_Topic._schema
-                default: nil
-                }
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName,
+        Ck__Chaski__V1__DescribeTopicResponse(),
+        ck__chaski__v1__describe_topic_response__init,
+        fields: "1:topic:m",
+        children: {
+            switch $0 {
+            case 1: Chaski_V1_Topic._schema
+            default: nil
             }
-        )
-    }()
+        })
 
     public mutating func _unpack(
         _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
     ) throws(ChaskiProtobuf.DecodingError) {
         let c = pointer.assumingMemoryBound(to: Ck__Chaski__V1__DescribeTopicResponse.self)
         _topic = try reader.message(c.pointee.f1)
-        if ChaskiProtobuf.MessageReader.hasUnknown(pointer) {
-            try reader.unknown(pointer, &unknownFields, of: Self.self)
-        }
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
     }
 
     public func _pack(
@@ -1449,15 +1257,11 @@ extension Chaski_V1_DescribeTopicResponse {
 extension Chaski_V1_ListTopicsRequest {
     public static let protoMessageName = "chaski.v1.ListTopicsRequest"
 
-    public static let _schema: ChaskiProtobuf.MessageSchema = {
-        var message = Ck__Chaski__V1__ListTopicsRequest()
-        ck__chaski__v1__list_topics_request__init(&message)
-        return ChaskiProtobuf.MessageSchema(
-            name: "chaski.v1.ListTopicsRequest",
-            descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: "1:after:s 2:limit:u"
-        )
-    }()
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName,
+        Ck__Chaski__V1__ListTopicsRequest(),
+        ck__chaski__v1__list_topics_request__init,
+        fields: "1:after:s 2:limit:u")
 
     public mutating func _unpack(
         _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
@@ -1467,9 +1271,7 @@ extension Chaski_V1_ListTopicsRequest {
             self.after = try reader.string(c.pointee.f1.data, c.pointee.f1.len, 1, of: Self.self)
         }
         self.limit = c.pointee.f2
-        if ChaskiProtobuf.MessageReader.hasUnknown(pointer) {
-            try reader.unknown(pointer, &unknownFields, of: Self.self)
-        }
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
     }
 
     public func _pack(
@@ -1480,10 +1282,7 @@ extension Chaski_V1_ListTopicsRequest {
             (c.pointee.f1.data, c.pointee.f1.len) = writer.string(self.after)
             c.pointee.has_f1 = 1
         }
-        if self.limit != 0 {
-            c.pointee.f2 = self.limit
-            c.pointee.has_f2 = 1
-        }
+        if self.limit != 0 { (c.pointee.f2, c.pointee.has_f2) = (self.limit, 1) }
         writer.records(unknownFields.bytes, pointer)
     }
 }
@@ -1491,21 +1290,17 @@ extension Chaski_V1_ListTopicsRequest {
 extension Chaski_V1_ListTopicsResponse {
     public static let protoMessageName = "chaski.v1.ListTopicsResponse"
 
-    public static let _schema: ChaskiProtobuf.MessageSchema = {
-        var message = Ck__Chaski__V1__ListTopicsResponse()
-        ck__chaski__v1__list_topics_response__init(&message)
-        return ChaskiProtobuf.MessageSchema(
-            name: "chaski.v1.ListTopicsResponse",
-            descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: "1:topics:m 2:more:B",
-            children: { number in
-                switch number {
-                case 1: Chaski_V1_Topic._schema
-                default: nil
-                }
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName,
+        Ck__Chaski__V1__ListTopicsResponse(),
+        ck__chaski__v1__list_topics_response__init,
+        fields: "1:topics:m 2:more:B",
+        children: {
+            switch $0 {
+            case 1: Chaski_V1_Topic._schema
+            default: nil
             }
-        )
-    }()
+        })
 
     public mutating func _unpack(
         _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
@@ -1515,9 +1310,7 @@ extension Chaski_V1_ListTopicsResponse {
             self.topics = try reader.messages(c.pointee.f1, c.pointee.n_f1)
         }
         self.more = c.pointee.f2 != 0
-        if ChaskiProtobuf.MessageReader.hasUnknown(pointer) {
-            try reader.unknown(pointer, &unknownFields, of: Self.self)
-        }
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
     }
 
     public func _pack(
@@ -1528,10 +1321,7 @@ extension Chaski_V1_ListTopicsResponse {
             c.pointee.f1 = try writer.messages(self.topics)
             c.pointee.n_f1 = self.topics.count
         }
-        if self.more {
-            c.pointee.f2 = self.more ? 1 : 0
-            c.pointee.has_f2 = 1
-        }
+        if self.more { (c.pointee.f2, c.pointee.has_f2) = (self.more ? 1 : 0, 1) }
         writer.records(unknownFields.bytes, pointer)
     }
 }
@@ -1539,15 +1329,11 @@ extension Chaski_V1_ListTopicsResponse {
 extension Chaski_V1_DeleteTopicRequest {
     public static let protoMessageName = "chaski.v1.DeleteTopicRequest"
 
-    public static let _schema: ChaskiProtobuf.MessageSchema = {
-        var message = Ck__Chaski__V1__DeleteTopicRequest()
-        ck__chaski__v1__delete_topic_request__init(&message)
-        return ChaskiProtobuf.MessageSchema(
-            name: "chaski.v1.DeleteTopicRequest",
-            descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: "1:name:s"
-        )
-    }()
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName,
+        Ck__Chaski__V1__DeleteTopicRequest(),
+        ck__chaski__v1__delete_topic_request__init,
+        fields: "1:name:s")
 
     public mutating func _unpack(
         _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
@@ -1556,9 +1342,7 @@ extension Chaski_V1_DeleteTopicRequest {
         if c.pointee.f1.len != 0 {
             self.name = try reader.string(c.pointee.f1.data, c.pointee.f1.len, 1, of: Self.self)
         }
-        if ChaskiProtobuf.MessageReader.hasUnknown(pointer) {
-            try reader.unknown(pointer, &unknownFields, of: Self.self)
-        }
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
     }
 
     public func _pack(
@@ -1576,22 +1360,16 @@ extension Chaski_V1_DeleteTopicRequest {
 extension Chaski_V1_DeleteTopicResponse {
     public static let protoMessageName = "chaski.v1.DeleteTopicResponse"
 
-    public static let _schema: ChaskiProtobuf.MessageSchema = {
-        var message = Ck__Chaski__V1__DeleteTopicResponse()
-        ck__chaski__v1__delete_topic_response__init(&message)
-        return ChaskiProtobuf.MessageSchema(
-            name: "chaski.v1.DeleteTopicResponse",
-            descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: ""
-        )
-    }()
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName,
+        Ck__Chaski__V1__DeleteTopicResponse(),
+        ck__chaski__v1__delete_topic_response__init,
+        fields: "")
 
     public mutating func _unpack(
         _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
     ) throws(ChaskiProtobuf.DecodingError) {
-        if ChaskiProtobuf.MessageReader.hasUnknown(pointer) {
-            try reader.unknown(pointer, &unknownFields, of: Self.self)
-        }
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
     }
 
     public func _pack(
@@ -1604,21 +1382,17 @@ extension Chaski_V1_DeleteTopicResponse {
 extension Chaski_V1_CreateSubscriptionRequest {
     public static let protoMessageName = "chaski.v1.CreateSubscriptionRequest"
 
-    public static let _schema: ChaskiProtobuf.MessageSchema = {
-        var message = Ck__Chaski__V1__CreateSubscriptionRequest()
-        ck__chaski__v1__create_subscription_request__init(&message)
-        return ChaskiProtobuf.MessageSchema(
-            name: "chaski.v1.CreateSubscriptionRequest",
-            descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: "1:name:s 2:topic:s 3:settings:m",
-            children: { number in
-                switch number {
-                case 3: Chaski_V1_SubscriptionSettings._schema
-                default: nil
-                }
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName,
+        Ck__Chaski__V1__CreateSubscriptionRequest(),
+        ck__chaski__v1__create_subscription_request__init,
+        fields: "1:name:s 2:topic:s 3:settings:m",
+        children: {
+            switch $0 {
+            case 3: Chaski_V1_SubscriptionSettings._schema
+            default: nil
             }
-        )
-    }()
+        })
 
     public mutating func _unpack(
         _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
@@ -1631,9 +1405,7 @@ extension Chaski_V1_CreateSubscriptionRequest {
             self.topic = try reader.string(c.pointee.f2.data, c.pointee.f2.len, 2, of: Self.self)
         }
         _settings = try reader.message(c.pointee.f3)
-        if ChaskiProtobuf.MessageReader.hasUnknown(pointer) {
-            try reader.unknown(pointer, &unknownFields, of: Self.self)
-        }
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
     }
 
     public func _pack(
@@ -1658,30 +1430,24 @@ extension Chaski_V1_CreateSubscriptionRequest {
 extension Chaski_V1_CreateSubscriptionResponse {
     public static let protoMessageName = "chaski.v1.CreateSubscriptionResponse"
 
-    public static let _schema: ChaskiProtobuf.MessageSchema = {
-        var message = Ck__Chaski__V1__CreateSubscriptionResponse()
-        ck__chaski__v1__create_subscription_response__init(&message)
-        return ChaskiProtobuf.MessageSchema(
-            name: "chaski.v1.CreateSubscriptionResponse",
-            descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: "1:subscription:m",
-            children: { number in
-                switch number {
-                case 1: Chaski_V1_Subscription._schema
-                default: nil
-                }
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName,
+        Ck__Chaski__V1__CreateSubscriptionResponse(),
+        ck__chaski__v1__create_subscription_response__init,
+        fields: "1:subscription:m",
+        children: {
+            switch $0 {
+            case 1: Chaski_V1_Subscription._schema
+            default: nil
             }
-        )
-    }()
+        })
 
     public mutating func _unpack(
         _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
     ) throws(ChaskiProtobuf.DecodingError) {
         let c = pointer.assumingMemoryBound(to: Ck__Chaski__V1__CreateSubscriptionResponse.self)
         _subscription = try reader.boxed(c.pointee.f1)
-        if ChaskiProtobuf.MessageReader.hasUnknown(pointer) {
-            try reader.unknown(pointer, &unknownFields, of: Self.self)
-        }
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
     }
 
     public func _pack(
@@ -1698,15 +1464,11 @@ extension Chaski_V1_CreateSubscriptionResponse {
 extension Chaski_V1_DescribeSubscriptionRequest {
     public static let protoMessageName = "chaski.v1.DescribeSubscriptionRequest"
 
-    public static let _schema: ChaskiProtobuf.MessageSchema = {
-        var message = Ck__Chaski__V1__DescribeSubscriptionRequest()
-        ck__chaski__v1__describe_subscription_request__init(&message)
-        return ChaskiProtobuf.MessageSchema(
-            name: "chaski.v1.DescribeSubscriptionRequest",
-            descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: "1:name:s"
-        )
-    }()
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName,
+        Ck__Chaski__V1__DescribeSubscriptionRequest(),
+        ck__chaski__v1__describe_subscription_request__init,
+        fields: "1:name:s")
 
     public mutating func _unpack(
         _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
@@ -1715,9 +1477,7 @@ extension Chaski_V1_DescribeSubscriptionRequest {
         if c.pointee.f1.len != 0 {
             self.name = try reader.string(c.pointee.f1.data, c.pointee.f1.len, 1, of: Self.self)
         }
-        if ChaskiProtobuf.MessageReader.hasUnknown(pointer) {
-            try reader.unknown(pointer, &unknownFields, of: Self.self)
-        }
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
     }
 
     public func _pack(
@@ -1735,30 +1495,24 @@ extension Chaski_V1_DescribeSubscriptionRequest {
 extension Chaski_V1_DescribeSubscriptionResponse {
     public static let protoMessageName = "chaski.v1.DescribeSubscriptionResponse"
 
-    public static let _schema: ChaskiProtobuf.MessageSchema = {
-        var message = Ck__Chaski__V1__DescribeSubscriptionResponse()
-        ck__chaski__v1__describe_subscription_response__init(&message)
-        return ChaskiProtobuf.MessageSchema(
-            name: "chaski.v1.DescribeSubscriptionResponse",
-            descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: "1:subscription:m",
-            children: { number in
-                switch number {
-                case 1: Chaski_V1_Subscription._schema
-                default: nil
-                }
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName,
+        Ck__Chaski__V1__DescribeSubscriptionResponse(),
+        ck__chaski__v1__describe_subscription_response__init,
+        fields: "1:subscription:m",
+        children: {
+            switch $0 {
+            case 1: Chaski_V1_Subscription._schema
+            default: nil
             }
-        )
-    }()
+        })
 
     public mutating func _unpack(
         _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
     ) throws(ChaskiProtobuf.DecodingError) {
         let c = pointer.assumingMemoryBound(to: Ck__Chaski__V1__DescribeSubscriptionResponse.self)
         _subscription = try reader.boxed(c.pointee.f1)
-        if ChaskiProtobuf.MessageReader.hasUnknown(pointer) {
-            try reader.unknown(pointer, &unknownFields, of: Self.self)
-        }
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
     }
 
     public func _pack(
@@ -1775,15 +1529,11 @@ extension Chaski_V1_DescribeSubscriptionResponse {
 extension Chaski_V1_ListSubscriptionsRequest {
     public static let protoMessageName = "chaski.v1.ListSubscriptionsRequest"
 
-    public static let _schema: ChaskiProtobuf.MessageSchema = {
-        var message = Ck__Chaski__V1__ListSubscriptionsRequest()
-        ck__chaski__v1__list_subscriptions_request__init(&message)
-        return ChaskiProtobuf.MessageSchema(
-            name: "chaski.v1.ListSubscriptionsRequest",
-            descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: "1:after:s 2:limit:u 3:topic:s"
-        )
-    }()
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName,
+        Ck__Chaski__V1__ListSubscriptionsRequest(),
+        ck__chaski__v1__list_subscriptions_request__init,
+        fields: "1:after:s 2:limit:u 3:topic:s")
 
     public mutating func _unpack(
         _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
@@ -1796,9 +1546,7 @@ extension Chaski_V1_ListSubscriptionsRequest {
         if c.pointee.f3.len != 0 {
             self.topic = try reader.string(c.pointee.f3.data, c.pointee.f3.len, 3, of: Self.self)
         }
-        if ChaskiProtobuf.MessageReader.hasUnknown(pointer) {
-            try reader.unknown(pointer, &unknownFields, of: Self.self)
-        }
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
     }
 
     public func _pack(
@@ -1809,10 +1557,7 @@ extension Chaski_V1_ListSubscriptionsRequest {
             (c.pointee.f1.data, c.pointee.f1.len) = writer.string(self.after)
             c.pointee.has_f1 = 1
         }
-        if self.limit != 0 {
-            c.pointee.f2 = self.limit
-            c.pointee.has_f2 = 1
-        }
+        if self.limit != 0 { (c.pointee.f2, c.pointee.has_f2) = (self.limit, 1) }
         if !self.topic.isEmpty {
             (c.pointee.f3.data, c.pointee.f3.len) = writer.string(self.topic)
             c.pointee.has_f3 = 1
@@ -1824,21 +1569,17 @@ extension Chaski_V1_ListSubscriptionsRequest {
 extension Chaski_V1_ListSubscriptionsResponse {
     public static let protoMessageName = "chaski.v1.ListSubscriptionsResponse"
 
-    public static let _schema: ChaskiProtobuf.MessageSchema = {
-        var message = Ck__Chaski__V1__ListSubscriptionsResponse()
-        ck__chaski__v1__list_subscriptions_response__init(&message)
-        return ChaskiProtobuf.MessageSchema(
-            name: "chaski.v1.ListSubscriptionsResponse",
-            descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: "1:subscriptions:m 2:more:B",
-            children: { number in
-                switch number {
-                case 1: Chaski_V1_Subscription._schema
-                default: nil
-                }
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName,
+        Ck__Chaski__V1__ListSubscriptionsResponse(),
+        ck__chaski__v1__list_subscriptions_response__init,
+        fields: "1:subscriptions:m 2:more:B",
+        children: {
+            switch $0 {
+            case 1: Chaski_V1_Subscription._schema
+            default: nil
             }
-        )
-    }()
+        })
 
     public mutating func _unpack(
         _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
@@ -1848,9 +1589,7 @@ extension Chaski_V1_ListSubscriptionsResponse {
             self.subscriptions = try reader.messages(c.pointee.f1, c.pointee.n_f1)
         }
         self.more = c.pointee.f2 != 0
-        if ChaskiProtobuf.MessageReader.hasUnknown(pointer) {
-            try reader.unknown(pointer, &unknownFields, of: Self.self)
-        }
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
     }
 
     public func _pack(
@@ -1861,10 +1600,7 @@ extension Chaski_V1_ListSubscriptionsResponse {
             c.pointee.f1 = try writer.messages(self.subscriptions)
             c.pointee.n_f1 = self.subscriptions.count
         }
-        if self.more {
-            c.pointee.f2 = self.more ? 1 : 0
-            c.pointee.has_f2 = 1
-        }
+        if self.more { (c.pointee.f2, c.pointee.has_f2) = (self.more ? 1 : 0, 1) }
         writer.records(unknownFields.bytes, pointer)
     }
 }
@@ -1872,15 +1608,11 @@ extension Chaski_V1_ListSubscriptionsResponse {
 extension Chaski_V1_DeleteSubscriptionRequest {
     public static let protoMessageName = "chaski.v1.DeleteSubscriptionRequest"
 
-    public static let _schema: ChaskiProtobuf.MessageSchema = {
-        var message = Ck__Chaski__V1__DeleteSubscriptionRequest()
-        ck__chaski__v1__delete_subscription_request__init(&message)
-        return ChaskiProtobuf.MessageSchema(
-            name: "chaski.v1.DeleteSubscriptionRequest",
-            descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: "1:name:s"
-        )
-    }()
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName,
+        Ck__Chaski__V1__DeleteSubscriptionRequest(),
+        ck__chaski__v1__delete_subscription_request__init,
+        fields: "1:name:s")
 
     public mutating func _unpack(
         _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
@@ -1889,9 +1621,7 @@ extension Chaski_V1_DeleteSubscriptionRequest {
         if c.pointee.f1.len != 0 {
             self.name = try reader.string(c.pointee.f1.data, c.pointee.f1.len, 1, of: Self.self)
         }
-        if ChaskiProtobuf.MessageReader.hasUnknown(pointer) {
-            try reader.unknown(pointer, &unknownFields, of: Self.self)
-        }
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
     }
 
     public func _pack(
@@ -1909,22 +1639,16 @@ extension Chaski_V1_DeleteSubscriptionRequest {
 extension Chaski_V1_DeleteSubscriptionResponse {
     public static let protoMessageName = "chaski.v1.DeleteSubscriptionResponse"
 
-    public static let _schema: ChaskiProtobuf.MessageSchema = {
-        var message = Ck__Chaski__V1__DeleteSubscriptionResponse()
-        ck__chaski__v1__delete_subscription_response__init(&message)
-        return ChaskiProtobuf.MessageSchema(
-            name: "chaski.v1.DeleteSubscriptionResponse",
-            descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: ""
-        )
-    }()
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName,
+        Ck__Chaski__V1__DeleteSubscriptionResponse(),
+        ck__chaski__v1__delete_subscription_response__init,
+        fields: "")
 
     public mutating func _unpack(
         _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
     ) throws(ChaskiProtobuf.DecodingError) {
-        if ChaskiProtobuf.MessageReader.hasUnknown(pointer) {
-            try reader.unknown(pointer, &unknownFields, of: Self.self)
-        }
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
     }
 
     public func _pack(
@@ -1937,18 +1661,12 @@ extension Chaski_V1_DeleteSubscriptionResponse {
 extension Chaski_V1_DeadLetter {
     public static let protoMessageName = "chaski.v1.DeadLetter"
 
-    public static let _schema: ChaskiProtobuf.MessageSchema = {
-        var message = Ck__Chaski__V1__DeadLetter()
-        ck__chaski__v1__dead_letter__init(&message)
-        return ChaskiProtobuf.MessageSchema(
-            name: "chaski.v1.DeadLetter",
-            descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: """
-                1:offset:u 2:died_unix_nanos:i 3:cause:s 4:reason:s 5:failed:u \
-                6:handed_out:u 
-                """
-        )
-    }()
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName, Ck__Chaski__V1__DeadLetter(), ck__chaski__v1__dead_letter__init,
+        fields: """
+            1:offset:u 2:died_unix_nanos:i 3:cause:s 4:reason:s 5:failed:u \
+            6:handed_out:u 
+            """)
 
     public mutating func _unpack(
         _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
@@ -1964,23 +1682,15 @@ extension Chaski_V1_DeadLetter {
         }
         self.failed = c.pointee.f5
         self.handedOut = c.pointee.f6
-        if ChaskiProtobuf.MessageReader.hasUnknown(pointer) {
-            try reader.unknown(pointer, &unknownFields, of: Self.self)
-        }
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
     }
 
     public func _pack(
         _ pointer: UnsafeMutableRawPointer, _ writer: inout ChaskiProtobuf.MessageWriter
     ) throws(ChaskiProtobuf.EncodingError) {
         let c = pointer.assumingMemoryBound(to: Ck__Chaski__V1__DeadLetter.self)
-        if self.offset != 0 {
-            c.pointee.f1 = self.offset
-            c.pointee.has_f1 = 1
-        }
-        if self.diedUnixNanos != 0 {
-            c.pointee.f2 = self.diedUnixNanos
-            c.pointee.has_f2 = 1
-        }
+        if self.offset != 0 { (c.pointee.f1, c.pointee.has_f1) = (self.offset, 1) }
+        if self.diedUnixNanos != 0 { (c.pointee.f2, c.pointee.has_f2) = (self.diedUnixNanos, 1) }
         if !self.cause.isEmpty {
             (c.pointee.f3.data, c.pointee.f3.len) = writer.string(self.cause)
             c.pointee.has_f3 = 1
@@ -1989,14 +1699,8 @@ extension Chaski_V1_DeadLetter {
             (c.pointee.f4.data, c.pointee.f4.len) = writer.string(self.reason)
             c.pointee.has_f4 = 1
         }
-        if self.failed != 0 {
-            c.pointee.f5 = self.failed
-            c.pointee.has_f5 = 1
-        }
-        if self.handedOut != 0 {
-            c.pointee.f6 = self.handedOut
-            c.pointee.has_f6 = 1
-        }
+        if self.failed != 0 { (c.pointee.f5, c.pointee.has_f5) = (self.failed, 1) }
+        if self.handedOut != 0 { (c.pointee.f6, c.pointee.has_f6) = (self.handedOut, 1) }
         writer.records(unknownFields.bytes, pointer)
     }
 }
@@ -2004,15 +1708,11 @@ extension Chaski_V1_DeadLetter {
 extension Chaski_V1_ListDeadLettersRequest {
     public static let protoMessageName = "chaski.v1.ListDeadLettersRequest"
 
-    public static let _schema: ChaskiProtobuf.MessageSchema = {
-        var message = Ck__Chaski__V1__ListDeadLettersRequest()
-        ck__chaski__v1__list_dead_letters_request__init(&message)
-        return ChaskiProtobuf.MessageSchema(
-            name: "chaski.v1.ListDeadLettersRequest",
-            descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: "1:subscription:s 2:from_offset:u 3:limit:u"
-        )
-    }()
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName,
+        Ck__Chaski__V1__ListDeadLettersRequest(),
+        ck__chaski__v1__list_dead_letters_request__init,
+        fields: "1:subscription:s 2:from_offset:u 3:limit:u")
 
     public mutating func _unpack(
         _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
@@ -2024,9 +1724,7 @@ extension Chaski_V1_ListDeadLettersRequest {
         }
         self.fromOffset = c.pointee.f2
         self.limit = c.pointee.f3
-        if ChaskiProtobuf.MessageReader.hasUnknown(pointer) {
-            try reader.unknown(pointer, &unknownFields, of: Self.self)
-        }
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
     }
 
     public func _pack(
@@ -2037,14 +1735,8 @@ extension Chaski_V1_ListDeadLettersRequest {
             (c.pointee.f1.data, c.pointee.f1.len) = writer.string(self.subscription)
             c.pointee.has_f1 = 1
         }
-        if self.fromOffset != 0 {
-            c.pointee.f2 = self.fromOffset
-            c.pointee.has_f2 = 1
-        }
-        if self.limit != 0 {
-            c.pointee.f3 = self.limit
-            c.pointee.has_f3 = 1
-        }
+        if self.fromOffset != 0 { (c.pointee.f2, c.pointee.has_f2) = (self.fromOffset, 1) }
+        if self.limit != 0 { (c.pointee.f3, c.pointee.has_f3) = (self.limit, 1) }
         writer.records(unknownFields.bytes, pointer)
     }
 }
@@ -2052,21 +1744,17 @@ extension Chaski_V1_ListDeadLettersRequest {
 extension Chaski_V1_ListDeadLettersResponse {
     public static let protoMessageName = "chaski.v1.ListDeadLettersResponse"
 
-    public static let _schema: ChaskiProtobuf.MessageSchema = {
-        var message = Ck__Chaski__V1__ListDeadLettersResponse()
-        ck__chaski__v1__list_dead_letters_response__init(&message)
-        return ChaskiProtobuf.MessageSchema(
-            name: "chaski.v1.ListDeadLettersResponse",
-            descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: "1:dead_letters:m 2:more:B",
-            children: { number in
-                switch number {
-                case 1: Chaski_V1_DeadLetter._schema
-                default: nil
-                }
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName,
+        Ck__Chaski__V1__ListDeadLettersResponse(),
+        ck__chaski__v1__list_dead_letters_response__init,
+        fields: "1:dead_letters:m 2:more:B",
+        children: {
+            switch $0 {
+            case 1: Chaski_V1_DeadLetter._schema
+            default: nil
             }
-        )
-    }()
+        })
 
     public mutating func _unpack(
         _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
@@ -2076,9 +1764,7 @@ extension Chaski_V1_ListDeadLettersResponse {
             self.deadLetters = try reader.messages(c.pointee.f1, c.pointee.n_f1)
         }
         self.more = c.pointee.f2 != 0
-        if ChaskiProtobuf.MessageReader.hasUnknown(pointer) {
-            try reader.unknown(pointer, &unknownFields, of: Self.self)
-        }
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
     }
 
     public func _pack(
@@ -2089,10 +1775,7 @@ extension Chaski_V1_ListDeadLettersResponse {
             c.pointee.f1 = try writer.messages(self.deadLetters)
             c.pointee.n_f1 = self.deadLetters.count
         }
-        if self.more {
-            c.pointee.f2 = self.more ? 1 : 0
-            c.pointee.has_f2 = 1
-        }
+        if self.more { (c.pointee.f2, c.pointee.has_f2) = (self.more ? 1 : 0, 1) }
         writer.records(unknownFields.bytes, pointer)
     }
 }
@@ -2100,22 +1783,16 @@ extension Chaski_V1_ListDeadLettersResponse {
 extension Chaski_V1_BrokerStatusRequest {
     public static let protoMessageName = "chaski.v1.BrokerStatusRequest"
 
-    public static let _schema: ChaskiProtobuf.MessageSchema = {
-        var message = Ck__Chaski__V1__BrokerStatusRequest()
-        ck__chaski__v1__broker_status_request__init(&message)
-        return ChaskiProtobuf.MessageSchema(
-            name: "chaski.v1.BrokerStatusRequest",
-            descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: ""
-        )
-    }()
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName,
+        Ck__Chaski__V1__BrokerStatusRequest(),
+        ck__chaski__v1__broker_status_request__init,
+        fields: "")
 
     public mutating func _unpack(
         _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
     ) throws(ChaskiProtobuf.DecodingError) {
-        if ChaskiProtobuf.MessageReader.hasUnknown(pointer) {
-            try reader.unknown(pointer, &unknownFields, of: Self.self)
-        }
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
     }
 
     public func _pack(
@@ -2128,19 +1805,13 @@ extension Chaski_V1_BrokerStatusRequest {
 extension Chaski_V1_NamespaceStatus {
     public static let protoMessageName = "chaski.v1.NamespaceStatus"
 
-    public static let _schema: ChaskiProtobuf.MessageSchema = {
-        var message = Ck__Chaski__V1__NamespaceStatus()
-        ck__chaski__v1__namespace_status__init(&message)
-        return ChaskiProtobuf.MessageSchema(
-            name: "chaski.v1.NamespaceStatus",
-            descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: """
-                1:name:s 2:topics:u 3:subscriptions:u 4:syncs:u 5:bytes_written:u \
-                6:messages_appended:u 7:journal_bytes:u 8:journal_epoch:u \
-                9:publishing_refused:s 10:allocations:u 
-                """
-        )
-    }()
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName, Ck__Chaski__V1__NamespaceStatus(), ck__chaski__v1__namespace_status__init,
+        fields: """
+            1:name:s 2:topics:u 3:subscriptions:u 4:syncs:u 5:bytes_written:u \
+            6:messages_appended:u 7:journal_bytes:u 8:journal_epoch:u \
+            9:publishing_refused:s 10:allocations:u 
+            """)
 
     public mutating func _unpack(
         _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
@@ -2161,9 +1832,7 @@ extension Chaski_V1_NamespaceStatus {
                 c.pointee.f9.data, c.pointee.f9.len, 9, of: Self.self)
         }
         self.allocations = c.pointee.f10
-        if ChaskiProtobuf.MessageReader.hasUnknown(pointer) {
-            try reader.unknown(pointer, &unknownFields, of: Self.self)
-        }
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
     }
 
     public func _pack(
@@ -2174,42 +1843,21 @@ extension Chaski_V1_NamespaceStatus {
             (c.pointee.f1.data, c.pointee.f1.len) = writer.string(self.name)
             c.pointee.has_f1 = 1
         }
-        if self.topics != 0 {
-            c.pointee.f2 = self.topics
-            c.pointee.has_f2 = 1
-        }
-        if self.subscriptions != 0 {
-            c.pointee.f3 = self.subscriptions
-            c.pointee.has_f3 = 1
-        }
-        if self.syncs != 0 {
-            c.pointee.f4 = self.syncs
-            c.pointee.has_f4 = 1
-        }
-        if self.bytesWritten != 0 {
-            c.pointee.f5 = self.bytesWritten
-            c.pointee.has_f5 = 1
-        }
+        if self.topics != 0 { (c.pointee.f2, c.pointee.has_f2) = (self.topics, 1) }
+        if self.subscriptions != 0 { (c.pointee.f3, c.pointee.has_f3) = (self.subscriptions, 1) }
+        if self.syncs != 0 { (c.pointee.f4, c.pointee.has_f4) = (self.syncs, 1) }
+        if self.bytesWritten != 0 { (c.pointee.f5, c.pointee.has_f5) = (self.bytesWritten, 1) }
         if self.messagesAppended != 0 {
             c.pointee.f6 = self.messagesAppended
             c.pointee.has_f6 = 1
         }
-        if self.journalBytes != 0 {
-            c.pointee.f7 = self.journalBytes
-            c.pointee.has_f7 = 1
-        }
-        if self.journalEpoch != 0 {
-            c.pointee.f8 = self.journalEpoch
-            c.pointee.has_f8 = 1
-        }
+        if self.journalBytes != 0 { (c.pointee.f7, c.pointee.has_f7) = (self.journalBytes, 1) }
+        if self.journalEpoch != 0 { (c.pointee.f8, c.pointee.has_f8) = (self.journalEpoch, 1) }
         if !self.publishingRefused.isEmpty {
             (c.pointee.f9.data, c.pointee.f9.len) = writer.string(self.publishingRefused)
             c.pointee.has_f9 = 1
         }
-        if self.allocations != 0 {
-            c.pointee.f10 = self.allocations
-            c.pointee.has_f10 = 1
-        }
+        if self.allocations != 0 { (c.pointee.f10, c.pointee.has_f10) = (self.allocations, 1) }
         writer.records(unknownFields.bytes, pointer)
     }
 }
@@ -2217,24 +1865,20 @@ extension Chaski_V1_NamespaceStatus {
 extension Chaski_V1_BrokerStatusResponse {
     public static let protoMessageName = "chaski.v1.BrokerStatusResponse"
 
-    public static let _schema: ChaskiProtobuf.MessageSchema = {
-        var message = Ck__Chaski__V1__BrokerStatusResponse()
-        ck__chaski__v1__broker_status_response__init(&message)
-        return ChaskiProtobuf.MessageSchema(
-            name: "chaski.v1.BrokerStatusResponse",
-            descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: """
-                1:software:s 2:started_unix_nanos:i 3:connections:u 4:resident_bytes:u \
-                5:namespaces:m 
-                """,
-            children: { number in
-                switch number {
-                case 5: Chaski_V1_NamespaceStatus._schema
-                default: nil
-                }
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName,
+        Ck__Chaski__V1__BrokerStatusResponse(),
+        ck__chaski__v1__broker_status_response__init,
+        fields: """
+            1:software:s 2:started_unix_nanos:i 3:connections:u 4:resident_bytes:u \
+            5:namespaces:m 
+            """,
+        children: {
+            switch $0 {
+            case 5: Chaski_V1_NamespaceStatus._schema
+            default: nil
             }
-        )
-    }()
+        })
 
     public mutating func _unpack(
         _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
@@ -2249,9 +1893,7 @@ extension Chaski_V1_BrokerStatusResponse {
         if c.pointee.n_f5 != 0 {
             self.namespaces = try reader.messages(c.pointee.f5, c.pointee.n_f5)
         }
-        if ChaskiProtobuf.MessageReader.hasUnknown(pointer) {
-            try reader.unknown(pointer, &unknownFields, of: Self.self)
-        }
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
     }
 
     public func _pack(
@@ -2266,14 +1908,8 @@ extension Chaski_V1_BrokerStatusResponse {
             c.pointee.f2 = self.startedUnixNanos
             c.pointee.has_f2 = 1
         }
-        if self.connections != 0 {
-            c.pointee.f3 = self.connections
-            c.pointee.has_f3 = 1
-        }
-        if self.residentBytes != 0 {
-            c.pointee.f4 = self.residentBytes
-            c.pointee.has_f4 = 1
-        }
+        if self.connections != 0 { (c.pointee.f3, c.pointee.has_f3) = (self.connections, 1) }
+        if self.residentBytes != 0 { (c.pointee.f4, c.pointee.has_f4) = (self.residentBytes, 1) }
         if !self.namespaces.isEmpty {
             c.pointee.f5 = try writer.messages(self.namespaces)
             c.pointee.n_f5 = self.namespaces.count

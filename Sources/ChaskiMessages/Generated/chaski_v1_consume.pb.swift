@@ -16,9 +16,7 @@ public enum Chaski_V1_SettleVerb: ChaskiProtobuf.Enum {
     /// A number that this version of the schema does not name.
     case UNRECOGNIZED(Int32)
 
-    public init() {
-        self = .unspecified
-    }
+    public init() { self = .unspecified }
 
     public init(rawValue: Int32) {
         switch rawValue {
@@ -44,14 +42,7 @@ public enum Chaski_V1_SettleVerb: ChaskiProtobuf.Enum {
         }
     }
 
-    public static let allCases: [Self] = [
-        .unspecified,
-        .ack,
-        .retry,
-        .fail,
-        .release,
-        .extend,
-    ]
+    public static let allCases: [Self] = [.unspecified, .ack, .retry, .fail, .release, .extend]
 }
 
 /// First message of the stream.
@@ -92,13 +83,8 @@ public struct Chaski_V1_Subscribe: ChaskiProtobuf.Message {
     public var subscription: String = ""
 
     public var limit: Chaski_V1_ConsumerLimit {
-        get { _limit ?? Chaski_V1_ConsumerLimit() }
-        _modify {
-            var value = _limit ?? Chaski_V1_ConsumerLimit()
-            _limit = nil
-            defer { _limit = value }
-            yield &value
-        }
+        get { _limit._orEmpty }
+        _modify { yield &_limit._orEmpty }
     }
     /// True when `limit` is set.
     public var hasLimit: Bool { _limit != nil }
@@ -108,6 +94,10 @@ public struct Chaski_V1_Subscribe: ChaskiProtobuf.Message {
     /// The epoch of the claimed ranges.
     public var claimsEpoch: UInt32 = 0
 
+    /// The subscription that the ranges are of, as `Subscribed` told it: claims of one that was
+    /// deleted do not hold in another of the same name.
+    public var claimsSubscriptionID: UInt64 = 0
+
     public var unknownFields = ChaskiProtobuf.UnknownFields()
 
     public init() {}
@@ -116,12 +106,14 @@ public struct Chaski_V1_Subscribe: ChaskiProtobuf.Message {
         alias: UInt32 = 0,
         subscription: String = "",
         limit: Chaski_V1_ConsumerLimit? = nil,
-        claimsEpoch: UInt32 = 0
+        claimsEpoch: UInt32 = 0,
+        claimsSubscriptionID: UInt64 = 0
     ) {
         self.alias = alias
         self.subscription = subscription
         self._limit = limit
         self.claimsEpoch = claimsEpoch
+        self.claimsSubscriptionID = claimsSubscriptionID
     }
 
     fileprivate var _limit: Chaski_V1_ConsumerLimit?
@@ -131,13 +123,8 @@ public struct Chaski_V1_SetLimit: ChaskiProtobuf.Message {
     public var alias: UInt32 = 0
 
     public var limit: Chaski_V1_ConsumerLimit {
-        get { _limit ?? Chaski_V1_ConsumerLimit() }
-        _modify {
-            var value = _limit ?? Chaski_V1_ConsumerLimit()
-            _limit = nil
-            defer { _limit = value }
-            yield &value
-        }
+        get { _limit._orEmpty }
+        _modify { yield &_limit._orEmpty }
     }
     /// True when `limit` is set.
     public var hasLimit: Bool { _limit != nil }
@@ -289,6 +276,9 @@ public struct Chaski_V1_Subscribed: ChaskiProtobuf.Message {
 
     public var topicIncarnation: UInt32 = 0
 
+    /// Never used again, unlike the name.
+    public var subscriptionID: UInt64 = 0
+
     public var unknownFields = ChaskiProtobuf.UnknownFields()
 
     public init() {}
@@ -298,13 +288,15 @@ public struct Chaski_V1_Subscribed: ChaskiProtobuf.Message {
         epoch: UInt32 = 0,
         leaseNanos: UInt64 = 0,
         topic: String = "",
-        topicIncarnation: UInt32 = 0
+        topicIncarnation: UInt32 = 0,
+        subscriptionID: UInt64 = 0
     ) {
         self.alias = alias
         self.epoch = epoch
         self.leaseNanos = leaseNanos
         self.topic = topic
         self.topicIncarnation = topicIncarnation
+        self.subscriptionID = subscriptionID
     }
 }
 
@@ -334,13 +326,8 @@ public struct Chaski_V1_Settled: ChaskiProtobuf.Message {
 
     /// Absent: each offset not listed in the attachment is settled and on disk.
     public var status: Chaski_V1_Status {
-        get { _status ?? Chaski_V1_Status() }
-        _modify {
-            var value = _status ?? Chaski_V1_Status()
-            _status = nil
-            defer { _status = value }
-            yield &value
-        }
+        get { _status._orEmpty }
+        _modify { yield &_status._orEmpty }
     }
     /// True when `status` is set.
     public var hasStatus: Bool { _status != nil }
@@ -368,13 +355,8 @@ public struct Chaski_V1_SubscriptionEnded: ChaskiProtobuf.Message {
     public var alias: UInt32 = 0
 
     public var status: Chaski_V1_Status {
-        get { _status ?? Chaski_V1_Status() }
-        _modify {
-            var value = _status ?? Chaski_V1_Status()
-            _status = nil
-            defer { _status = value }
-            yield &value
-        }
+        get { _status._orEmpty }
+        _modify { yield &_status._orEmpty }
     }
     /// True when `status` is set.
     public var hasStatus: Bool { _status != nil }
@@ -446,15 +428,9 @@ public enum Chaski_V1_Consumer {
 extension Chaski_V1_OpenSession {
     public static let protoMessageName = "chaski.v1.OpenSession"
 
-    public static let _schema: ChaskiProtobuf.MessageSchema = {
-        var message = Ck__Chaski__V1__OpenSession()
-        ck__chaski__v1__open_session__init(&message)
-        return ChaskiProtobuf.MessageSchema(
-            name: "chaski.v1.OpenSession",
-            descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: "1:session_id:b"
-        )
-    }()
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName, Ck__Chaski__V1__OpenSession(), ck__chaski__v1__open_session__init,
+        fields: "1:session_id:b")
 
     public mutating func _unpack(
         _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
@@ -463,9 +439,7 @@ extension Chaski_V1_OpenSession {
         if c.pointee.f1.len != 0 {
             self.sessionID = try reader.bytes(c.pointee.f1.data, c.pointee.f1.len, of: Self.self)
         }
-        if ChaskiProtobuf.MessageReader.hasUnknown(pointer) {
-            try reader.unknown(pointer, &unknownFields, of: Self.self)
-        }
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
     }
 
     public func _pack(
@@ -483,15 +457,9 @@ extension Chaski_V1_OpenSession {
 extension Chaski_V1_ConsumerLimit {
     public static let protoMessageName = "chaski.v1.ConsumerLimit"
 
-    public static let _schema: ChaskiProtobuf.MessageSchema = {
-        var message = Ck__Chaski__V1__ConsumerLimit()
-        ck__chaski__v1__consumer_limit__init(&message)
-        return ChaskiProtobuf.MessageSchema(
-            name: "chaski.v1.ConsumerLimit",
-            descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: "1:messages:u 2:bytes:u"
-        )
-    }()
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName, Ck__Chaski__V1__ConsumerLimit(), ck__chaski__v1__consumer_limit__init,
+        fields: "1:messages:u 2:bytes:u")
 
     public mutating func _unpack(
         _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
@@ -499,23 +467,15 @@ extension Chaski_V1_ConsumerLimit {
         let c = pointer.assumingMemoryBound(to: Ck__Chaski__V1__ConsumerLimit.self)
         self.messages = c.pointee.f1
         self.bytes = c.pointee.f2
-        if ChaskiProtobuf.MessageReader.hasUnknown(pointer) {
-            try reader.unknown(pointer, &unknownFields, of: Self.self)
-        }
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
     }
 
     public func _pack(
         _ pointer: UnsafeMutableRawPointer, _ writer: inout ChaskiProtobuf.MessageWriter
     ) throws(ChaskiProtobuf.EncodingError) {
         let c = pointer.assumingMemoryBound(to: Ck__Chaski__V1__ConsumerLimit.self)
-        if self.messages != 0 {
-            c.pointee.f1 = self.messages
-            c.pointee.has_f1 = 1
-        }
-        if self.bytes != 0 {
-            c.pointee.f2 = self.bytes
-            c.pointee.has_f2 = 1
-        }
+        if self.messages != 0 { (c.pointee.f1, c.pointee.has_f1) = (self.messages, 1) }
+        if self.bytes != 0 { (c.pointee.f2, c.pointee.has_f2) = (self.bytes, 1) }
         writer.records(unknownFields.bytes, pointer)
     }
 }
@@ -523,21 +483,18 @@ extension Chaski_V1_ConsumerLimit {
 extension Chaski_V1_Subscribe {
     public static let protoMessageName = "chaski.v1.Subscribe"
 
-    public static let _schema: ChaskiProtobuf.MessageSchema = {
-        var message = Ck__Chaski__V1__Subscribe()
-        ck__chaski__v1__subscribe__init(&message)
-        return ChaskiProtobuf.MessageSchema(
-            name: "chaski.v1.Subscribe",
-            descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: "1:alias:u 2:subscription:s 3:limit:m 4:claims_epoch:u",
-            children: { number in
-                switch number {
-                case 3: Chaski_V1_ConsumerLimit._schema
-                default: nil
-                }
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName, Ck__Chaski__V1__Subscribe(), ck__chaski__v1__subscribe__init,
+        fields: """
+            1:alias:u 2:subscription:s 3:limit:m 4:claims_epoch:u \
+            5:claims_subscription_id:u 
+            """,
+        children: {
+            switch $0 {
+            case 3: Chaski_V1_ConsumerLimit._schema
+            default: nil
             }
-        )
-    }()
+        })
 
     public mutating func _unpack(
         _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
@@ -550,19 +507,15 @@ extension Chaski_V1_Subscribe {
         }
         _limit = try reader.message(c.pointee.f3)
         self.claimsEpoch = c.pointee.f4
-        if ChaskiProtobuf.MessageReader.hasUnknown(pointer) {
-            try reader.unknown(pointer, &unknownFields, of: Self.self)
-        }
+        self.claimsSubscriptionID = c.pointee.f5
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
     }
 
     public func _pack(
         _ pointer: UnsafeMutableRawPointer, _ writer: inout ChaskiProtobuf.MessageWriter
     ) throws(ChaskiProtobuf.EncodingError) {
         let c = pointer.assumingMemoryBound(to: Ck__Chaski__V1__Subscribe.self)
-        if self.alias != 0 {
-            c.pointee.f1 = self.alias
-            c.pointee.has_f1 = 1
-        }
+        if self.alias != 0 { (c.pointee.f1, c.pointee.has_f1) = (self.alias, 1) }
         if !self.subscription.isEmpty {
             (c.pointee.f2.data, c.pointee.f2.len) = writer.string(self.subscription)
             c.pointee.has_f2 = 1
@@ -570,9 +523,10 @@ extension Chaski_V1_Subscribe {
         if let value = _limit {
             c.pointee.f3 = try writer.message(value)
         }
-        if self.claimsEpoch != 0 {
-            c.pointee.f4 = self.claimsEpoch
-            c.pointee.has_f4 = 1
+        if self.claimsEpoch != 0 { (c.pointee.f4, c.pointee.has_f4) = (self.claimsEpoch, 1) }
+        if self.claimsSubscriptionID != 0 {
+            c.pointee.f5 = self.claimsSubscriptionID
+            c.pointee.has_f5 = 1
         }
         writer.records(unknownFields.bytes, pointer)
     }
@@ -581,21 +535,15 @@ extension Chaski_V1_Subscribe {
 extension Chaski_V1_SetLimit {
     public static let protoMessageName = "chaski.v1.SetLimit"
 
-    public static let _schema: ChaskiProtobuf.MessageSchema = {
-        var message = Ck__Chaski__V1__SetLimit()
-        ck__chaski__v1__set_limit__init(&message)
-        return ChaskiProtobuf.MessageSchema(
-            name: "chaski.v1.SetLimit",
-            descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: "1:alias:u 2:limit:m",
-            children: { number in
-                switch number {
-                case 2: Chaski_V1_ConsumerLimit._schema
-                default: nil
-                }
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName, Ck__Chaski__V1__SetLimit(), ck__chaski__v1__set_limit__init,
+        fields: "1:alias:u 2:limit:m",
+        children: {
+            switch $0 {
+            case 2: Chaski_V1_ConsumerLimit._schema
+            default: nil
             }
-        )
-    }()
+        })
 
     public mutating func _unpack(
         _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
@@ -603,19 +551,14 @@ extension Chaski_V1_SetLimit {
         let c = pointer.assumingMemoryBound(to: Ck__Chaski__V1__SetLimit.self)
         self.alias = c.pointee.f1
         _limit = try reader.message(c.pointee.f2)
-        if ChaskiProtobuf.MessageReader.hasUnknown(pointer) {
-            try reader.unknown(pointer, &unknownFields, of: Self.self)
-        }
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
     }
 
     public func _pack(
         _ pointer: UnsafeMutableRawPointer, _ writer: inout ChaskiProtobuf.MessageWriter
     ) throws(ChaskiProtobuf.EncodingError) {
         let c = pointer.assumingMemoryBound(to: Ck__Chaski__V1__SetLimit.self)
-        if self.alias != 0 {
-            c.pointee.f1 = self.alias
-            c.pointee.has_f1 = 1
-        }
+        if self.alias != 0 { (c.pointee.f1, c.pointee.has_f1) = (self.alias, 1) }
         if let value = _limit {
             c.pointee.f2 = try writer.message(value)
         }
@@ -626,17 +569,11 @@ extension Chaski_V1_SetLimit {
 extension Chaski_V1_Settle {
     public static let protoMessageName = "chaski.v1.Settle"
 
-    public static let _schema: ChaskiProtobuf.MessageSchema = {
-        var message = Ck__Chaski__V1__Settle()
-        ck__chaski__v1__settle__init(&message)
-        return ChaskiProtobuf.MessageSchema(
-            name: "chaski.v1.Settle",
-            descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: """
-                1:request_id:u 2:alias:u 3:verb:e 4:epoch:u 5:delay_nanos:u 6:reason:s 
-                """
-        )
-    }()
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName, Ck__Chaski__V1__Settle(), ck__chaski__v1__settle__init,
+        fields: """
+            1:request_id:u 2:alias:u 3:verb:e 4:epoch:u 5:delay_nanos:u 6:reason:s 
+            """)
 
     public mutating func _unpack(
         _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
@@ -652,35 +589,18 @@ extension Chaski_V1_Settle {
         if c.pointee.f6.len != 0 {
             self.reason = try reader.string(c.pointee.f6.data, c.pointee.f6.len, 6, of: Self.self)
         }
-        if ChaskiProtobuf.MessageReader.hasUnknown(pointer) {
-            try reader.unknown(pointer, &unknownFields, of: Self.self)
-        }
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
     }
 
     public func _pack(
         _ pointer: UnsafeMutableRawPointer, _ writer: inout ChaskiProtobuf.MessageWriter
     ) throws(ChaskiProtobuf.EncodingError) {
         let c = pointer.assumingMemoryBound(to: Ck__Chaski__V1__Settle.self)
-        if self.requestID != 0 {
-            c.pointee.f1 = self.requestID
-            c.pointee.has_f1 = 1
-        }
-        if self.alias != 0 {
-            c.pointee.f2 = self.alias
-            c.pointee.has_f2 = 1
-        }
-        if self.verb.rawValue != 0 {
-            c.pointee.f3 = self.verb.rawValue
-            c.pointee.has_f3 = 1
-        }
-        if self.epoch != 0 {
-            c.pointee.f4 = self.epoch
-            c.pointee.has_f4 = 1
-        }
-        if let value = _delayNanos {
-            c.pointee.f5 = value
-            c.pointee.has_f5 = 1
-        }
+        if self.requestID != 0 { (c.pointee.f1, c.pointee.has_f1) = (self.requestID, 1) }
+        if self.alias != 0 { (c.pointee.f2, c.pointee.has_f2) = (self.alias, 1) }
+        if self.verb.rawValue != 0 { (c.pointee.f3, c.pointee.has_f3) = (self.verb.rawValue, 1) }
+        if self.epoch != 0 { (c.pointee.f4, c.pointee.has_f4) = (self.epoch, 1) }
+        if let value = _delayNanos { (c.pointee.f5, c.pointee.has_f5) = (value, 1) }
         if !self.reason.isEmpty {
             (c.pointee.f6.data, c.pointee.f6.len) = writer.string(self.reason)
             c.pointee.has_f6 = 1
@@ -692,22 +612,14 @@ extension Chaski_V1_Settle {
 extension Chaski_V1_Heartbeat {
     public static let protoMessageName = "chaski.v1.Heartbeat"
 
-    public static let _schema: ChaskiProtobuf.MessageSchema = {
-        var message = Ck__Chaski__V1__Heartbeat()
-        ck__chaski__v1__heartbeat__init(&message)
-        return ChaskiProtobuf.MessageSchema(
-            name: "chaski.v1.Heartbeat",
-            descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: ""
-        )
-    }()
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName, Ck__Chaski__V1__Heartbeat(), ck__chaski__v1__heartbeat__init,
+        fields: "")
 
     public mutating func _unpack(
         _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
     ) throws(ChaskiProtobuf.DecodingError) {
-        if ChaskiProtobuf.MessageReader.hasUnknown(pointer) {
-            try reader.unknown(pointer, &unknownFields, of: Self.self)
-        }
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
     }
 
     public func _pack(
@@ -720,34 +632,23 @@ extension Chaski_V1_Heartbeat {
 extension Chaski_V1_Unsubscribe {
     public static let protoMessageName = "chaski.v1.Unsubscribe"
 
-    public static let _schema: ChaskiProtobuf.MessageSchema = {
-        var message = Ck__Chaski__V1__Unsubscribe()
-        ck__chaski__v1__unsubscribe__init(&message)
-        return ChaskiProtobuf.MessageSchema(
-            name: "chaski.v1.Unsubscribe",
-            descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: "1:alias:u"
-        )
-    }()
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName, Ck__Chaski__V1__Unsubscribe(), ck__chaski__v1__unsubscribe__init,
+        fields: "1:alias:u")
 
     public mutating func _unpack(
         _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
     ) throws(ChaskiProtobuf.DecodingError) {
         let c = pointer.assumingMemoryBound(to: Ck__Chaski__V1__Unsubscribe.self)
         self.alias = c.pointee.f1
-        if ChaskiProtobuf.MessageReader.hasUnknown(pointer) {
-            try reader.unknown(pointer, &unknownFields, of: Self.self)
-        }
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
     }
 
     public func _pack(
         _ pointer: UnsafeMutableRawPointer, _ writer: inout ChaskiProtobuf.MessageWriter
     ) throws(ChaskiProtobuf.EncodingError) {
         let c = pointer.assumingMemoryBound(to: Ck__Chaski__V1__Unsubscribe.self)
-        if self.alias != 0 {
-            c.pointee.f1 = self.alias
-            c.pointee.has_f1 = 1
-        }
+        if self.alias != 0 { (c.pointee.f1, c.pointee.has_f1) = (self.alias, 1) }
         writer.records(unknownFields.bytes, pointer)
     }
 }
@@ -755,29 +656,23 @@ extension Chaski_V1_Unsubscribe {
 extension Chaski_V1_ConsumeRequest {
     public static let protoMessageName = "chaski.v1.ConsumeRequest"
 
-    public static let _schema: ChaskiProtobuf.MessageSchema = {
-        var message = Ck__Chaski__V1__ConsumeRequest()
-        ck__chaski__v1__consume_request__init(&message)
-        return ChaskiProtobuf.MessageSchema(
-            name: "chaski.v1.ConsumeRequest",
-            descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: """
-                1:open:m 2:subscribe:m 3:limit:m 4:settle:m 5:heartbeat:m \
-                6:unsubscribe:m 
-                """,
-            children: { number in
-                switch number {
-                case 1: Chaski_V1_OpenSession._schema
-                case 2: Chaski_V1_Subscribe._schema
-                case 3: Chaski_V1_SetLimit._schema
-                case 4: Chaski_V1_Settle._schema
-                case 5: Chaski_V1_Heartbeat._schema
-                case 6: Chaski_V1_Unsubscribe._schema
-                default: nil
-                }
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName, Ck__Chaski__V1__ConsumeRequest(), ck__chaski__v1__consume_request__init,
+        fields: """
+            1:open:m 2:subscribe:m 3:limit:m 4:settle:m 5:heartbeat:m \
+            6:unsubscribe:m 
+            """,
+        children: {
+            switch $0 {
+            case 1: Chaski_V1_OpenSession._schema
+            case 2: Chaski_V1_Subscribe._schema
+            case 3: Chaski_V1_SetLimit._schema
+            case 4: Chaski_V1_Settle._schema
+            case 5: Chaski_V1_Heartbeat._schema
+            case 6: Chaski_V1_Unsubscribe._schema
+            default: nil
             }
-        )
-    }()
+        })
 
     public mutating func _unpack(
         _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
@@ -798,9 +693,7 @@ extension Chaski_V1_ConsumeRequest {
             self.kind = .unsubscribe(try reader.member(c.pointee.f6))
         default: break
         }
-        if ChaskiProtobuf.MessageReader.hasUnknown(pointer) {
-            try reader.unknown(pointer, &unknownFields, of: Self.self)
-        }
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
     }
 
     public func _pack(
@@ -835,17 +728,12 @@ extension Chaski_V1_ConsumeRequest {
 extension Chaski_V1_Subscribed {
     public static let protoMessageName = "chaski.v1.Subscribed"
 
-    public static let _schema: ChaskiProtobuf.MessageSchema = {
-        var message = Ck__Chaski__V1__Subscribed()
-        ck__chaski__v1__subscribed__init(&message)
-        return ChaskiProtobuf.MessageSchema(
-            name: "chaski.v1.Subscribed",
-            descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: """
-                1:alias:u 2:epoch:u 3:lease_nanos:u 4:topic:s 5:topic_incarnation:u 
-                """
-        )
-    }()
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName, Ck__Chaski__V1__Subscribed(), ck__chaski__v1__subscribed__init,
+        fields: """
+            1:alias:u 2:epoch:u 3:lease_nanos:u 4:topic:s 5:topic_incarnation:u \
+            6:subscription_id:u 
+            """)
 
     public mutating func _unpack(
         _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
@@ -858,27 +746,17 @@ extension Chaski_V1_Subscribed {
             self.topic = try reader.string(c.pointee.f4.data, c.pointee.f4.len, 4, of: Self.self)
         }
         self.topicIncarnation = c.pointee.f5
-        if ChaskiProtobuf.MessageReader.hasUnknown(pointer) {
-            try reader.unknown(pointer, &unknownFields, of: Self.self)
-        }
+        self.subscriptionID = c.pointee.f6
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
     }
 
     public func _pack(
         _ pointer: UnsafeMutableRawPointer, _ writer: inout ChaskiProtobuf.MessageWriter
     ) throws(ChaskiProtobuf.EncodingError) {
         let c = pointer.assumingMemoryBound(to: Ck__Chaski__V1__Subscribed.self)
-        if self.alias != 0 {
-            c.pointee.f1 = self.alias
-            c.pointee.has_f1 = 1
-        }
-        if self.epoch != 0 {
-            c.pointee.f2 = self.epoch
-            c.pointee.has_f2 = 1
-        }
-        if self.leaseNanos != 0 {
-            c.pointee.f3 = self.leaseNanos
-            c.pointee.has_f3 = 1
-        }
+        if self.alias != 0 { (c.pointee.f1, c.pointee.has_f1) = (self.alias, 1) }
+        if self.epoch != 0 { (c.pointee.f2, c.pointee.has_f2) = (self.epoch, 1) }
+        if self.leaseNanos != 0 { (c.pointee.f3, c.pointee.has_f3) = (self.leaseNanos, 1) }
         if !self.topic.isEmpty {
             (c.pointee.f4.data, c.pointee.f4.len) = writer.string(self.topic)
             c.pointee.has_f4 = 1
@@ -887,6 +765,7 @@ extension Chaski_V1_Subscribed {
             c.pointee.f5 = self.topicIncarnation
             c.pointee.has_f5 = 1
         }
+        if self.subscriptionID != 0 { (c.pointee.f6, c.pointee.has_f6) = (self.subscriptionID, 1) }
         writer.records(unknownFields.bytes, pointer)
     }
 }
@@ -894,15 +773,9 @@ extension Chaski_V1_Subscribed {
 extension Chaski_V1_Deliver {
     public static let protoMessageName = "chaski.v1.Deliver"
 
-    public static let _schema: ChaskiProtobuf.MessageSchema = {
-        var message = Ck__Chaski__V1__Deliver()
-        ck__chaski__v1__deliver__init(&message)
-        return ChaskiProtobuf.MessageSchema(
-            name: "chaski.v1.Deliver",
-            descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: "1:alias:u 2:epoch:u"
-        )
-    }()
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName, Ck__Chaski__V1__Deliver(), ck__chaski__v1__deliver__init,
+        fields: "1:alias:u 2:epoch:u")
 
     public mutating func _unpack(
         _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
@@ -910,23 +783,15 @@ extension Chaski_V1_Deliver {
         let c = pointer.assumingMemoryBound(to: Ck__Chaski__V1__Deliver.self)
         self.alias = c.pointee.f1
         self.epoch = c.pointee.f2
-        if ChaskiProtobuf.MessageReader.hasUnknown(pointer) {
-            try reader.unknown(pointer, &unknownFields, of: Self.self)
-        }
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
     }
 
     public func _pack(
         _ pointer: UnsafeMutableRawPointer, _ writer: inout ChaskiProtobuf.MessageWriter
     ) throws(ChaskiProtobuf.EncodingError) {
         let c = pointer.assumingMemoryBound(to: Ck__Chaski__V1__Deliver.self)
-        if self.alias != 0 {
-            c.pointee.f1 = self.alias
-            c.pointee.has_f1 = 1
-        }
-        if self.epoch != 0 {
-            c.pointee.f2 = self.epoch
-            c.pointee.has_f2 = 1
-        }
+        if self.alias != 0 { (c.pointee.f1, c.pointee.has_f1) = (self.alias, 1) }
+        if self.epoch != 0 { (c.pointee.f2, c.pointee.has_f2) = (self.epoch, 1) }
         writer.records(unknownFields.bytes, pointer)
     }
 }
@@ -934,21 +799,15 @@ extension Chaski_V1_Deliver {
 extension Chaski_V1_Settled {
     public static let protoMessageName = "chaski.v1.Settled"
 
-    public static let _schema: ChaskiProtobuf.MessageSchema = {
-        var message = Ck__Chaski__V1__Settled()
-        ck__chaski__v1__settled__init(&message)
-        return ChaskiProtobuf.MessageSchema(
-            name: "chaski.v1.Settled",
-            descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: "1:request_id:u 2:status:m 3:accepted:u",
-            children: { number in
-                switch number {
-                case 2: Chaski_V1_Status._schema
-                default: nil
-                }
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName, Ck__Chaski__V1__Settled(), ck__chaski__v1__settled__init,
+        fields: "1:request_id:u 2:status:m 3:accepted:u",
+        children: {
+            switch $0 {
+            case 2: Chaski_V1_Status._schema
+            default: nil
             }
-        )
-    }()
+        })
 
     public mutating func _unpack(
         _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
@@ -957,26 +816,18 @@ extension Chaski_V1_Settled {
         self.requestID = c.pointee.f1
         _status = try reader.message(c.pointee.f2)
         self.accepted = c.pointee.f3
-        if ChaskiProtobuf.MessageReader.hasUnknown(pointer) {
-            try reader.unknown(pointer, &unknownFields, of: Self.self)
-        }
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
     }
 
     public func _pack(
         _ pointer: UnsafeMutableRawPointer, _ writer: inout ChaskiProtobuf.MessageWriter
     ) throws(ChaskiProtobuf.EncodingError) {
         let c = pointer.assumingMemoryBound(to: Ck__Chaski__V1__Settled.self)
-        if self.requestID != 0 {
-            c.pointee.f1 = self.requestID
-            c.pointee.has_f1 = 1
-        }
+        if self.requestID != 0 { (c.pointee.f1, c.pointee.has_f1) = (self.requestID, 1) }
         if let value = _status {
             c.pointee.f2 = try writer.message(value)
         }
-        if self.accepted != 0 {
-            c.pointee.f3 = self.accepted
-            c.pointee.has_f3 = 1
-        }
+        if self.accepted != 0 { (c.pointee.f3, c.pointee.has_f3) = (self.accepted, 1) }
         writer.records(unknownFields.bytes, pointer)
     }
 }
@@ -984,21 +835,17 @@ extension Chaski_V1_Settled {
 extension Chaski_V1_SubscriptionEnded {
     public static let protoMessageName = "chaski.v1.SubscriptionEnded"
 
-    public static let _schema: ChaskiProtobuf.MessageSchema = {
-        var message = Ck__Chaski__V1__SubscriptionEnded()
-        ck__chaski__v1__subscription_ended__init(&message)
-        return ChaskiProtobuf.MessageSchema(
-            name: "chaski.v1.SubscriptionEnded",
-            descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: "1:alias:u 2:status:m",
-            children: { number in
-                switch number {
-                case 2: Chaski_V1_Status._schema
-                default: nil
-                }
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName,
+        Ck__Chaski__V1__SubscriptionEnded(),
+        ck__chaski__v1__subscription_ended__init,
+        fields: "1:alias:u 2:status:m",
+        children: {
+            switch $0 {
+            case 2: Chaski_V1_Status._schema
+            default: nil
             }
-        )
-    }()
+        })
 
     public mutating func _unpack(
         _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
@@ -1006,19 +853,14 @@ extension Chaski_V1_SubscriptionEnded {
         let c = pointer.assumingMemoryBound(to: Ck__Chaski__V1__SubscriptionEnded.self)
         self.alias = c.pointee.f1
         _status = try reader.message(c.pointee.f2)
-        if ChaskiProtobuf.MessageReader.hasUnknown(pointer) {
-            try reader.unknown(pointer, &unknownFields, of: Self.self)
-        }
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
     }
 
     public func _pack(
         _ pointer: UnsafeMutableRawPointer, _ writer: inout ChaskiProtobuf.MessageWriter
     ) throws(ChaskiProtobuf.EncodingError) {
         let c = pointer.assumingMemoryBound(to: Ck__Chaski__V1__SubscriptionEnded.self)
-        if self.alias != 0 {
-            c.pointee.f1 = self.alias
-            c.pointee.has_f1 = 1
-        }
+        if self.alias != 0 { (c.pointee.f1, c.pointee.has_f1) = (self.alias, 1) }
         if let value = _status {
             c.pointee.f2 = try writer.message(value)
         }
@@ -1029,24 +871,18 @@ extension Chaski_V1_SubscriptionEnded {
 extension Chaski_V1_ConsumeResponse {
     public static let protoMessageName = "chaski.v1.ConsumeResponse"
 
-    public static let _schema: ChaskiProtobuf.MessageSchema = {
-        var message = Ck__Chaski__V1__ConsumeResponse()
-        ck__chaski__v1__consume_response__init(&message)
-        return ChaskiProtobuf.MessageSchema(
-            name: "chaski.v1.ConsumeResponse",
-            descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: "1:subscribed:m 2:deliver:m 3:settled:m 4:ended:m",
-            children: { number in
-                switch number {
-                case 1: Chaski_V1_Subscribed._schema
-                case 2: Chaski_V1_Deliver._schema
-                case 3: Chaski_V1_Settled._schema
-                case 4: Chaski_V1_SubscriptionEnded._schema
-                default: nil
-                }
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName, Ck__Chaski__V1__ConsumeResponse(), ck__chaski__v1__consume_response__init,
+        fields: "1:subscribed:m 2:deliver:m 3:settled:m 4:ended:m",
+        children: {
+            switch $0 {
+            case 1: Chaski_V1_Subscribed._schema
+            case 2: Chaski_V1_Deliver._schema
+            case 3: Chaski_V1_Settled._schema
+            case 4: Chaski_V1_SubscriptionEnded._schema
+            default: nil
             }
-        )
-    }()
+        })
 
     public mutating func _unpack(
         _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
@@ -1063,9 +899,7 @@ extension Chaski_V1_ConsumeResponse {
             self.kind = .ended(try reader.member(c.pointee.f4))
         default: break
         }
-        if ChaskiProtobuf.MessageReader.hasUnknown(pointer) {
-            try reader.unknown(pointer, &unknownFields, of: Self.self)
-        }
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
     }
 
     public func _pack(

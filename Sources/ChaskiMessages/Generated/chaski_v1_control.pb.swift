@@ -69,13 +69,8 @@ public struct Chaski_V1_Hello: ChaskiProtobuf.Message {
     public var clientName: String = ""
 
     public var limits: Chaski_V1_Limits {
-        get { _limits ?? Chaski_V1_Limits() }
-        _modify {
-            var value = _limits ?? Chaski_V1_Limits()
-            _limits = nil
-            defer { _limits = value }
-            yield &value
-        }
+        get { _limits._orEmpty }
+        _modify { yield &_limits._orEmpty }
     }
     /// True when `limits` is set.
     public var hasLimits: Bool { _limits != nil }
@@ -117,13 +112,8 @@ public struct Chaski_V1_Welcome: ChaskiProtobuf.Message {
     public var software: String = ""
 
     public var limits: Chaski_V1_Limits {
-        get { _limits ?? Chaski_V1_Limits() }
-        _modify {
-            var value = _limits ?? Chaski_V1_Limits()
-            _limits = nil
-            defer { _limits = value }
-            yield &value
-        }
+        get { _limits._orEmpty }
+        _modify { yield &_limits._orEmpty }
     }
     /// True when `limits` is set.
     public var hasLimits: Bool { _limits != nil }
@@ -227,13 +217,8 @@ public struct Chaski_V1_GoAway: ChaskiProtobuf.Message {
     public var lastStreamID: UInt64 = 0
 
     public var status: Chaski_V1_Status {
-        get { _status ?? Chaski_V1_Status() }
-        _modify {
-            var value = _status ?? Chaski_V1_Status()
-            _status = nil
-            defer { _status = value }
-            yield &value
-        }
+        get { _status._orEmpty }
+        _modify { yield &_status._orEmpty }
     }
     /// True when `status` is set.
     public var hasStatus: Bool { _status != nil }
@@ -255,18 +240,12 @@ public struct Chaski_V1_GoAway: ChaskiProtobuf.Message {
 extension Chaski_V1_Limits {
     public static let protoMessageName = "chaski.v1.Limits"
 
-    public static let _schema: ChaskiProtobuf.MessageSchema = {
-        var message = Ck__Chaski__V1__Limits()
-        ck__chaski__v1__limits__init(&message)
-        return ChaskiProtobuf.MessageSchema(
-            name: "chaski.v1.Limits",
-            descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: """
-                1:frame_bytes:u 2:unit_bytes:u 3:payload_bytes:u 4:batch_messages:u \
-                5:streams:u 6:stream_window_bytes:u 7:connection_window_bytes:u 
-                """
-        )
-    }()
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName, Ck__Chaski__V1__Limits(), ck__chaski__v1__limits__init,
+        fields: """
+            1:frame_bytes:u 2:unit_bytes:u 3:payload_bytes:u 4:batch_messages:u \
+            5:streams:u 6:stream_window_bytes:u 7:connection_window_bytes:u 
+            """)
 
     public mutating func _unpack(
         _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
@@ -279,35 +258,18 @@ extension Chaski_V1_Limits {
         self.streams = c.pointee.f5
         self.streamWindowBytes = c.pointee.f6
         self.connectionWindowBytes = c.pointee.f7
-        if ChaskiProtobuf.MessageReader.hasUnknown(pointer) {
-            try reader.unknown(pointer, &unknownFields, of: Self.self)
-        }
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
     }
 
     public func _pack(
         _ pointer: UnsafeMutableRawPointer, _ writer: inout ChaskiProtobuf.MessageWriter
     ) throws(ChaskiProtobuf.EncodingError) {
         let c = pointer.assumingMemoryBound(to: Ck__Chaski__V1__Limits.self)
-        if self.frameBytes != 0 {
-            c.pointee.f1 = self.frameBytes
-            c.pointee.has_f1 = 1
-        }
-        if self.unitBytes != 0 {
-            c.pointee.f2 = self.unitBytes
-            c.pointee.has_f2 = 1
-        }
-        if self.payloadBytes != 0 {
-            c.pointee.f3 = self.payloadBytes
-            c.pointee.has_f3 = 1
-        }
-        if self.batchMessages != 0 {
-            c.pointee.f4 = self.batchMessages
-            c.pointee.has_f4 = 1
-        }
-        if self.streams != 0 {
-            c.pointee.f5 = self.streams
-            c.pointee.has_f5 = 1
-        }
+        if self.frameBytes != 0 { (c.pointee.f1, c.pointee.has_f1) = (self.frameBytes, 1) }
+        if self.unitBytes != 0 { (c.pointee.f2, c.pointee.has_f2) = (self.unitBytes, 1) }
+        if self.payloadBytes != 0 { (c.pointee.f3, c.pointee.has_f3) = (self.payloadBytes, 1) }
+        if self.batchMessages != 0 { (c.pointee.f4, c.pointee.has_f4) = (self.batchMessages, 1) }
+        if self.streams != 0 { (c.pointee.f5, c.pointee.has_f5) = (self.streams, 1) }
         if self.streamWindowBytes != 0 {
             c.pointee.f6 = self.streamWindowBytes
             c.pointee.has_f6 = 1
@@ -323,24 +285,18 @@ extension Chaski_V1_Limits {
 extension Chaski_V1_Hello {
     public static let protoMessageName = "chaski.v1.Hello"
 
-    public static let _schema: ChaskiProtobuf.MessageSchema = {
-        var message = Ck__Chaski__V1__Hello()
-        ck__chaski__v1__hello__init(&message)
-        return ChaskiProtobuf.MessageSchema(
-            name: "chaski.v1.Hello",
-            descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: """
-                1:oldest_version:u 2:newest_version:u 3:features:u 4:software:s \
-                5:client_name:s 6:limits:m 
-                """,
-            children: { number in
-                switch number {
-                case 6: Chaski_V1_Limits._schema
-                default: nil
-                }
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName, Ck__Chaski__V1__Hello(), ck__chaski__v1__hello__init,
+        fields: """
+            1:oldest_version:u 2:newest_version:u 3:features:u 4:software:s \
+            5:client_name:s 6:limits:m 
+            """,
+        children: {
+            switch $0 {
+            case 6: Chaski_V1_Limits._schema
+            default: nil
             }
-        )
-    }()
+        })
 
     public mutating func _unpack(
         _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
@@ -357,27 +313,16 @@ extension Chaski_V1_Hello {
                 c.pointee.f5.data, c.pointee.f5.len, 5, of: Self.self)
         }
         _limits = try reader.message(c.pointee.f6)
-        if ChaskiProtobuf.MessageReader.hasUnknown(pointer) {
-            try reader.unknown(pointer, &unknownFields, of: Self.self)
-        }
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
     }
 
     public func _pack(
         _ pointer: UnsafeMutableRawPointer, _ writer: inout ChaskiProtobuf.MessageWriter
     ) throws(ChaskiProtobuf.EncodingError) {
         let c = pointer.assumingMemoryBound(to: Ck__Chaski__V1__Hello.self)
-        if self.oldestVersion != 0 {
-            c.pointee.f1 = self.oldestVersion
-            c.pointee.has_f1 = 1
-        }
-        if self.newestVersion != 0 {
-            c.pointee.f2 = self.newestVersion
-            c.pointee.has_f2 = 1
-        }
-        if self.features != 0 {
-            c.pointee.f3 = self.features
-            c.pointee.has_f3 = 1
-        }
+        if self.oldestVersion != 0 { (c.pointee.f1, c.pointee.has_f1) = (self.oldestVersion, 1) }
+        if self.newestVersion != 0 { (c.pointee.f2, c.pointee.has_f2) = (self.newestVersion, 1) }
+        if self.features != 0 { (c.pointee.f3, c.pointee.has_f3) = (self.features, 1) }
         if !self.software.isEmpty {
             (c.pointee.f4.data, c.pointee.f4.len) = writer.string(self.software)
             c.pointee.has_f4 = 1
@@ -396,24 +341,18 @@ extension Chaski_V1_Hello {
 extension Chaski_V1_Welcome {
     public static let protoMessageName = "chaski.v1.Welcome"
 
-    public static let _schema: ChaskiProtobuf.MessageSchema = {
-        var message = Ck__Chaski__V1__Welcome()
-        ck__chaski__v1__welcome__init(&message)
-        return ChaskiProtobuf.MessageSchema(
-            name: "chaski.v1.Welcome",
-            descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: """
-                1:version:u 2:features:u 3:software:s 4:limits:m 5:keepalive_millis:u \
-                6:resume_grace_millis:u 7:identity:s 
-                """,
-            children: { number in
-                switch number {
-                case 4: Chaski_V1_Limits._schema
-                default: nil
-                }
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName, Ck__Chaski__V1__Welcome(), ck__chaski__v1__welcome__init,
+        fields: """
+            1:version:u 2:features:u 3:software:s 4:limits:m 5:keepalive_millis:u \
+            6:resume_grace_millis:u 7:identity:s 
+            """,
+        children: {
+            switch $0 {
+            case 4: Chaski_V1_Limits._schema
+            default: nil
             }
-        )
-    }()
+        })
 
     public mutating func _unpack(
         _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
@@ -430,23 +369,15 @@ extension Chaski_V1_Welcome {
         if c.pointee.f7.len != 0 {
             self.identity = try reader.string(c.pointee.f7.data, c.pointee.f7.len, 7, of: Self.self)
         }
-        if ChaskiProtobuf.MessageReader.hasUnknown(pointer) {
-            try reader.unknown(pointer, &unknownFields, of: Self.self)
-        }
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
     }
 
     public func _pack(
         _ pointer: UnsafeMutableRawPointer, _ writer: inout ChaskiProtobuf.MessageWriter
     ) throws(ChaskiProtobuf.EncodingError) {
         let c = pointer.assumingMemoryBound(to: Ck__Chaski__V1__Welcome.self)
-        if self.version != 0 {
-            c.pointee.f1 = self.version
-            c.pointee.has_f1 = 1
-        }
-        if self.features != 0 {
-            c.pointee.f2 = self.features
-            c.pointee.has_f2 = 1
-        }
+        if self.version != 0 { (c.pointee.f1, c.pointee.has_f1) = (self.version, 1) }
+        if self.features != 0 { (c.pointee.f2, c.pointee.has_f2) = (self.features, 1) }
         if !self.software.isEmpty {
             (c.pointee.f3.data, c.pointee.f3.len) = writer.string(self.software)
             c.pointee.has_f3 = 1
@@ -473,31 +404,21 @@ extension Chaski_V1_Welcome {
 extension Chaski_V1_Open {
     public static let protoMessageName = "chaski.v1.Open"
 
-    public static let _schema: ChaskiProtobuf.MessageSchema = {
-        var message = Ck__Chaski__V1__Open()
-        ck__chaski__v1__open__init(&message)
-        return ChaskiProtobuf.MessageSchema(
-            name: "chaski.v1.Open",
-            descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: "1:method:s 2:namespace:s 3:timeout_nanos:u 4:metadata:M",
-            children: { number in
-                switch number {
-                case 4: _entry4
-                default: nil
-                }
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName, Ck__Chaski__V1__Open(), ck__chaski__v1__open__init,
+        fields: "1:method:s 2:namespace:s 3:timeout_nanos:u 4:metadata:M",
+        children: {
+            switch $0 {
+            case 4: _entry4
+            default: nil
             }
-        )
-    }()
+        })
 
-    private static let _entry4: ChaskiProtobuf.MessageSchema = {
-        var message = Ck__Chaski__V1__Open__MetadataEntry()
-        ck__chaski__v1__open__metadata_entry__init(&message)
-        return ChaskiProtobuf.MessageSchema(
-            name: "chaski.v1.Open.MetadataEntry",
-            descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: "1:key:s 2:value:s"
-        )
-    }()
+    private static let _entry4: ChaskiProtobuf.MessageSchema = .init(
+        "chaski.v1.Open.MetadataEntry",
+        Ck__Chaski__V1__Open__MetadataEntry(),
+        ck__chaski__v1__open__metadata_entry__init,
+        fields: "1:key:s 2:value:s")
 
     public mutating func _unpack(
         _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
@@ -523,9 +444,7 @@ extension Chaski_V1_Open {
                     entry.pointee.f2.data, entry.pointee.f2.len, 4, of: Self.self)
             }
         }
-        if ChaskiProtobuf.MessageReader.hasUnknown(pointer) {
-            try reader.unknown(pointer, &unknownFields, of: Self.self)
-        }
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
     }
 
     public func _pack(
@@ -540,10 +459,7 @@ extension Chaski_V1_Open {
             (c.pointee.f2.data, c.pointee.f2.len) = writer.string(self.namespace)
             c.pointee.has_f2 = 1
         }
-        if self.timeoutNanos != 0 {
-            c.pointee.f3 = self.timeoutNanos
-            c.pointee.has_f3 = 1
-        }
+        if self.timeoutNanos != 0 { (c.pointee.f3, c.pointee.has_f3) = (self.timeoutNanos, 1) }
         if !self.metadata.isEmpty {
             let entries = writer.space(
                 self.metadata.count, UnsafeMutablePointer<Ck__Chaski__V1__Open__MetadataEntry>?.self)
@@ -567,15 +483,9 @@ extension Chaski_V1_Open {
 extension Chaski_V1_Status {
     public static let protoMessageName = "chaski.v1.Status"
 
-    public static let _schema: ChaskiProtobuf.MessageSchema = {
-        var message = Ck__Chaski__V1__Status()
-        ck__chaski__v1__status__init(&message)
-        return ChaskiProtobuf.MessageSchema(
-            name: "chaski.v1.Status",
-            descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: "1:code:u 2:reason:s 3:message:s 4:retry_after_millis:u"
-        )
-    }()
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName, Ck__Chaski__V1__Status(), ck__chaski__v1__status__init,
+        fields: "1:code:u 2:reason:s 3:message:s 4:retry_after_millis:u")
 
     public mutating func _unpack(
         _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
@@ -589,19 +499,14 @@ extension Chaski_V1_Status {
             self.message = try reader.string(c.pointee.f3.data, c.pointee.f3.len, 3, of: Self.self)
         }
         self.retryAfterMillis = c.pointee.f4
-        if ChaskiProtobuf.MessageReader.hasUnknown(pointer) {
-            try reader.unknown(pointer, &unknownFields, of: Self.self)
-        }
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
     }
 
     public func _pack(
         _ pointer: UnsafeMutableRawPointer, _ writer: inout ChaskiProtobuf.MessageWriter
     ) throws(ChaskiProtobuf.EncodingError) {
         let c = pointer.assumingMemoryBound(to: Ck__Chaski__V1__Status.self)
-        if self.code != 0 {
-            c.pointee.f1 = self.code
-            c.pointee.has_f1 = 1
-        }
+        if self.code != 0 { (c.pointee.f1, c.pointee.has_f1) = (self.code, 1) }
         if !self.reason.isEmpty {
             (c.pointee.f2.data, c.pointee.f2.len) = writer.string(self.reason)
             c.pointee.has_f2 = 1
@@ -621,21 +526,15 @@ extension Chaski_V1_Status {
 extension Chaski_V1_GoAway {
     public static let protoMessageName = "chaski.v1.GoAway"
 
-    public static let _schema: ChaskiProtobuf.MessageSchema = {
-        var message = Ck__Chaski__V1__GoAway()
-        ck__chaski__v1__go_away__init(&message)
-        return ChaskiProtobuf.MessageSchema(
-            name: "chaski.v1.GoAway",
-            descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: "1:last_stream_id:u 2:status:m",
-            children: { number in
-                switch number {
-                case 2: Chaski_V1_Status._schema
-                default: nil
-                }
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName, Ck__Chaski__V1__GoAway(), ck__chaski__v1__go_away__init,
+        fields: "1:last_stream_id:u 2:status:m",
+        children: {
+            switch $0 {
+            case 2: Chaski_V1_Status._schema
+            default: nil
             }
-        )
-    }()
+        })
 
     public mutating func _unpack(
         _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
@@ -643,19 +542,14 @@ extension Chaski_V1_GoAway {
         let c = pointer.assumingMemoryBound(to: Ck__Chaski__V1__GoAway.self)
         self.lastStreamID = c.pointee.f1
         _status = try reader.message(c.pointee.f2)
-        if ChaskiProtobuf.MessageReader.hasUnknown(pointer) {
-            try reader.unknown(pointer, &unknownFields, of: Self.self)
-        }
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
     }
 
     public func _pack(
         _ pointer: UnsafeMutableRawPointer, _ writer: inout ChaskiProtobuf.MessageWriter
     ) throws(ChaskiProtobuf.EncodingError) {
         let c = pointer.assumingMemoryBound(to: Ck__Chaski__V1__GoAway.self)
-        if self.lastStreamID != 0 {
-            c.pointee.f1 = self.lastStreamID
-            c.pointee.has_f1 = 1
-        }
+        if self.lastStreamID != 0 { (c.pointee.f1, c.pointee.has_f1) = (self.lastStreamID, 1) }
         if let value = _status {
             c.pointee.f2 = try writer.message(value)
         }

@@ -133,13 +133,8 @@ public struct Chaski_V1_TopicBound: ChaskiProtobuf.Message {
 
     /// Set when the topic could not be bound.
     public var status: Chaski_V1_Status {
-        get { _status ?? Chaski_V1_Status() }
-        _modify {
-            var value = _status ?? Chaski_V1_Status()
-            _status = nil
-            defer { _status = value }
-            yield &value
-        }
+        get { _status._orEmpty }
+        _modify { yield &_status._orEmpty }
     }
     /// True when `status` is set.
     public var hasStatus: Bool { _status != nil }
@@ -172,13 +167,8 @@ public struct Chaski_V1_PublishResult: ChaskiProtobuf.Message {
 
     /// Absent: on disk. Present: a definite failure (nothing was stored), or reason "indeterminate".
     public var status: Chaski_V1_Status {
-        get { _status ?? Chaski_V1_Status() }
-        _modify {
-            var value = _status ?? Chaski_V1_Status()
-            _status = nil
-            defer { _status = value }
-            yield &value
-        }
+        get { _status._orEmpty }
+        _modify { yield &_status._orEmpty }
     }
     /// True when `status` is set.
     public var hasStatus: Bool { _status != nil }
@@ -269,15 +259,9 @@ public enum Chaski_V1_Publisher {
 extension Chaski_V1_OpenPublisher {
     public static let protoMessageName = "chaski.v1.OpenPublisher"
 
-    public static let _schema: ChaskiProtobuf.MessageSchema = {
-        var message = Ck__Chaski__V1__OpenPublisher()
-        ck__chaski__v1__open_publisher__init(&message)
-        return ChaskiProtobuf.MessageSchema(
-            name: "chaski.v1.OpenPublisher",
-            descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: "1:producer_id:b 2:epoch:u"
-        )
-    }()
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName, Ck__Chaski__V1__OpenPublisher(), ck__chaski__v1__open_publisher__init,
+        fields: "1:producer_id:b 2:epoch:u")
 
     public mutating func _unpack(
         _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
@@ -287,9 +271,7 @@ extension Chaski_V1_OpenPublisher {
             self.producerID = try reader.bytes(c.pointee.f1.data, c.pointee.f1.len, of: Self.self)
         }
         self.epoch = c.pointee.f2
-        if ChaskiProtobuf.MessageReader.hasUnknown(pointer) {
-            try reader.unknown(pointer, &unknownFields, of: Self.self)
-        }
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
     }
 
     public func _pack(
@@ -300,10 +282,7 @@ extension Chaski_V1_OpenPublisher {
             (c.pointee.f1.data, c.pointee.f1.len) = writer.bytes(self.producerID)
             c.pointee.has_f1 = 1
         }
-        if self.epoch != 0 {
-            c.pointee.f2 = self.epoch
-            c.pointee.has_f2 = 1
-        }
+        if self.epoch != 0 { (c.pointee.f2, c.pointee.has_f2) = (self.epoch, 1) }
         writer.records(unknownFields.bytes, pointer)
     }
 }
@@ -311,15 +290,9 @@ extension Chaski_V1_OpenPublisher {
 extension Chaski_V1_BindTopic {
     public static let protoMessageName = "chaski.v1.BindTopic"
 
-    public static let _schema: ChaskiProtobuf.MessageSchema = {
-        var message = Ck__Chaski__V1__BindTopic()
-        ck__chaski__v1__bind_topic__init(&message)
-        return ChaskiProtobuf.MessageSchema(
-            name: "chaski.v1.BindTopic",
-            descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: "1:alias:u 2:topic:s"
-        )
-    }()
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName, Ck__Chaski__V1__BindTopic(), ck__chaski__v1__bind_topic__init,
+        fields: "1:alias:u 2:topic:s")
 
     public mutating func _unpack(
         _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
@@ -329,19 +302,14 @@ extension Chaski_V1_BindTopic {
         if c.pointee.f2.len != 0 {
             self.topic = try reader.string(c.pointee.f2.data, c.pointee.f2.len, 2, of: Self.self)
         }
-        if ChaskiProtobuf.MessageReader.hasUnknown(pointer) {
-            try reader.unknown(pointer, &unknownFields, of: Self.self)
-        }
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
     }
 
     public func _pack(
         _ pointer: UnsafeMutableRawPointer, _ writer: inout ChaskiProtobuf.MessageWriter
     ) throws(ChaskiProtobuf.EncodingError) {
         let c = pointer.assumingMemoryBound(to: Ck__Chaski__V1__BindTopic.self)
-        if self.alias != 0 {
-            c.pointee.f1 = self.alias
-            c.pointee.has_f1 = 1
-        }
+        if self.alias != 0 { (c.pointee.f1, c.pointee.has_f1) = (self.alias, 1) }
         if !self.topic.isEmpty {
             (c.pointee.f2.data, c.pointee.f2.len) = writer.string(self.topic)
             c.pointee.has_f2 = 1
@@ -353,15 +321,9 @@ extension Chaski_V1_BindTopic {
 extension Chaski_V1_PublishBatch {
     public static let protoMessageName = "chaski.v1.PublishBatch"
 
-    public static let _schema: ChaskiProtobuf.MessageSchema = {
-        var message = Ck__Chaski__V1__PublishBatch()
-        ck__chaski__v1__publish_batch__init(&message)
-        return ChaskiProtobuf.MessageSchema(
-            name: "chaski.v1.PublishBatch",
-            descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: "1:request_id:u 2:alias:u 3:base_sequence:u"
-        )
-    }()
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName, Ck__Chaski__V1__PublishBatch(), ck__chaski__v1__publish_batch__init,
+        fields: "1:request_id:u 2:alias:u 3:base_sequence:u")
 
     public mutating func _unpack(
         _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
@@ -370,27 +332,16 @@ extension Chaski_V1_PublishBatch {
         self.requestID = c.pointee.f1
         self.alias = c.pointee.f2
         self.baseSequence = c.pointee.f3
-        if ChaskiProtobuf.MessageReader.hasUnknown(pointer) {
-            try reader.unknown(pointer, &unknownFields, of: Self.self)
-        }
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
     }
 
     public func _pack(
         _ pointer: UnsafeMutableRawPointer, _ writer: inout ChaskiProtobuf.MessageWriter
     ) throws(ChaskiProtobuf.EncodingError) {
         let c = pointer.assumingMemoryBound(to: Ck__Chaski__V1__PublishBatch.self)
-        if self.requestID != 0 {
-            c.pointee.f1 = self.requestID
-            c.pointee.has_f1 = 1
-        }
-        if self.alias != 0 {
-            c.pointee.f2 = self.alias
-            c.pointee.has_f2 = 1
-        }
-        if self.baseSequence != 0 {
-            c.pointee.f3 = self.baseSequence
-            c.pointee.has_f3 = 1
-        }
+        if self.requestID != 0 { (c.pointee.f1, c.pointee.has_f1) = (self.requestID, 1) }
+        if self.alias != 0 { (c.pointee.f2, c.pointee.has_f2) = (self.alias, 1) }
+        if self.baseSequence != 0 { (c.pointee.f3, c.pointee.has_f3) = (self.baseSequence, 1) }
         writer.records(unknownFields.bytes, pointer)
     }
 }
@@ -398,15 +349,9 @@ extension Chaski_V1_PublishBatch {
 extension Chaski_V1_SkipSequences {
     public static let protoMessageName = "chaski.v1.SkipSequences"
 
-    public static let _schema: ChaskiProtobuf.MessageSchema = {
-        var message = Ck__Chaski__V1__SkipSequences()
-        ck__chaski__v1__skip_sequences__init(&message)
-        return ChaskiProtobuf.MessageSchema(
-            name: "chaski.v1.SkipSequences",
-            descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: "1:request_id:u 2:alias:u 3:next:u"
-        )
-    }()
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName, Ck__Chaski__V1__SkipSequences(), ck__chaski__v1__skip_sequences__init,
+        fields: "1:request_id:u 2:alias:u 3:next:u")
 
     public mutating func _unpack(
         _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
@@ -415,27 +360,16 @@ extension Chaski_V1_SkipSequences {
         self.requestID = c.pointee.f1
         self.alias = c.pointee.f2
         self.next = c.pointee.f3
-        if ChaskiProtobuf.MessageReader.hasUnknown(pointer) {
-            try reader.unknown(pointer, &unknownFields, of: Self.self)
-        }
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
     }
 
     public func _pack(
         _ pointer: UnsafeMutableRawPointer, _ writer: inout ChaskiProtobuf.MessageWriter
     ) throws(ChaskiProtobuf.EncodingError) {
         let c = pointer.assumingMemoryBound(to: Ck__Chaski__V1__SkipSequences.self)
-        if self.requestID != 0 {
-            c.pointee.f1 = self.requestID
-            c.pointee.has_f1 = 1
-        }
-        if self.alias != 0 {
-            c.pointee.f2 = self.alias
-            c.pointee.has_f2 = 1
-        }
-        if self.next != 0 {
-            c.pointee.f3 = self.next
-            c.pointee.has_f3 = 1
-        }
+        if self.requestID != 0 { (c.pointee.f1, c.pointee.has_f1) = (self.requestID, 1) }
+        if self.alias != 0 { (c.pointee.f2, c.pointee.has_f2) = (self.alias, 1) }
+        if self.next != 0 { (c.pointee.f3, c.pointee.has_f3) = (self.next, 1) }
         writer.records(unknownFields.bytes, pointer)
     }
 }
@@ -443,24 +377,18 @@ extension Chaski_V1_SkipSequences {
 extension Chaski_V1_PublishRequest {
     public static let protoMessageName = "chaski.v1.PublishRequest"
 
-    public static let _schema: ChaskiProtobuf.MessageSchema = {
-        var message = Ck__Chaski__V1__PublishRequest()
-        ck__chaski__v1__publish_request__init(&message)
-        return ChaskiProtobuf.MessageSchema(
-            name: "chaski.v1.PublishRequest",
-            descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: "1:open:m 2:bind:m 3:batch:m 4:skip:m",
-            children: { number in
-                switch number {
-                case 1: Chaski_V1_OpenPublisher._schema
-                case 2: Chaski_V1_BindTopic._schema
-                case 3: Chaski_V1_PublishBatch._schema
-                case 4: Chaski_V1_SkipSequences._schema
-                default: nil
-                }
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName, Ck__Chaski__V1__PublishRequest(), ck__chaski__v1__publish_request__init,
+        fields: "1:open:m 2:bind:m 3:batch:m 4:skip:m",
+        children: {
+            switch $0 {
+            case 1: Chaski_V1_OpenPublisher._schema
+            case 2: Chaski_V1_BindTopic._schema
+            case 3: Chaski_V1_PublishBatch._schema
+            case 4: Chaski_V1_SkipSequences._schema
+            default: nil
             }
-        )
-    }()
+        })
 
     public mutating func _unpack(
         _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
@@ -477,9 +405,7 @@ extension Chaski_V1_PublishRequest {
             self.kind = .skip(try reader.member(c.pointee.f4))
         default: break
         }
-        if ChaskiProtobuf.MessageReader.hasUnknown(pointer) {
-            try reader.unknown(pointer, &unknownFields, of: Self.self)
-        }
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
     }
 
     public func _pack(
@@ -508,23 +434,17 @@ extension Chaski_V1_PublishRequest {
 extension Chaski_V1_TopicBound {
     public static let protoMessageName = "chaski.v1.TopicBound"
 
-    public static let _schema: ChaskiProtobuf.MessageSchema = {
-        var message = Ck__Chaski__V1__TopicBound()
-        ck__chaski__v1__topic_bound__init(&message)
-        return ChaskiProtobuf.MessageSchema(
-            name: "chaski.v1.TopicBound",
-            descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: """
-                1:alias:u 2:topic_id:u 3:incarnation:u 4:next_sequence:u 5:status:m 
-                """,
-            children: { number in
-                switch number {
-                case 5: Chaski_V1_Status._schema
-                default: nil
-                }
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName, Ck__Chaski__V1__TopicBound(), ck__chaski__v1__topic_bound__init,
+        fields: """
+            1:alias:u 2:topic_id:u 3:incarnation:u 4:next_sequence:u 5:status:m 
+            """,
+        children: {
+            switch $0 {
+            case 5: Chaski_V1_Status._schema
+            default: nil
             }
-        )
-    }()
+        })
 
     public mutating func _unpack(
         _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
@@ -535,31 +455,17 @@ extension Chaski_V1_TopicBound {
         self.incarnation = c.pointee.f3
         self.nextSequence = c.pointee.f4
         _status = try reader.message(c.pointee.f5)
-        if ChaskiProtobuf.MessageReader.hasUnknown(pointer) {
-            try reader.unknown(pointer, &unknownFields, of: Self.self)
-        }
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
     }
 
     public func _pack(
         _ pointer: UnsafeMutableRawPointer, _ writer: inout ChaskiProtobuf.MessageWriter
     ) throws(ChaskiProtobuf.EncodingError) {
         let c = pointer.assumingMemoryBound(to: Ck__Chaski__V1__TopicBound.self)
-        if self.alias != 0 {
-            c.pointee.f1 = self.alias
-            c.pointee.has_f1 = 1
-        }
-        if self.topicID != 0 {
-            c.pointee.f2 = self.topicID
-            c.pointee.has_f2 = 1
-        }
-        if self.incarnation != 0 {
-            c.pointee.f3 = self.incarnation
-            c.pointee.has_f3 = 1
-        }
-        if self.nextSequence != 0 {
-            c.pointee.f4 = self.nextSequence
-            c.pointee.has_f4 = 1
-        }
+        if self.alias != 0 { (c.pointee.f1, c.pointee.has_f1) = (self.alias, 1) }
+        if self.topicID != 0 { (c.pointee.f2, c.pointee.has_f2) = (self.topicID, 1) }
+        if self.incarnation != 0 { (c.pointee.f3, c.pointee.has_f3) = (self.incarnation, 1) }
+        if self.nextSequence != 0 { (c.pointee.f4, c.pointee.has_f4) = (self.nextSequence, 1) }
         if let value = _status {
             c.pointee.f5 = try writer.message(value)
         }
@@ -570,24 +476,18 @@ extension Chaski_V1_TopicBound {
 extension Chaski_V1_PublishResult {
     public static let protoMessageName = "chaski.v1.PublishResult"
 
-    public static let _schema: ChaskiProtobuf.MessageSchema = {
-        var message = Ck__Chaski__V1__PublishResult()
-        ck__chaski__v1__publish_result__init(&message)
-        return ChaskiProtobuf.MessageSchema(
-            name: "chaski.v1.PublishResult",
-            descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: """
-                1:request_id:u 2:status:m 3:base_offset:u 4:append_unix_nanos:i \
-                5:duplicate:B 
-                """,
-            children: { number in
-                switch number {
-                case 2: Chaski_V1_Status._schema
-                default: nil
-                }
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName, Ck__Chaski__V1__PublishResult(), ck__chaski__v1__publish_result__init,
+        fields: """
+            1:request_id:u 2:status:m 3:base_offset:u 4:append_unix_nanos:i \
+            5:duplicate:B 
+            """,
+        children: {
+            switch $0 {
+            case 2: Chaski_V1_Status._schema
+            default: nil
             }
-        )
-    }()
+        })
 
     public mutating func _unpack(
         _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
@@ -598,34 +498,23 @@ extension Chaski_V1_PublishResult {
         self.baseOffset = c.pointee.f3
         self.appendUnixNanos = c.pointee.f4
         self.duplicate = c.pointee.f5 != 0
-        if ChaskiProtobuf.MessageReader.hasUnknown(pointer) {
-            try reader.unknown(pointer, &unknownFields, of: Self.self)
-        }
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
     }
 
     public func _pack(
         _ pointer: UnsafeMutableRawPointer, _ writer: inout ChaskiProtobuf.MessageWriter
     ) throws(ChaskiProtobuf.EncodingError) {
         let c = pointer.assumingMemoryBound(to: Ck__Chaski__V1__PublishResult.self)
-        if self.requestID != 0 {
-            c.pointee.f1 = self.requestID
-            c.pointee.has_f1 = 1
-        }
+        if self.requestID != 0 { (c.pointee.f1, c.pointee.has_f1) = (self.requestID, 1) }
         if let value = _status {
             c.pointee.f2 = try writer.message(value)
         }
-        if self.baseOffset != 0 {
-            c.pointee.f3 = self.baseOffset
-            c.pointee.has_f3 = 1
-        }
+        if self.baseOffset != 0 { (c.pointee.f3, c.pointee.has_f3) = (self.baseOffset, 1) }
         if self.appendUnixNanos != 0 {
             c.pointee.f4 = self.appendUnixNanos
             c.pointee.has_f4 = 1
         }
-        if self.duplicate {
-            c.pointee.f5 = self.duplicate ? 1 : 0
-            c.pointee.has_f5 = 1
-        }
+        if self.duplicate { (c.pointee.f5, c.pointee.has_f5) = (self.duplicate ? 1 : 0, 1) }
         writer.records(unknownFields.bytes, pointer)
     }
 }
@@ -633,22 +522,16 @@ extension Chaski_V1_PublishResult {
 extension Chaski_V1_PublishResponse {
     public static let protoMessageName = "chaski.v1.PublishResponse"
 
-    public static let _schema: ChaskiProtobuf.MessageSchema = {
-        var message = Ck__Chaski__V1__PublishResponse()
-        ck__chaski__v1__publish_response__init(&message)
-        return ChaskiProtobuf.MessageSchema(
-            name: "chaski.v1.PublishResponse",
-            descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: "1:bound:m 2:results:m",
-            children: { number in
-                switch number {
-                case 1: Chaski_V1_TopicBound._schema
-                case 2: Chaski_V1_PublishResults._schema
-                default: nil
-                }
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName, Ck__Chaski__V1__PublishResponse(), ck__chaski__v1__publish_response__init,
+        fields: "1:bound:m 2:results:m",
+        children: {
+            switch $0 {
+            case 1: Chaski_V1_TopicBound._schema
+            case 2: Chaski_V1_PublishResults._schema
+            default: nil
             }
-        )
-    }()
+        })
 
     public mutating func _unpack(
         _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
@@ -661,9 +544,7 @@ extension Chaski_V1_PublishResponse {
             self.kind = .results(try reader.member(c.pointee.f2))
         default: break
         }
-        if ChaskiProtobuf.MessageReader.hasUnknown(pointer) {
-            try reader.unknown(pointer, &unknownFields, of: Self.self)
-        }
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
     }
 
     public func _pack(
@@ -686,21 +567,15 @@ extension Chaski_V1_PublishResponse {
 extension Chaski_V1_PublishResults {
     public static let protoMessageName = "chaski.v1.PublishResults"
 
-    public static let _schema: ChaskiProtobuf.MessageSchema = {
-        var message = Ck__Chaski__V1__PublishResults()
-        ck__chaski__v1__publish_results__init(&message)
-        return ChaskiProtobuf.MessageSchema(
-            name: "chaski.v1.PublishResults",
-            descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: "1:results:m",
-            children: { number in
-                switch number {
-                case 1: Chaski_V1_PublishResult._schema
-                default: nil
-                }
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName, Ck__Chaski__V1__PublishResults(), ck__chaski__v1__publish_results__init,
+        fields: "1:results:m",
+        children: {
+            switch $0 {
+            case 1: Chaski_V1_PublishResult._schema
+            default: nil
             }
-        )
-    }()
+        })
 
     public mutating func _unpack(
         _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
@@ -709,9 +584,7 @@ extension Chaski_V1_PublishResults {
         if c.pointee.n_f1 != 0 {
             self.results = try reader.messages(c.pointee.f1, c.pointee.n_f1)
         }
-        if ChaskiProtobuf.MessageReader.hasUnknown(pointer) {
-            try reader.unknown(pointer, &unknownFields, of: Self.self)
-        }
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
     }
 
     public func _pack(

@@ -83,13 +83,8 @@ public struct Google_Protobuf_Compiler_CodeGeneratorRequest: ChaskiProtobuf.Mess
     public var protoFile: [Google_Protobuf_FileDescriptorProto] = []
 
     public var compilerVersion: Google_Protobuf_Compiler_Version {
-        get { _compilerVersion ?? Google_Protobuf_Compiler_Version() }
-        _modify {
-            var value = _compilerVersion ?? Google_Protobuf_Compiler_Version()
-            _compilerVersion = nil
-            defer { _compilerVersion = value }
-            yield &value
-        }
+        get { _compilerVersion._orEmpty }
+        _modify { yield &_compilerVersion._orEmpty }
     }
     /// True when `compilerVersion` is set.
     public var hasCompilerVersion: Bool { _compilerVersion != nil }
@@ -158,9 +153,7 @@ public struct Google_Protobuf_Compiler_CodeGeneratorResponse: ChaskiProtobuf.Mes
         case none_
         case proto3Optional
 
-        public init() {
-            self = .none_
-        }
+        public init() { self = .none_ }
 
         public init?(rawValue: Int32) {
             switch rawValue {
@@ -177,10 +170,7 @@ public struct Google_Protobuf_Compiler_CodeGeneratorResponse: ChaskiProtobuf.Mes
             }
         }
 
-        public static let allCases: [Self] = [
-            .none_,
-            .proto3Optional,
-        ]
+        public static let allCases: [Self] = [.none_, .proto3Optional]
     }
 
     /// A file to write.
@@ -213,13 +203,8 @@ public struct Google_Protobuf_Compiler_CodeGeneratorResponse: ChaskiProtobuf.Mes
         public mutating func clearContent() { _content = nil }
 
         public var generatedCodeInfo: Google_Protobuf_GeneratedCodeInfo {
-            get { _generatedCodeInfo ?? Google_Protobuf_GeneratedCodeInfo() }
-            _modify {
-                var value = _generatedCodeInfo ?? Google_Protobuf_GeneratedCodeInfo()
-                _generatedCodeInfo = nil
-                defer { _generatedCodeInfo = value }
-                yield &value
-            }
+            get { _generatedCodeInfo._orEmpty }
+            _modify { yield &_generatedCodeInfo._orEmpty }
         }
         /// True when `generatedCodeInfo` is set.
         public var hasGeneratedCodeInfo: Bool { _generatedCodeInfo != nil }
@@ -255,15 +240,11 @@ public struct Google_Protobuf_Compiler_CodeGeneratorResponse: ChaskiProtobuf.Mes
 extension Google_Protobuf_Compiler_Version {
     public static let protoMessageName = "google.protobuf.compiler.Version"
 
-    public static let _schema: ChaskiProtobuf.MessageSchema = {
-        var message = Ck__Google__Protobuf__Compiler__Version()
-        ck__google__protobuf__compiler__version__init(&message)
-        return ChaskiProtobuf.MessageSchema(
-            name: "google.protobuf.compiler.Version",
-            descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: "1:major:i 2:minor:i 3:patch:i 4:suffix:s"
-        )
-    }()
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName,
+        Ck__Google__Protobuf__Compiler__Version(),
+        ck__google__protobuf__compiler__version__init,
+        fields: "1:major:i 2:minor:i 3:patch:i 4:suffix:s")
 
     public mutating func _unpack(
         _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
@@ -281,27 +262,16 @@ extension Google_Protobuf_Compiler_Version {
         if c.pointee.has_f4 != 0 {
             _suffix = try reader.string(c.pointee.f4.data, c.pointee.f4.len, 4, of: Self.self)
         }
-        if ChaskiProtobuf.MessageReader.hasUnknown(pointer) {
-            try reader.unknown(pointer, &unknownFields, of: Self.self)
-        }
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
     }
 
     public func _pack(
         _ pointer: UnsafeMutableRawPointer, _ writer: inout ChaskiProtobuf.MessageWriter
     ) throws(ChaskiProtobuf.EncodingError) {
         let c = pointer.assumingMemoryBound(to: Ck__Google__Protobuf__Compiler__Version.self)
-        if let value = _major {
-            c.pointee.f1 = value
-            c.pointee.has_f1 = 1
-        }
-        if let value = _minor {
-            c.pointee.f2 = value
-            c.pointee.has_f2 = 1
-        }
-        if let value = _patch {
-            c.pointee.f3 = value
-            c.pointee.has_f3 = 1
-        }
+        if let value = _major { (c.pointee.f1, c.pointee.has_f1) = (value, 1) }
+        if let value = _minor { (c.pointee.f2, c.pointee.has_f2) = (value, 1) }
+        if let value = _patch { (c.pointee.f3, c.pointee.has_f3) = (value, 1) }
         if let value = _suffix {
             (c.pointee.f4.data, c.pointee.f4.len) = writer.string(value)
             c.pointee.has_f4 = 1
@@ -313,25 +283,21 @@ extension Google_Protobuf_Compiler_Version {
 extension Google_Protobuf_Compiler_CodeGeneratorRequest {
     public static let protoMessageName = "google.protobuf.compiler.CodeGeneratorRequest"
 
-    public static let _schema: ChaskiProtobuf.MessageSchema = {
-        var message = Ck__Google__Protobuf__Compiler__CodeGeneratorRequest()
-        ck__google__protobuf__compiler__code_generator_request__init(&message)
-        return ChaskiProtobuf.MessageSchema(
-            name: "google.protobuf.compiler.CodeGeneratorRequest",
-            descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: """
-                1:file_to_generate:s 2:parameter:s 15:proto_file:m \
-                3:compiler_version:m 
-                """,
-            children: { number in
-                switch number {
-                case 15: Google_Protobuf_FileDescriptorProto._schema
-                case 3: Google_Protobuf_Compiler_Version._schema
-                default: nil
-                }
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName,
+        Ck__Google__Protobuf__Compiler__CodeGeneratorRequest(),
+        ck__google__protobuf__compiler__code_generator_request__init,
+        fields: """
+            1:file_to_generate:s 2:parameter:s 15:proto_file:m \
+            3:compiler_version:m 
+            """,
+        children: {
+            switch $0 {
+            case 15: Google_Protobuf_FileDescriptorProto._schema
+            case 3: Google_Protobuf_Compiler_Version._schema
+            default: nil
             }
-        )
-    }()
+        })
 
     public mutating func _unpack(
         _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
@@ -348,9 +314,7 @@ extension Google_Protobuf_Compiler_CodeGeneratorRequest {
             self.protoFile = try reader.messages(c.pointee.f15, c.pointee.n_f15)
         }
         _compilerVersion = try reader.message(c.pointee.f3)
-        if ChaskiProtobuf.MessageReader.hasUnknown(pointer) {
-            try reader.unknown(pointer, &unknownFields, of: Self.self)
-        }
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
     }
 
     public func _pack(
@@ -380,21 +344,17 @@ extension Google_Protobuf_Compiler_CodeGeneratorRequest {
 extension Google_Protobuf_Compiler_CodeGeneratorResponse {
     public static let protoMessageName = "google.protobuf.compiler.CodeGeneratorResponse"
 
-    public static let _schema: ChaskiProtobuf.MessageSchema = {
-        var message = Ck__Google__Protobuf__Compiler__CodeGeneratorResponse()
-        ck__google__protobuf__compiler__code_generator_response__init(&message)
-        return ChaskiProtobuf.MessageSchema(
-            name: "google.protobuf.compiler.CodeGeneratorResponse",
-            descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: "1:error:s 2:supported_features:u 15:file:m",
-            children: { number in
-                switch number {
-                case 15: Google_Protobuf_Compiler_CodeGeneratorResponse.File._schema
-                default: nil
-                }
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName,
+        Ck__Google__Protobuf__Compiler__CodeGeneratorResponse(),
+        ck__google__protobuf__compiler__code_generator_response__init,
+        fields: "1:error:s 2:supported_features:u 15:file:m",
+        children: {
+            switch $0 {
+            case 15: Google_Protobuf_Compiler_CodeGeneratorResponse.File._schema
+            default: nil
             }
-        )
-    }()
+        })
 
     public mutating func _unpack(
         _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
@@ -410,9 +370,7 @@ extension Google_Protobuf_Compiler_CodeGeneratorResponse {
         if c.pointee.n_f15 != 0 {
             self.file = try reader.messages(c.pointee.f15, c.pointee.n_f15)
         }
-        if ChaskiProtobuf.MessageReader.hasUnknown(pointer) {
-            try reader.unknown(pointer, &unknownFields, of: Self.self)
-        }
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
     }
 
     public func _pack(
@@ -424,10 +382,7 @@ extension Google_Protobuf_Compiler_CodeGeneratorResponse {
             (c.pointee.f1.data, c.pointee.f1.len) = writer.string(value)
             c.pointee.has_f1 = 1
         }
-        if let value = _supportedFeatures {
-            c.pointee.f2 = value
-            c.pointee.has_f2 = 1
-        }
+        if let value = _supportedFeatures { (c.pointee.f2, c.pointee.has_f2) = (value, 1) }
         if !self.file.isEmpty {
             c.pointee.f15 = try writer.messages(self.file)
             c.pointee.n_f15 = self.file.count
@@ -439,23 +394,19 @@ extension Google_Protobuf_Compiler_CodeGeneratorResponse {
 extension Google_Protobuf_Compiler_CodeGeneratorResponse.File {
     public static let protoMessageName = "google.protobuf.compiler.CodeGeneratorResponse.File"
 
-    public static let _schema: ChaskiProtobuf.MessageSchema = {
-        var message = Ck__Google__Protobuf__Compiler__CodeGeneratorResponse__File()
-        ck__google__protobuf__compiler__code_generator_response__file__init(&message)
-        return ChaskiProtobuf.MessageSchema(
-            name: "google.protobuf.compiler.CodeGeneratorResponse.File",
-            descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: """
-                1:name:s 2:insertion_point:s 15:content:s 16:generated_code_info:m 
-                """,
-            children: { number in
-                switch number {
-                case 16: Google_Protobuf_GeneratedCodeInfo._schema
-                default: nil
-                }
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName,
+        Ck__Google__Protobuf__Compiler__CodeGeneratorResponse__File(),
+        ck__google__protobuf__compiler__code_generator_response__file__init,
+        fields: """
+            1:name:s 2:insertion_point:s 15:content:s 16:generated_code_info:m 
+            """,
+        children: {
+            switch $0 {
+            case 16: Google_Protobuf_GeneratedCodeInfo._schema
+            default: nil
             }
-        )
-    }()
+        })
 
     public mutating func _unpack(
         _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
@@ -473,9 +424,7 @@ extension Google_Protobuf_Compiler_CodeGeneratorResponse.File {
             _content = try reader.string(c.pointee.f15.data, c.pointee.f15.len, 15, of: Self.self)
         }
         _generatedCodeInfo = try reader.message(c.pointee.f16)
-        if ChaskiProtobuf.MessageReader.hasUnknown(pointer) {
-            try reader.unknown(pointer, &unknownFields, of: Self.self)
-        }
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
     }
 
     public func _pack(

@@ -40,13 +40,8 @@ public struct Google_Protobuf_FileDescriptorProto: ChaskiProtobuf.Message {
     public var service: [Google_Protobuf_ServiceDescriptorProto] = []
 
     public var options: Google_Protobuf_FileOptions {
-        get { _options ?? Google_Protobuf_FileOptions() }
-        _modify {
-            var value = _options ?? Google_Protobuf_FileOptions()
-            _options = nil
-            defer { _options = value }
-            yield &value
-        }
+        get { _options._orEmpty }
+        _modify { yield &_options._orEmpty }
     }
     /// True when `options` is set.
     public var hasOptions: Bool { _options != nil }
@@ -54,13 +49,8 @@ public struct Google_Protobuf_FileDescriptorProto: ChaskiProtobuf.Message {
     public mutating func clearOptions() { _options = nil }
 
     public var sourceCodeInfo: Google_Protobuf_SourceCodeInfo {
-        get { _sourceCodeInfo ?? Google_Protobuf_SourceCodeInfo() }
-        _modify {
-            var value = _sourceCodeInfo ?? Google_Protobuf_SourceCodeInfo()
-            _sourceCodeInfo = nil
-            defer { _sourceCodeInfo = value }
-            yield &value
-        }
+        get { _sourceCodeInfo._orEmpty }
+        _modify { yield &_sourceCodeInfo._orEmpty }
     }
     /// True when `sourceCodeInfo` is set.
     public var hasSourceCodeInfo: Bool { _sourceCodeInfo != nil }
@@ -130,13 +120,8 @@ public struct Google_Protobuf_DescriptorProto: ChaskiProtobuf.Message {
     public var enumType: [Google_Protobuf_EnumDescriptorProto] = []
 
     public var options: Google_Protobuf_MessageOptions {
-        get { _options ?? Google_Protobuf_MessageOptions() }
-        _modify {
-            var value = _options ?? Google_Protobuf_MessageOptions()
-            _options = nil
-            defer { _options = value }
-            yield &value
-        }
+        get { _options._orEmpty }
+        _modify { yield &_options._orEmpty }
     }
     /// True when `options` is set.
     public var hasOptions: Bool { _options != nil }
@@ -228,13 +213,8 @@ public struct Google_Protobuf_FieldDescriptorProto: ChaskiProtobuf.Message {
     public mutating func clearDefaultValue() { _defaultValue = nil }
 
     public var options: Google_Protobuf_FieldOptions {
-        get { _options ?? Google_Protobuf_FieldOptions() }
-        _modify {
-            var value = _options ?? Google_Protobuf_FieldOptions()
-            _options = nil
-            defer { _options = value }
-            yield &value
-        }
+        get { _options._orEmpty }
+        _modify { yield &_options._orEmpty }
     }
     /// True when `options` is set.
     public var hasOptions: Bool { _options != nil }
@@ -305,9 +285,7 @@ public struct Google_Protobuf_FieldDescriptorProto: ChaskiProtobuf.Message {
         case sint32
         case sint64
 
-        public init() {
-            self = .double
-        }
+        public init() { self = .double }
 
         public init?(rawValue: Int32) {
             switch rawValue {
@@ -383,9 +361,7 @@ public struct Google_Protobuf_FieldDescriptorProto: ChaskiProtobuf.Message {
         case required
         case repeated
 
-        public init() {
-            self = .optional
-        }
+        public init() { self = .optional }
 
         public init?(rawValue: Int32) {
             switch rawValue {
@@ -404,11 +380,7 @@ public struct Google_Protobuf_FieldDescriptorProto: ChaskiProtobuf.Message {
             }
         }
 
-        public static let allCases: [Self] = [
-            .optional,
-            .required,
-            .repeated,
-        ]
+        public static let allCases: [Self] = [.optional, .required, .repeated]
     }
 
     fileprivate var _name: String?
@@ -458,13 +430,8 @@ public struct Google_Protobuf_EnumDescriptorProto: ChaskiProtobuf.Message {
     public var value: [Google_Protobuf_EnumValueDescriptorProto] = []
 
     public var options: Google_Protobuf_EnumOptions {
-        get { _options ?? Google_Protobuf_EnumOptions() }
-        _modify {
-            var value = _options ?? Google_Protobuf_EnumOptions()
-            _options = nil
-            defer { _options = value }
-            yield &value
-        }
+        get { _options._orEmpty }
+        _modify { yield &_options._orEmpty }
     }
     /// True when `options` is set.
     public var hasOptions: Bool { _options != nil }
@@ -510,13 +477,8 @@ public struct Google_Protobuf_EnumValueDescriptorProto: ChaskiProtobuf.Message {
     public mutating func clearNumber() { _number = nil }
 
     public var options: Google_Protobuf_EnumValueOptions {
-        get { _options ?? Google_Protobuf_EnumValueOptions() }
-        _modify {
-            var value = _options ?? Google_Protobuf_EnumValueOptions()
-            _options = nil
-            defer { _options = value }
-            yield &value
-        }
+        get { _options._orEmpty }
+        _modify { yield &_options._orEmpty }
     }
     /// True when `options` is set.
     public var hasOptions: Bool { _options != nil }
@@ -554,13 +516,8 @@ public struct Google_Protobuf_ServiceDescriptorProto: ChaskiProtobuf.Message {
     public var method: [Google_Protobuf_MethodDescriptorProto] = []
 
     public var options: Google_Protobuf_ServiceOptions {
-        get { _options ?? Google_Protobuf_ServiceOptions() }
-        _modify {
-            var value = _options ?? Google_Protobuf_ServiceOptions()
-            _options = nil
-            defer { _options = value }
-            yield &value
-        }
+        get { _options._orEmpty }
+        _modify { yield &_options._orEmpty }
     }
     /// True when `options` is set.
     public var hasOptions: Bool { _options != nil }
@@ -616,13 +573,8 @@ public struct Google_Protobuf_MethodDescriptorProto: ChaskiProtobuf.Message {
     public mutating func clearOutputType() { _outputType = nil }
 
     public var options: Google_Protobuf_MethodOptions {
-        get { _options ?? Google_Protobuf_MethodOptions() }
-        _modify {
-            var value = _options ?? Google_Protobuf_MethodOptions()
-            _options = nil
-            defer { _options = value }
-            yield &value
-        }
+        get { _options._orEmpty }
+        _modify { yield &_options._orEmpty }
     }
     /// True when `options` is set.
     public var hasOptions: Bool { _options != nil }
@@ -738,9 +690,7 @@ public struct Google_Protobuf_FileOptions: ChaskiProtobuf.Message {
         case codeSize
         case liteRuntime
 
-        public init() {
-            self = .speed
-        }
+        public init() { self = .speed }
 
         public init?(rawValue: Int32) {
             switch rawValue {
@@ -759,11 +709,7 @@ public struct Google_Protobuf_FileOptions: ChaskiProtobuf.Message {
             }
         }
 
-        public static let allCases: [Self] = [
-            .speed,
-            .codeSize,
-            .liteRuntime,
-        ]
+        public static let allCases: [Self] = [.speed, .codeSize, .liteRuntime]
     }
 
     fileprivate var _javaPackage: String?
@@ -989,9 +935,7 @@ public struct Google_Protobuf_MethodOptions: ChaskiProtobuf.Message {
         /// Calling it twice is as good as once.
         case idempotent
 
-        public init() {
-            self = .idempotencyUnknown
-        }
+        public init() { self = .idempotencyUnknown }
 
         public init?(rawValue: Int32) {
             switch rawValue {
@@ -1010,11 +954,7 @@ public struct Google_Protobuf_MethodOptions: ChaskiProtobuf.Message {
             }
         }
 
-        public static let allCases: [Self] = [
-            .idempotencyUnknown,
-            .noSideEffects,
-            .idempotent,
-        ]
+        public static let allCases: [Self] = [.idempotencyUnknown, .noSideEffects, .idempotent]
     }
 
     fileprivate var _deprecated: Bool?
@@ -1266,29 +1206,25 @@ public struct Google_Protobuf_GeneratedCodeInfo: ChaskiProtobuf.Message {
 extension Google_Protobuf_FileDescriptorProto {
     public static let protoMessageName = "google.protobuf.FileDescriptorProto"
 
-    public static let _schema: ChaskiProtobuf.MessageSchema = {
-        var message = Ck__Google__Protobuf__FileDescriptorProto()
-        ck__google__protobuf__file_descriptor_proto__init(&message)
-        return ChaskiProtobuf.MessageSchema(
-            name: "google.protobuf.FileDescriptorProto",
-            descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: """
-                1:name:s 2:package:s 3:dependency:s 10:public_dependency:i \
-                4:message_type:m 5:enum_type:m 6:service:m 8:options:m \
-                9:source_code_info:m 12:syntax:s 
-                """,
-            children: { number in
-                switch number {
-                case 4: Google_Protobuf_DescriptorProto._schema
-                case 5: Google_Protobuf_EnumDescriptorProto._schema
-                case 6: Google_Protobuf_ServiceDescriptorProto._schema
-                case 8: Google_Protobuf_FileOptions._schema
-                case 9: Google_Protobuf_SourceCodeInfo._schema
-                default: nil
-                }
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName,
+        Ck__Google__Protobuf__FileDescriptorProto(),
+        ck__google__protobuf__file_descriptor_proto__init,
+        fields: """
+            1:name:s 2:package:s 3:dependency:s 10:public_dependency:i \
+            4:message_type:m 5:enum_type:m 6:service:m 8:options:m \
+            9:source_code_info:m 12:syntax:s 
+            """,
+        children: {
+            switch $0 {
+            case 4: Google_Protobuf_DescriptorProto._schema
+            case 5: Google_Protobuf_EnumDescriptorProto._schema
+            case 6: Google_Protobuf_ServiceDescriptorProto._schema
+            case 8: Google_Protobuf_FileOptions._schema
+            case 9: Google_Protobuf_SourceCodeInfo._schema
+            default: nil
             }
-        )
-    }()
+        })
 
     public mutating func _unpack(
         _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
@@ -1321,9 +1257,7 @@ extension Google_Protobuf_FileDescriptorProto {
         if c.pointee.has_f12 != 0 {
             _syntax = try reader.string(c.pointee.f12.data, c.pointee.f12.len, 12, of: Self.self)
         }
-        if ChaskiProtobuf.MessageReader.hasUnknown(pointer) {
-            try reader.unknown(pointer, &unknownFields, of: Self.self)
-        }
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
     }
 
     public func _pack(
@@ -1375,28 +1309,24 @@ extension Google_Protobuf_FileDescriptorProto {
 extension Google_Protobuf_DescriptorProto {
     public static let protoMessageName = "google.protobuf.DescriptorProto"
 
-    public static let _schema: ChaskiProtobuf.MessageSchema = {
-        var message = Ck__Google__Protobuf__DescriptorProto()
-        ck__google__protobuf__descriptor_proto__init(&message)
-        return ChaskiProtobuf.MessageSchema(
-            name: "google.protobuf.DescriptorProto",
-            descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: """
-                1:name:s 2:field:m 3:nested_type:m 4:enum_type:m 7:options:m \
-                8:oneof_decl:m 
-                """,
-            children: { number in
-                switch number {
-                case 2: Google_Protobuf_FieldDescriptorProto._schema
-                case 3: Google_Protobuf_DescriptorProto._schema
-                case 4: Google_Protobuf_EnumDescriptorProto._schema
-                case 7: Google_Protobuf_MessageOptions._schema
-                case 8: Google_Protobuf_OneofDescriptorProto._schema
-                default: nil
-                }
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName,
+        Ck__Google__Protobuf__DescriptorProto(),
+        ck__google__protobuf__descriptor_proto__init,
+        fields: """
+            1:name:s 2:field:m 3:nested_type:m 4:enum_type:m 7:options:m \
+            8:oneof_decl:m 
+            """,
+        children: {
+            switch $0 {
+            case 2: Google_Protobuf_FieldDescriptorProto._schema
+            case 3: Google_Protobuf_DescriptorProto._schema
+            case 4: Google_Protobuf_EnumDescriptorProto._schema
+            case 7: Google_Protobuf_MessageOptions._schema
+            case 8: Google_Protobuf_OneofDescriptorProto._schema
+            default: nil
             }
-        )
-    }()
+        })
 
     public mutating func _unpack(
         _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
@@ -1418,9 +1348,7 @@ extension Google_Protobuf_DescriptorProto {
         if c.pointee.n_f8 != 0 {
             self.oneofDecl = try reader.messages(c.pointee.f8, c.pointee.n_f8)
         }
-        if ChaskiProtobuf.MessageReader.hasUnknown(pointer) {
-            try reader.unknown(pointer, &unknownFields, of: Self.self)
-        }
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
     }
 
     public func _pack(
@@ -1457,24 +1385,20 @@ extension Google_Protobuf_DescriptorProto {
 extension Google_Protobuf_FieldDescriptorProto {
     public static let protoMessageName = "google.protobuf.FieldDescriptorProto"
 
-    public static let _schema: ChaskiProtobuf.MessageSchema = {
-        var message = Ck__Google__Protobuf__FieldDescriptorProto()
-        ck__google__protobuf__field_descriptor_proto__init(&message)
-        return ChaskiProtobuf.MessageSchema(
-            name: "google.protobuf.FieldDescriptorProto",
-            descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: """
-                1:name:s 3:number:i 4:label:e 5:type:e 6:type_name:s 7:default_value:s \
-                8:options:m 9:oneof_index:i 17:proto3_optional:B 
-                """,
-            children: { number in
-                switch number {
-                case 8: Google_Protobuf_FieldOptions._schema
-                default: nil
-                }
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName,
+        Ck__Google__Protobuf__FieldDescriptorProto(),
+        ck__google__protobuf__field_descriptor_proto__init,
+        fields: """
+            1:name:s 3:number:i 4:label:e 5:type:e 6:type_name:s 7:default_value:s \
+            8:options:m 9:oneof_index:i 17:proto3_optional:B 
+            """,
+        children: {
+            switch $0 {
+            case 8: Google_Protobuf_FieldOptions._schema
+            default: nil
             }
-        )
-    }()
+        })
 
     public mutating func _unpack(
         _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
@@ -1513,9 +1437,7 @@ extension Google_Protobuf_FieldDescriptorProto {
         if c.pointee.has_f17 != 0 {
             _proto3Optional = c.pointee.f17 != 0
         }
-        if ChaskiProtobuf.MessageReader.hasUnknown(pointer) {
-            try reader.unknown(pointer, &unknownFields, of: Self.self)
-        }
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
     }
 
     public func _pack(
@@ -1526,18 +1448,9 @@ extension Google_Protobuf_FieldDescriptorProto {
             (c.pointee.f1.data, c.pointee.f1.len) = writer.string(value)
             c.pointee.has_f1 = 1
         }
-        if let value = _number {
-            c.pointee.f3 = value
-            c.pointee.has_f3 = 1
-        }
-        if let value = _label {
-            c.pointee.f4 = value.rawValue
-            c.pointee.has_f4 = 1
-        }
-        if let value = _type {
-            c.pointee.f5 = value.rawValue
-            c.pointee.has_f5 = 1
-        }
+        if let value = _number { (c.pointee.f3, c.pointee.has_f3) = (value, 1) }
+        if let value = _label { (c.pointee.f4, c.pointee.has_f4) = (value.rawValue, 1) }
+        if let value = _type { (c.pointee.f5, c.pointee.has_f5) = (value.rawValue, 1) }
         if let value = _typeName {
             (c.pointee.f6.data, c.pointee.f6.len) = writer.string(value)
             c.pointee.has_f6 = 1
@@ -1549,14 +1462,8 @@ extension Google_Protobuf_FieldDescriptorProto {
         if let value = _options {
             c.pointee.f8 = try writer.message(value)
         }
-        if let value = _oneofIndex {
-            c.pointee.f9 = value
-            c.pointee.has_f9 = 1
-        }
-        if let value = _proto3Optional {
-            c.pointee.f17 = value ? 1 : 0
-            c.pointee.has_f17 = 1
-        }
+        if let value = _oneofIndex { (c.pointee.f9, c.pointee.has_f9) = (value, 1) }
+        if let value = _proto3Optional { (c.pointee.f17, c.pointee.has_f17) = (value ? 1 : 0, 1) }
         writer.records(unknownFields.bytes, pointer)
     }
 }
@@ -1564,15 +1471,11 @@ extension Google_Protobuf_FieldDescriptorProto {
 extension Google_Protobuf_OneofDescriptorProto {
     public static let protoMessageName = "google.protobuf.OneofDescriptorProto"
 
-    public static let _schema: ChaskiProtobuf.MessageSchema = {
-        var message = Ck__Google__Protobuf__OneofDescriptorProto()
-        ck__google__protobuf__oneof_descriptor_proto__init(&message)
-        return ChaskiProtobuf.MessageSchema(
-            name: "google.protobuf.OneofDescriptorProto",
-            descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: "1:name:s"
-        )
-    }()
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName,
+        Ck__Google__Protobuf__OneofDescriptorProto(),
+        ck__google__protobuf__oneof_descriptor_proto__init,
+        fields: "1:name:s")
 
     public mutating func _unpack(
         _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
@@ -1581,9 +1484,7 @@ extension Google_Protobuf_OneofDescriptorProto {
         if c.pointee.has_f1 != 0 {
             _name = try reader.string(c.pointee.f1.data, c.pointee.f1.len, 1, of: Self.self)
         }
-        if ChaskiProtobuf.MessageReader.hasUnknown(pointer) {
-            try reader.unknown(pointer, &unknownFields, of: Self.self)
-        }
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
     }
 
     public func _pack(
@@ -1601,22 +1502,18 @@ extension Google_Protobuf_OneofDescriptorProto {
 extension Google_Protobuf_EnumDescriptorProto {
     public static let protoMessageName = "google.protobuf.EnumDescriptorProto"
 
-    public static let _schema: ChaskiProtobuf.MessageSchema = {
-        var message = Ck__Google__Protobuf__EnumDescriptorProto()
-        ck__google__protobuf__enum_descriptor_proto__init(&message)
-        return ChaskiProtobuf.MessageSchema(
-            name: "google.protobuf.EnumDescriptorProto",
-            descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: "1:name:s 2:value:m 3:options:m",
-            children: { number in
-                switch number {
-                case 2: Google_Protobuf_EnumValueDescriptorProto._schema
-                case 3: Google_Protobuf_EnumOptions._schema
-                default: nil
-                }
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName,
+        Ck__Google__Protobuf__EnumDescriptorProto(),
+        ck__google__protobuf__enum_descriptor_proto__init,
+        fields: "1:name:s 2:value:m 3:options:m",
+        children: {
+            switch $0 {
+            case 2: Google_Protobuf_EnumValueDescriptorProto._schema
+            case 3: Google_Protobuf_EnumOptions._schema
+            default: nil
             }
-        )
-    }()
+        })
 
     public mutating func _unpack(
         _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
@@ -1629,9 +1526,7 @@ extension Google_Protobuf_EnumDescriptorProto {
             self.value = try reader.messages(c.pointee.f2, c.pointee.n_f2)
         }
         _options = try reader.message(c.pointee.f3)
-        if ChaskiProtobuf.MessageReader.hasUnknown(pointer) {
-            try reader.unknown(pointer, &unknownFields, of: Self.self)
-        }
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
     }
 
     public func _pack(
@@ -1656,21 +1551,17 @@ extension Google_Protobuf_EnumDescriptorProto {
 extension Google_Protobuf_EnumValueDescriptorProto {
     public static let protoMessageName = "google.protobuf.EnumValueDescriptorProto"
 
-    public static let _schema: ChaskiProtobuf.MessageSchema = {
-        var message = Ck__Google__Protobuf__EnumValueDescriptorProto()
-        ck__google__protobuf__enum_value_descriptor_proto__init(&message)
-        return ChaskiProtobuf.MessageSchema(
-            name: "google.protobuf.EnumValueDescriptorProto",
-            descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: "1:name:s 2:number:i 3:options:m",
-            children: { number in
-                switch number {
-                case 3: Google_Protobuf_EnumValueOptions._schema
-                default: nil
-                }
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName,
+        Ck__Google__Protobuf__EnumValueDescriptorProto(),
+        ck__google__protobuf__enum_value_descriptor_proto__init,
+        fields: "1:name:s 2:number:i 3:options:m",
+        children: {
+            switch $0 {
+            case 3: Google_Protobuf_EnumValueOptions._schema
+            default: nil
             }
-        )
-    }()
+        })
 
     public mutating func _unpack(
         _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
@@ -1683,9 +1574,7 @@ extension Google_Protobuf_EnumValueDescriptorProto {
             _number = c.pointee.f2
         }
         _options = try reader.message(c.pointee.f3)
-        if ChaskiProtobuf.MessageReader.hasUnknown(pointer) {
-            try reader.unknown(pointer, &unknownFields, of: Self.self)
-        }
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
     }
 
     public func _pack(
@@ -1696,10 +1585,7 @@ extension Google_Protobuf_EnumValueDescriptorProto {
             (c.pointee.f1.data, c.pointee.f1.len) = writer.string(value)
             c.pointee.has_f1 = 1
         }
-        if let value = _number {
-            c.pointee.f2 = value
-            c.pointee.has_f2 = 1
-        }
+        if let value = _number { (c.pointee.f2, c.pointee.has_f2) = (value, 1) }
         if let value = _options {
             c.pointee.f3 = try writer.message(value)
         }
@@ -1710,22 +1596,18 @@ extension Google_Protobuf_EnumValueDescriptorProto {
 extension Google_Protobuf_ServiceDescriptorProto {
     public static let protoMessageName = "google.protobuf.ServiceDescriptorProto"
 
-    public static let _schema: ChaskiProtobuf.MessageSchema = {
-        var message = Ck__Google__Protobuf__ServiceDescriptorProto()
-        ck__google__protobuf__service_descriptor_proto__init(&message)
-        return ChaskiProtobuf.MessageSchema(
-            name: "google.protobuf.ServiceDescriptorProto",
-            descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: "1:name:s 2:method:m 3:options:m",
-            children: { number in
-                switch number {
-                case 2: Google_Protobuf_MethodDescriptorProto._schema
-                case 3: Google_Protobuf_ServiceOptions._schema
-                default: nil
-                }
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName,
+        Ck__Google__Protobuf__ServiceDescriptorProto(),
+        ck__google__protobuf__service_descriptor_proto__init,
+        fields: "1:name:s 2:method:m 3:options:m",
+        children: {
+            switch $0 {
+            case 2: Google_Protobuf_MethodDescriptorProto._schema
+            case 3: Google_Protobuf_ServiceOptions._schema
+            default: nil
             }
-        )
-    }()
+        })
 
     public mutating func _unpack(
         _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
@@ -1738,9 +1620,7 @@ extension Google_Protobuf_ServiceDescriptorProto {
             self.method = try reader.messages(c.pointee.f2, c.pointee.n_f2)
         }
         _options = try reader.message(c.pointee.f3)
-        if ChaskiProtobuf.MessageReader.hasUnknown(pointer) {
-            try reader.unknown(pointer, &unknownFields, of: Self.self)
-        }
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
     }
 
     public func _pack(
@@ -1765,24 +1645,20 @@ extension Google_Protobuf_ServiceDescriptorProto {
 extension Google_Protobuf_MethodDescriptorProto {
     public static let protoMessageName = "google.protobuf.MethodDescriptorProto"
 
-    public static let _schema: ChaskiProtobuf.MessageSchema = {
-        var message = Ck__Google__Protobuf__MethodDescriptorProto()
-        ck__google__protobuf__method_descriptor_proto__init(&message)
-        return ChaskiProtobuf.MessageSchema(
-            name: "google.protobuf.MethodDescriptorProto",
-            descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: """
-                1:name:s 2:input_type:s 3:output_type:s 4:options:m \
-                5:client_streaming:B 6:server_streaming:B 
-                """,
-            children: { number in
-                switch number {
-                case 4: Google_Protobuf_MethodOptions._schema
-                default: nil
-                }
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName,
+        Ck__Google__Protobuf__MethodDescriptorProto(),
+        ck__google__protobuf__method_descriptor_proto__init,
+        fields: """
+            1:name:s 2:input_type:s 3:output_type:s 4:options:m \
+            5:client_streaming:B 6:server_streaming:B 
+            """,
+        children: {
+            switch $0 {
+            case 4: Google_Protobuf_MethodOptions._schema
+            default: nil
             }
-        )
-    }()
+        })
 
     public mutating func _unpack(
         _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
@@ -1804,9 +1680,7 @@ extension Google_Protobuf_MethodDescriptorProto {
         if c.pointee.has_f6 != 0 {
             _serverStreaming = c.pointee.f6 != 0
         }
-        if ChaskiProtobuf.MessageReader.hasUnknown(pointer) {
-            try reader.unknown(pointer, &unknownFields, of: Self.self)
-        }
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
     }
 
     public func _pack(
@@ -1828,14 +1702,8 @@ extension Google_Protobuf_MethodDescriptorProto {
         if let value = _options {
             c.pointee.f4 = try writer.message(value)
         }
-        if let value = _clientStreaming {
-            c.pointee.f5 = value ? 1 : 0
-            c.pointee.has_f5 = 1
-        }
-        if let value = _serverStreaming {
-            c.pointee.f6 = value ? 1 : 0
-            c.pointee.has_f6 = 1
-        }
+        if let value = _clientStreaming { (c.pointee.f5, c.pointee.has_f5) = (value ? 1 : 0, 1) }
+        if let value = _serverStreaming { (c.pointee.f6, c.pointee.has_f6) = (value ? 1 : 0, 1) }
         writer.records(unknownFields.bytes, pointer)
     }
 }
@@ -1843,24 +1711,20 @@ extension Google_Protobuf_MethodDescriptorProto {
 extension Google_Protobuf_FileOptions {
     public static let protoMessageName = "google.protobuf.FileOptions"
 
-    public static let _schema: ChaskiProtobuf.MessageSchema = {
-        var message = Ck__Google__Protobuf__FileOptions()
-        ck__google__protobuf__file_options__init(&message)
-        return ChaskiProtobuf.MessageSchema(
-            name: "google.protobuf.FileOptions",
-            descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: """
-                1:java_package:s 9:optimize_for:e 31:cc_enable_arenas:B \
-                39:swift_prefix:s 999:uninterpreted_option:m 
-                """,
-            children: { number in
-                switch number {
-                case 999: Google_Protobuf_UninterpretedOption._schema
-                default: nil
-                }
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName,
+        Ck__Google__Protobuf__FileOptions(),
+        ck__google__protobuf__file_options__init,
+        fields: """
+            1:java_package:s 9:optimize_for:e 31:cc_enable_arenas:B \
+            39:swift_prefix:s 999:uninterpreted_option:m 
+            """,
+        children: {
+            switch $0 {
+            case 999: Google_Protobuf_UninterpretedOption._schema
+            default: nil
             }
-        )
-    }()
+        })
 
     public mutating func _unpack(
         _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
@@ -1886,9 +1750,7 @@ extension Google_Protobuf_FileOptions {
         if c.pointee.n_f999 != 0 {
             self.uninterpretedOption = try reader.messages(c.pointee.f999, c.pointee.n_f999)
         }
-        if ChaskiProtobuf.MessageReader.hasUnknown(pointer) {
-            try reader.unknown(pointer, &unknownFields, of: Self.self)
-        }
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
     }
 
     public func _pack(
@@ -1899,14 +1761,8 @@ extension Google_Protobuf_FileOptions {
             (c.pointee.f1.data, c.pointee.f1.len) = writer.string(value)
             c.pointee.has_f1 = 1
         }
-        if let value = _optimizeFor {
-            c.pointee.f9 = value.rawValue
-            c.pointee.has_f9 = 1
-        }
-        if let value = _ccEnableArenas {
-            c.pointee.f31 = value ? 1 : 0
-            c.pointee.has_f31 = 1
-        }
+        if let value = _optimizeFor { (c.pointee.f9, c.pointee.has_f9) = (value.rawValue, 1) }
+        if let value = _ccEnableArenas { (c.pointee.f31, c.pointee.has_f31) = (value ? 1 : 0, 1) }
         if let value = _swiftPrefix {
             (c.pointee.f39.data, c.pointee.f39.len) = writer.string(value)
             c.pointee.has_f39 = 1
@@ -1922,21 +1778,17 @@ extension Google_Protobuf_FileOptions {
 extension Google_Protobuf_MessageOptions {
     public static let protoMessageName = "google.protobuf.MessageOptions"
 
-    public static let _schema: ChaskiProtobuf.MessageSchema = {
-        var message = Ck__Google__Protobuf__MessageOptions()
-        ck__google__protobuf__message_options__init(&message)
-        return ChaskiProtobuf.MessageSchema(
-            name: "google.protobuf.MessageOptions",
-            descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: "3:deprecated:B 7:map_entry:B 999:uninterpreted_option:m",
-            children: { number in
-                switch number {
-                case 999: Google_Protobuf_UninterpretedOption._schema
-                default: nil
-                }
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName,
+        Ck__Google__Protobuf__MessageOptions(),
+        ck__google__protobuf__message_options__init,
+        fields: "3:deprecated:B 7:map_entry:B 999:uninterpreted_option:m",
+        children: {
+            switch $0 {
+            case 999: Google_Protobuf_UninterpretedOption._schema
+            default: nil
             }
-        )
-    }()
+        })
 
     public mutating func _unpack(
         _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
@@ -1951,23 +1803,15 @@ extension Google_Protobuf_MessageOptions {
         if c.pointee.n_f999 != 0 {
             self.uninterpretedOption = try reader.messages(c.pointee.f999, c.pointee.n_f999)
         }
-        if ChaskiProtobuf.MessageReader.hasUnknown(pointer) {
-            try reader.unknown(pointer, &unknownFields, of: Self.self)
-        }
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
     }
 
     public func _pack(
         _ pointer: UnsafeMutableRawPointer, _ writer: inout ChaskiProtobuf.MessageWriter
     ) throws(ChaskiProtobuf.EncodingError) {
         let c = pointer.assumingMemoryBound(to: Ck__Google__Protobuf__MessageOptions.self)
-        if let value = _deprecated {
-            c.pointee.f3 = value ? 1 : 0
-            c.pointee.has_f3 = 1
-        }
-        if let value = _mapEntry {
-            c.pointee.f7 = value ? 1 : 0
-            c.pointee.has_f7 = 1
-        }
+        if let value = _deprecated { (c.pointee.f3, c.pointee.has_f3) = (value ? 1 : 0, 1) }
+        if let value = _mapEntry { (c.pointee.f7, c.pointee.has_f7) = (value ? 1 : 0, 1) }
         if !self.uninterpretedOption.isEmpty {
             c.pointee.f999 = try writer.messages(self.uninterpretedOption)
             c.pointee.n_f999 = self.uninterpretedOption.count
@@ -1979,21 +1823,17 @@ extension Google_Protobuf_MessageOptions {
 extension Google_Protobuf_FieldOptions {
     public static let protoMessageName = "google.protobuf.FieldOptions"
 
-    public static let _schema: ChaskiProtobuf.MessageSchema = {
-        var message = Ck__Google__Protobuf__FieldOptions()
-        ck__google__protobuf__field_options__init(&message)
-        return ChaskiProtobuf.MessageSchema(
-            name: "google.protobuf.FieldOptions",
-            descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: "2:packed:B 3:deprecated:B 5:lazy:B 999:uninterpreted_option:m",
-            children: { number in
-                switch number {
-                case 999: Google_Protobuf_UninterpretedOption._schema
-                default: nil
-                }
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName,
+        Ck__Google__Protobuf__FieldOptions(),
+        ck__google__protobuf__field_options__init,
+        fields: "2:packed:B 3:deprecated:B 5:lazy:B 999:uninterpreted_option:m",
+        children: {
+            switch $0 {
+            case 999: Google_Protobuf_UninterpretedOption._schema
+            default: nil
             }
-        )
-    }()
+        })
 
     public mutating func _unpack(
         _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
@@ -2011,27 +1851,16 @@ extension Google_Protobuf_FieldOptions {
         if c.pointee.n_f999 != 0 {
             self.uninterpretedOption = try reader.messages(c.pointee.f999, c.pointee.n_f999)
         }
-        if ChaskiProtobuf.MessageReader.hasUnknown(pointer) {
-            try reader.unknown(pointer, &unknownFields, of: Self.self)
-        }
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
     }
 
     public func _pack(
         _ pointer: UnsafeMutableRawPointer, _ writer: inout ChaskiProtobuf.MessageWriter
     ) throws(ChaskiProtobuf.EncodingError) {
         let c = pointer.assumingMemoryBound(to: Ck__Google__Protobuf__FieldOptions.self)
-        if let value = _packed {
-            c.pointee.f2 = value ? 1 : 0
-            c.pointee.has_f2 = 1
-        }
-        if let value = _deprecated {
-            c.pointee.f3 = value ? 1 : 0
-            c.pointee.has_f3 = 1
-        }
-        if let value = _lazy {
-            c.pointee.f5 = value ? 1 : 0
-            c.pointee.has_f5 = 1
-        }
+        if let value = _packed { (c.pointee.f2, c.pointee.has_f2) = (value ? 1 : 0, 1) }
+        if let value = _deprecated { (c.pointee.f3, c.pointee.has_f3) = (value ? 1 : 0, 1) }
+        if let value = _lazy { (c.pointee.f5, c.pointee.has_f5) = (value ? 1 : 0, 1) }
         if !self.uninterpretedOption.isEmpty {
             c.pointee.f999 = try writer.messages(self.uninterpretedOption)
             c.pointee.n_f999 = self.uninterpretedOption.count
@@ -2043,21 +1872,17 @@ extension Google_Protobuf_FieldOptions {
 extension Google_Protobuf_EnumOptions {
     public static let protoMessageName = "google.protobuf.EnumOptions"
 
-    public static let _schema: ChaskiProtobuf.MessageSchema = {
-        var message = Ck__Google__Protobuf__EnumOptions()
-        ck__google__protobuf__enum_options__init(&message)
-        return ChaskiProtobuf.MessageSchema(
-            name: "google.protobuf.EnumOptions",
-            descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: "3:deprecated:B 999:uninterpreted_option:m",
-            children: { number in
-                switch number {
-                case 999: Google_Protobuf_UninterpretedOption._schema
-                default: nil
-                }
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName,
+        Ck__Google__Protobuf__EnumOptions(),
+        ck__google__protobuf__enum_options__init,
+        fields: "3:deprecated:B 999:uninterpreted_option:m",
+        children: {
+            switch $0 {
+            case 999: Google_Protobuf_UninterpretedOption._schema
+            default: nil
             }
-        )
-    }()
+        })
 
     public mutating func _unpack(
         _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
@@ -2069,19 +1894,14 @@ extension Google_Protobuf_EnumOptions {
         if c.pointee.n_f999 != 0 {
             self.uninterpretedOption = try reader.messages(c.pointee.f999, c.pointee.n_f999)
         }
-        if ChaskiProtobuf.MessageReader.hasUnknown(pointer) {
-            try reader.unknown(pointer, &unknownFields, of: Self.self)
-        }
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
     }
 
     public func _pack(
         _ pointer: UnsafeMutableRawPointer, _ writer: inout ChaskiProtobuf.MessageWriter
     ) throws(ChaskiProtobuf.EncodingError) {
         let c = pointer.assumingMemoryBound(to: Ck__Google__Protobuf__EnumOptions.self)
-        if let value = _deprecated {
-            c.pointee.f3 = value ? 1 : 0
-            c.pointee.has_f3 = 1
-        }
+        if let value = _deprecated { (c.pointee.f3, c.pointee.has_f3) = (value ? 1 : 0, 1) }
         if !self.uninterpretedOption.isEmpty {
             c.pointee.f999 = try writer.messages(self.uninterpretedOption)
             c.pointee.n_f999 = self.uninterpretedOption.count
@@ -2093,21 +1913,17 @@ extension Google_Protobuf_EnumOptions {
 extension Google_Protobuf_EnumValueOptions {
     public static let protoMessageName = "google.protobuf.EnumValueOptions"
 
-    public static let _schema: ChaskiProtobuf.MessageSchema = {
-        var message = Ck__Google__Protobuf__EnumValueOptions()
-        ck__google__protobuf__enum_value_options__init(&message)
-        return ChaskiProtobuf.MessageSchema(
-            name: "google.protobuf.EnumValueOptions",
-            descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: "1:deprecated:B 999:uninterpreted_option:m",
-            children: { number in
-                switch number {
-                case 999: Google_Protobuf_UninterpretedOption._schema
-                default: nil
-                }
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName,
+        Ck__Google__Protobuf__EnumValueOptions(),
+        ck__google__protobuf__enum_value_options__init,
+        fields: "1:deprecated:B 999:uninterpreted_option:m",
+        children: {
+            switch $0 {
+            case 999: Google_Protobuf_UninterpretedOption._schema
+            default: nil
             }
-        )
-    }()
+        })
 
     public mutating func _unpack(
         _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
@@ -2119,19 +1935,14 @@ extension Google_Protobuf_EnumValueOptions {
         if c.pointee.n_f999 != 0 {
             self.uninterpretedOption = try reader.messages(c.pointee.f999, c.pointee.n_f999)
         }
-        if ChaskiProtobuf.MessageReader.hasUnknown(pointer) {
-            try reader.unknown(pointer, &unknownFields, of: Self.self)
-        }
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
     }
 
     public func _pack(
         _ pointer: UnsafeMutableRawPointer, _ writer: inout ChaskiProtobuf.MessageWriter
     ) throws(ChaskiProtobuf.EncodingError) {
         let c = pointer.assumingMemoryBound(to: Ck__Google__Protobuf__EnumValueOptions.self)
-        if let value = _deprecated {
-            c.pointee.f1 = value ? 1 : 0
-            c.pointee.has_f1 = 1
-        }
+        if let value = _deprecated { (c.pointee.f1, c.pointee.has_f1) = (value ? 1 : 0, 1) }
         if !self.uninterpretedOption.isEmpty {
             c.pointee.f999 = try writer.messages(self.uninterpretedOption)
             c.pointee.n_f999 = self.uninterpretedOption.count
@@ -2143,21 +1954,17 @@ extension Google_Protobuf_EnumValueOptions {
 extension Google_Protobuf_ServiceOptions {
     public static let protoMessageName = "google.protobuf.ServiceOptions"
 
-    public static let _schema: ChaskiProtobuf.MessageSchema = {
-        var message = Ck__Google__Protobuf__ServiceOptions()
-        ck__google__protobuf__service_options__init(&message)
-        return ChaskiProtobuf.MessageSchema(
-            name: "google.protobuf.ServiceOptions",
-            descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: "33:deprecated:B 999:uninterpreted_option:m",
-            children: { number in
-                switch number {
-                case 999: Google_Protobuf_UninterpretedOption._schema
-                default: nil
-                }
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName,
+        Ck__Google__Protobuf__ServiceOptions(),
+        ck__google__protobuf__service_options__init,
+        fields: "33:deprecated:B 999:uninterpreted_option:m",
+        children: {
+            switch $0 {
+            case 999: Google_Protobuf_UninterpretedOption._schema
+            default: nil
             }
-        )
-    }()
+        })
 
     public mutating func _unpack(
         _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
@@ -2169,19 +1976,14 @@ extension Google_Protobuf_ServiceOptions {
         if c.pointee.n_f999 != 0 {
             self.uninterpretedOption = try reader.messages(c.pointee.f999, c.pointee.n_f999)
         }
-        if ChaskiProtobuf.MessageReader.hasUnknown(pointer) {
-            try reader.unknown(pointer, &unknownFields, of: Self.self)
-        }
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
     }
 
     public func _pack(
         _ pointer: UnsafeMutableRawPointer, _ writer: inout ChaskiProtobuf.MessageWriter
     ) throws(ChaskiProtobuf.EncodingError) {
         let c = pointer.assumingMemoryBound(to: Ck__Google__Protobuf__ServiceOptions.self)
-        if let value = _deprecated {
-            c.pointee.f33 = value ? 1 : 0
-            c.pointee.has_f33 = 1
-        }
+        if let value = _deprecated { (c.pointee.f33, c.pointee.has_f33) = (value ? 1 : 0, 1) }
         if !self.uninterpretedOption.isEmpty {
             c.pointee.f999 = try writer.messages(self.uninterpretedOption)
             c.pointee.n_f999 = self.uninterpretedOption.count
@@ -2193,23 +1995,19 @@ extension Google_Protobuf_ServiceOptions {
 extension Google_Protobuf_MethodOptions {
     public static let protoMessageName = "google.protobuf.MethodOptions"
 
-    public static let _schema: ChaskiProtobuf.MessageSchema = {
-        var message = Ck__Google__Protobuf__MethodOptions()
-        ck__google__protobuf__method_options__init(&message)
-        return ChaskiProtobuf.MessageSchema(
-            name: "google.protobuf.MethodOptions",
-            descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: """
-                33:deprecated:B 34:idempotency_level:e 999:uninterpreted_option:m 
-                """,
-            children: { number in
-                switch number {
-                case 999: Google_Protobuf_UninterpretedOption._schema
-                default: nil
-                }
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName,
+        Ck__Google__Protobuf__MethodOptions(),
+        ck__google__protobuf__method_options__init,
+        fields: """
+            33:deprecated:B 34:idempotency_level:e 999:uninterpreted_option:m 
+            """,
+        children: {
+            switch $0 {
+            case 999: Google_Protobuf_UninterpretedOption._schema
+            default: nil
             }
-        )
-    }()
+        })
 
     public mutating func _unpack(
         _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
@@ -2228,23 +2026,15 @@ extension Google_Protobuf_MethodOptions {
         if c.pointee.n_f999 != 0 {
             self.uninterpretedOption = try reader.messages(c.pointee.f999, c.pointee.n_f999)
         }
-        if ChaskiProtobuf.MessageReader.hasUnknown(pointer) {
-            try reader.unknown(pointer, &unknownFields, of: Self.self)
-        }
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
     }
 
     public func _pack(
         _ pointer: UnsafeMutableRawPointer, _ writer: inout ChaskiProtobuf.MessageWriter
     ) throws(ChaskiProtobuf.EncodingError) {
         let c = pointer.assumingMemoryBound(to: Ck__Google__Protobuf__MethodOptions.self)
-        if let value = _deprecated {
-            c.pointee.f33 = value ? 1 : 0
-            c.pointee.has_f33 = 1
-        }
-        if let value = _idempotencyLevel {
-            c.pointee.f34 = value.rawValue
-            c.pointee.has_f34 = 1
-        }
+        if let value = _deprecated { (c.pointee.f33, c.pointee.has_f33) = (value ? 1 : 0, 1) }
+        if let value = _idempotencyLevel { (c.pointee.f34, c.pointee.has_f34) = (value.rawValue, 1) }
         if !self.uninterpretedOption.isEmpty {
             c.pointee.f999 = try writer.messages(self.uninterpretedOption)
             c.pointee.n_f999 = self.uninterpretedOption.count
@@ -2256,25 +2046,21 @@ extension Google_Protobuf_MethodOptions {
 extension Google_Protobuf_UninterpretedOption {
     public static let protoMessageName = "google.protobuf.UninterpretedOption"
 
-    public static let _schema: ChaskiProtobuf.MessageSchema = {
-        var message = Ck__Google__Protobuf__UninterpretedOption()
-        ck__google__protobuf__uninterpreted_option__init(&message)
-        return ChaskiProtobuf.MessageSchema(
-            name: "google.protobuf.UninterpretedOption",
-            descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: """
-                2:name:m 3:identifier_value:s 4:positive_int_value:u \
-                5:negative_int_value:i 6:double_value:d 7:string_value:b \
-                8:aggregate_value:s 
-                """,
-            children: { number in
-                switch number {
-                case 2: Google_Protobuf_UninterpretedOption.NamePart._schema
-                default: nil
-                }
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName,
+        Ck__Google__Protobuf__UninterpretedOption(),
+        ck__google__protobuf__uninterpreted_option__init,
+        fields: """
+            2:name:m 3:identifier_value:s 4:positive_int_value:u \
+            5:negative_int_value:i 6:double_value:d 7:string_value:b \
+            8:aggregate_value:s 
+            """,
+        children: {
+            switch $0 {
+            case 2: Google_Protobuf_UninterpretedOption.NamePart._schema
+            default: nil
             }
-        )
-    }()
+        })
 
     public mutating func _unpack(
         _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
@@ -2303,9 +2089,7 @@ extension Google_Protobuf_UninterpretedOption {
             _aggregateValue = try reader.string(
                 c.pointee.f8.data, c.pointee.f8.len, 8, of: Self.self)
         }
-        if ChaskiProtobuf.MessageReader.hasUnknown(pointer) {
-            try reader.unknown(pointer, &unknownFields, of: Self.self)
-        }
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
     }
 
     public func _pack(
@@ -2320,18 +2104,9 @@ extension Google_Protobuf_UninterpretedOption {
             (c.pointee.f3.data, c.pointee.f3.len) = writer.string(value)
             c.pointee.has_f3 = 1
         }
-        if let value = _positiveIntValue {
-            c.pointee.f4 = value
-            c.pointee.has_f4 = 1
-        }
-        if let value = _negativeIntValue {
-            c.pointee.f5 = value
-            c.pointee.has_f5 = 1
-        }
-        if let value = _doubleValue {
-            c.pointee.f6 = value
-            c.pointee.has_f6 = 1
-        }
+        if let value = _positiveIntValue { (c.pointee.f4, c.pointee.has_f4) = (value, 1) }
+        if let value = _negativeIntValue { (c.pointee.f5, c.pointee.has_f5) = (value, 1) }
+        if let value = _doubleValue { (c.pointee.f6, c.pointee.has_f6) = (value, 1) }
         if let value = _stringValue {
             (c.pointee.f7.data, c.pointee.f7.len) = writer.bytes(value)
             c.pointee.has_f7 = 1
@@ -2347,15 +2122,11 @@ extension Google_Protobuf_UninterpretedOption {
 extension Google_Protobuf_UninterpretedOption.NamePart {
     public static let protoMessageName = "google.protobuf.UninterpretedOption.NamePart"
 
-    public static let _schema: ChaskiProtobuf.MessageSchema = {
-        var message = Ck__Google__Protobuf__UninterpretedOption__NamePart()
-        ck__google__protobuf__uninterpreted_option__name_part__init(&message)
-        return ChaskiProtobuf.MessageSchema(
-            name: "google.protobuf.UninterpretedOption.NamePart",
-            descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: "1:name_part:s 2:is_extension:B"
-        )
-    }()
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName,
+        Ck__Google__Protobuf__UninterpretedOption__NamePart(),
+        ck__google__protobuf__uninterpreted_option__name_part__init,
+        fields: "1:name_part:s 2:is_extension:B")
 
     public mutating func _unpack(
         _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
@@ -2376,9 +2147,7 @@ extension Google_Protobuf_UninterpretedOption.NamePart {
             throw ChaskiProtobuf.DecodingError(
                 .missingRequired, field: "google.protobuf.UninterpretedOption.NamePart.is_extension")
         }
-        if ChaskiProtobuf.MessageReader.hasUnknown(pointer) {
-            try reader.unknown(pointer, &unknownFields, of: Self.self)
-        }
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
     }
 
     public func _pack(
@@ -2407,21 +2176,17 @@ extension Google_Protobuf_UninterpretedOption.NamePart {
 extension Google_Protobuf_SourceCodeInfo {
     public static let protoMessageName = "google.protobuf.SourceCodeInfo"
 
-    public static let _schema: ChaskiProtobuf.MessageSchema = {
-        var message = Ck__Google__Protobuf__SourceCodeInfo()
-        ck__google__protobuf__source_code_info__init(&message)
-        return ChaskiProtobuf.MessageSchema(
-            name: "google.protobuf.SourceCodeInfo",
-            descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: "1:location:m",
-            children: { number in
-                switch number {
-                case 1: Google_Protobuf_SourceCodeInfo.Location._schema
-                default: nil
-                }
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName,
+        Ck__Google__Protobuf__SourceCodeInfo(),
+        ck__google__protobuf__source_code_info__init,
+        fields: "1:location:m",
+        children: {
+            switch $0 {
+            case 1: Google_Protobuf_SourceCodeInfo.Location._schema
+            default: nil
             }
-        )
-    }()
+        })
 
     public mutating func _unpack(
         _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
@@ -2430,9 +2195,7 @@ extension Google_Protobuf_SourceCodeInfo {
         if c.pointee.n_f1 != 0 {
             self.location = try reader.messages(c.pointee.f1, c.pointee.n_f1)
         }
-        if ChaskiProtobuf.MessageReader.hasUnknown(pointer) {
-            try reader.unknown(pointer, &unknownFields, of: Self.self)
-        }
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
     }
 
     public func _pack(
@@ -2450,18 +2213,14 @@ extension Google_Protobuf_SourceCodeInfo {
 extension Google_Protobuf_SourceCodeInfo.Location {
     public static let protoMessageName = "google.protobuf.SourceCodeInfo.Location"
 
-    public static let _schema: ChaskiProtobuf.MessageSchema = {
-        var message = Ck__Google__Protobuf__SourceCodeInfo__Location()
-        ck__google__protobuf__source_code_info__location__init(&message)
-        return ChaskiProtobuf.MessageSchema(
-            name: "google.protobuf.SourceCodeInfo.Location",
-            descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: """
-                1:path:i 2:span:i 3:leading_comments:s 4:trailing_comments:s \
-                6:leading_detached_comments:s 
-                """
-        )
-    }()
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName,
+        Ck__Google__Protobuf__SourceCodeInfo__Location(),
+        ck__google__protobuf__source_code_info__location__init,
+        fields: """
+            1:path:i 2:span:i 3:leading_comments:s 4:trailing_comments:s \
+            6:leading_detached_comments:s 
+            """)
 
     public mutating func _unpack(
         _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
@@ -2485,9 +2244,7 @@ extension Google_Protobuf_SourceCodeInfo.Location {
             self.leadingDetachedComments = try reader.strings(
                 c.pointee.f6, c.pointee.n_f6, 6, of: Self.self)
         }
-        if ChaskiProtobuf.MessageReader.hasUnknown(pointer) {
-            try reader.unknown(pointer, &unknownFields, of: Self.self)
-        }
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
     }
 
     public func _pack(
@@ -2521,21 +2278,17 @@ extension Google_Protobuf_SourceCodeInfo.Location {
 extension Google_Protobuf_GeneratedCodeInfo {
     public static let protoMessageName = "google.protobuf.GeneratedCodeInfo"
 
-    public static let _schema: ChaskiProtobuf.MessageSchema = {
-        var message = Ck__Google__Protobuf__GeneratedCodeInfo()
-        ck__google__protobuf__generated_code_info__init(&message)
-        return ChaskiProtobuf.MessageSchema(
-            name: "google.protobuf.GeneratedCodeInfo",
-            descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: "1:annotation:m",
-            children: { number in
-                switch number {
-                case 1: Google_Protobuf_GeneratedCodeInfo.Annotation._schema
-                default: nil
-                }
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName,
+        Ck__Google__Protobuf__GeneratedCodeInfo(),
+        ck__google__protobuf__generated_code_info__init,
+        fields: "1:annotation:m",
+        children: {
+            switch $0 {
+            case 1: Google_Protobuf_GeneratedCodeInfo.Annotation._schema
+            default: nil
             }
-        )
-    }()
+        })
 
     public mutating func _unpack(
         _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
@@ -2544,9 +2297,7 @@ extension Google_Protobuf_GeneratedCodeInfo {
         if c.pointee.n_f1 != 0 {
             self.annotation = try reader.messages(c.pointee.f1, c.pointee.n_f1)
         }
-        if ChaskiProtobuf.MessageReader.hasUnknown(pointer) {
-            try reader.unknown(pointer, &unknownFields, of: Self.self)
-        }
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
     }
 
     public func _pack(
@@ -2564,15 +2315,11 @@ extension Google_Protobuf_GeneratedCodeInfo {
 extension Google_Protobuf_GeneratedCodeInfo.Annotation {
     public static let protoMessageName = "google.protobuf.GeneratedCodeInfo.Annotation"
 
-    public static let _schema: ChaskiProtobuf.MessageSchema = {
-        var message = Ck__Google__Protobuf__GeneratedCodeInfo__Annotation()
-        ck__google__protobuf__generated_code_info__annotation__init(&message)
-        return ChaskiProtobuf.MessageSchema(
-            name: "google.protobuf.GeneratedCodeInfo.Annotation",
-            descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: "1:path:i 2:source_file:s 3:begin:i 4:end:i"
-        )
-    }()
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName,
+        Ck__Google__Protobuf__GeneratedCodeInfo__Annotation(),
+        ck__google__protobuf__generated_code_info__annotation__init,
+        fields: "1:path:i 2:source_file:s 3:begin:i 4:end:i")
 
     public mutating func _unpack(
         _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
@@ -2591,9 +2338,7 @@ extension Google_Protobuf_GeneratedCodeInfo.Annotation {
         if c.pointee.has_f4 != 0 {
             _end = c.pointee.f4
         }
-        if ChaskiProtobuf.MessageReader.hasUnknown(pointer) {
-            try reader.unknown(pointer, &unknownFields, of: Self.self)
-        }
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
     }
 
     public func _pack(
@@ -2609,14 +2354,8 @@ extension Google_Protobuf_GeneratedCodeInfo.Annotation {
             (c.pointee.f2.data, c.pointee.f2.len) = writer.string(value)
             c.pointee.has_f2 = 1
         }
-        if let value = _begin {
-            c.pointee.f3 = value
-            c.pointee.has_f3 = 1
-        }
-        if let value = _end {
-            c.pointee.f4 = value
-            c.pointee.has_f4 = 1
-        }
+        if let value = _begin { (c.pointee.f3, c.pointee.has_f3) = (value, 1) }
+        if let value = _end { (c.pointee.f4, c.pointee.has_f4) = (value, 1) }
         writer.records(unknownFields.bytes, pointer)
     }
 }

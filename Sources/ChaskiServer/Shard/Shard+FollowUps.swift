@@ -57,13 +57,13 @@ extension Shard {
     )
         -> Result<OpenedConsumer, Failure>
     {
-        guard case .consumerOpened(_, let epoch, let leaseNanos, let held) = reply else {
+        guard case .consumerOpened(let id, let epoch, let leaseNanos, let held) = reply else {
             return .failure(.unexpectedReply)
         }
         let info = machine.subscription(named: subscription)
         return .success(
             OpenedConsumer(
-                topic: info?.topicName ?? "", topicIncarnation: info?.topicIncarnation ?? 0,
+                id: id, topic: info?.topicName ?? "", topicIncarnation: info?.topicIncarnation ?? 0,
                 epoch: epoch,
                 leaseNanos: leaseNanos, held: held))
     }

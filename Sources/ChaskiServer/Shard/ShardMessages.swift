@@ -41,7 +41,7 @@ struct SubscribeRequest: Sendable {
     var session: SessionID
     var subscription: String
     var limit: ConsumerLimit
-    var claims: [TokenRange]
+    var claims: SessionClaims
 }
 
 /// A topic that a publisher may write to.
@@ -53,6 +53,7 @@ struct BoundTopic: Sendable {
 
 /// A subscription that a consumer listens to.
 struct OpenedConsumer: Sendable {
+    var id: SubscriptionID
     var topic: String
     var topicIncarnation: UInt32
     var epoch: UInt32

@@ -91,7 +91,9 @@ final class ConsumeStream {
             request: owner.expect(.subscribe(self, alias: message.alias)),
             consumer: owner.addConsumer(self), session: session,
             subscription: message.subscription, limit: isPaused ? .none : limit,
-            claims: try TokenRanges.decode(claims, epoch: message.claimsEpoch))
+            claims: SessionClaims(
+                of: SubscriptionID(rawValue: message.claimsSubscriptionID),
+                try TokenRanges.decode(claims, epoch: message.claimsEpoch)))
         subscriptions.append(
             Subscription(alias: message.alias, consumer: request.consumer, limit: limit))
         owner.send(.subscribe(request), over: link)
@@ -196,6 +198,7 @@ final class ConsumeStream {
                 $0.leaseNanos = UInt64(clamping: opened.leaseNanos)
                 $0.topic = opened.topic
                 $0.topicIncarnation = opened.topicIncarnation
+                $0.subscriptionID = opened.id.rawValue
             }
             say(.subscribed(answer), attachment: held)
         case .failure(let failure):

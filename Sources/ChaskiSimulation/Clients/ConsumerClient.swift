@@ -28,6 +28,8 @@ final class ConsumerClient: SimulatedClient {
     private var epoch: UInt32 = 0
     private var limit: ConsumerLimit
     private var lease: Int64 = 30_000_000_000
+    /// The subscription that `held` and `spent` are of.
+    private var subscriptionID = SessionClaims.none.subscription
     private var held: [Held] = []
     /// Tokens that had their verdict, to be used again where they must not count.
     private var spent: [DeliveryToken] = []
@@ -130,18 +132,23 @@ final class ConsumerClient: SimulatedClient {
         send(
             .open(
                 session: session, subscription: subscription, limit,
-                claims: ranges(held.map(\.token))),
+                claims: SessionClaims(of: subscriptionID, ranges(held.map(\.token)))),
             tag: tag())
     }
 
     private func opened(_ id: ConsumerID, _ result: Result<Reply, Failure>) {
-        guard case .success(.consumerOpened(_, let epoch, let lease, let left)) = result else {
+        guard
+            case .success(.consumerOpened(let subscriptionID, let epoch, let lease, let left)) =
+                result
+        else {
             phase = .closed
             if case .failure(let failure) = result { refused(failure) }
             return
         }
         consumer = id
         phase = .open
+        if subscriptionID != self.subscriptionID { spent = [] }
+        self.subscriptionID = subscriptionID
         self.epoch = epoch
         self.lease = lease
         nextHeartbeat = simulation.now + lease / 3

@@ -92,6 +92,7 @@ extension BrokerHost {
                 journal.index.released(topic, range)
             }
         }
+        for topic in machine.topics() { oracle.passedOver(topic.id, below: topic.earliestStart) }
         announce(journal.spaceState)
         bytesSinceCheckpoint = 0
         isCheckpointing = false
@@ -111,7 +112,7 @@ extension BrokerHost {
     private func checkRecoveredState(_ machine: NamespaceMachine) {
         let digest = machine.stateDigest()
         guard shadow.stateDigest() != digest else { return }
-        let expected = description(shadow)
+        let expected = shadow.stateLines()
         if let doubt = oracle.groupInDoubt {
             followInShadow(doubt)
             if shadow.stateDigest() == digest { return }
@@ -119,27 +120,16 @@ extension BrokerHost {
         oracle.violated(
             "digest",
             "recovery does not bring back the state of the durable groups: "
-                + difference(expected, description(machine)))
+                + difference(expected, machine.stateLines()))
     }
 
-    /// The first line in which two cores describe themselves differently.
-    private func difference(_ a: [String], _ b: [String]) -> String {
-        for (left, right) in zip(a, b) where left != right { return "\(left) | \(right)" }
-        return "\(a.count) lines | \(b.count) lines; nothing that shows"
-    }
-
-    private func description(_ machine: NamespaceMachine) -> [String] {
-        var lines = machine.topics().map { "\($0)" }
-        for subscription in machine.subscriptions() {
-            lines.append("\(subscription)")
-            for offset in subscription
-                .settledBelow..<max(subscription.cursor, subscription.settledBelow)
-            {
-                let state = machine.messageState(subscription: subscription.name, offset: offset)
-                lines.append("\(subscription.name)@\(offset) \(state.map { "\($0)" } ?? "")")
-            }
-        }
-        return lines
+    /// The first line in which two cores differ, and what stands before it.
+    private func difference(_ expected: [String], _ found: [String]) -> String {
+        let same = zip(expected, found).prefix { $0 == $1 }.count
+        let before = expected[max(0, same - 3)..<same].joined(separator: ", ")
+        let left = same < expected.count ? expected[same] : "nothing"
+        let right = same < found.count ? found[same] : "nothing"
+        return "after \(before): \(left) expected, \(right) found"
     }
 
     /// What the core holds as durable is what the durable groups say, and no more.
@@ -156,8 +146,10 @@ extension BrokerHost {
 
     var state: String {
         guard let machine else { return "the broker is down" }
-        return "group \(group != nil), wants \(machine.wantsGroup), reads \(pendingReads); "
-            + "\(machine.subscriptions())"
+        let lagging = machine.subscriptions().filter { $0.backlog > 0 }.prefix(3)
+            .map { "\($0.name) has \($0.backlog) unsettled" }.joined(separator: ", ")
+        return "group \(group != nil), wants \(machine.wantsGroup), reads \(pendingReads)"
+            + (lagging.isEmpty ? "" : "; \(lagging)")
     }
 
     /// Nothing is under way: the broker's own view, the log, and the dead letters must be those of

@@ -169,6 +169,18 @@ extension Oracle {
             return violated("R1", "\(topic.name) ends at \(topic.end); \(range) was released")
         }
         topic.release(range)
+        checkUnneeded(range, of: topic)
+    }
+
+    /// After a restart new subscriptions begin no earlier: there may be less below than the broker
+    /// can know.
+    func passedOver(_ id: TopicID, below end: Offset) {
+        guard let topic = topics[id], end > topic.releasedMaximum else { return }
+        checkUnneeded(topic.releasedEnd..<end, of: topic)
+        topic.passedOver = end
+    }
+
+    private func checkUnneeded(_ range: Range<Offset>, of topic: TopicModel) {
         for subscription in topic.subscriptions
         where !subscription.removed && !isChanging(subscription.name) {
             for offset in range where !subscription.mayBeOver(offset) {

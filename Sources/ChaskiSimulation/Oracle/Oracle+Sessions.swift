@@ -5,7 +5,7 @@ import ChaskiModel
 extension Oracle {
     func takenOpen(
         _ id: RequestID, _ consumer: ConsumerID, _ session: SessionID, _ name: String,
-        _ limit: ConsumerLimit, _ claims: [TokenRange], now: Now
+        _ limit: ConsumerLimit, _ claims: SessionClaims, now: Now
     ) {
         precondition(Int(consumer.rawValue) == consumers.count, "consumer ids are dense")
         consumers.append(
@@ -14,17 +14,19 @@ extension Oracle {
         begin(
             id,
             .openConsumer(
-                consumer, claims: claims, valid: validClaims(claims, session, name, now: now)))
+                consumer, claims: claims.ranges, valid: validClaims(claims, session, name, now: now)
+            ))
     }
 
     /// The claims that must be honoured: what the session holds, and nobody doubts.
     private func validClaims(
-        _ claims: [TokenRange], _ session: SessionID, _ name: String, now: Now
+        _ claims: SessionClaims, _ session: SessionID, _ name: String, now: Now
     ) -> [Offset] {
-        guard case .present(let id) = subscriptionNames[name], let subscription = subscriptions[id]
+        guard case .present(let id) = subscriptionNames[name], id == claims.subscription,
+            let subscription = subscriptions[id]
         else { return [] }
         var valid: [Offset] = []
-        for claim in claims {
+        for claim in claims.ranges {
             for step in 0..<claim.count {
                 let offset = claim.first + Offset(step)
                 guard offset < Offset(subscription.messages.count) else { continue }

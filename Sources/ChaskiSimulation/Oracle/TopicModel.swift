@@ -16,7 +16,9 @@ final class TopicModel {
     /// Per offset, whether the broker gave it up; shorter than the log.
     private var isReleased: [Bool] = []
     /// The end of what was given up last in the log; a new subscription may begin there.
-    var releasedMaximum: Offset { Offset(isReleased.count) }
+    var releasedMaximum: Offset { max(Offset(isReleased.count), passedOver) }
+    /// Below it nothing is promised to a new subscription, though it may still be there.
+    var passedOver: Offset = 0
     /// All offsets below were given up by the broker.
     private(set) var releasedEnd: Offset = 0
     var removed = false

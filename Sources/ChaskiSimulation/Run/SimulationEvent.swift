@@ -8,7 +8,7 @@ enum Request {
     case bind(topic: String, producer: Int, epoch: UInt32)
     case publish(publication: Int)
     case skip(topic: TopicID, producer: Int, epoch: UInt32, next: UInt64)
-    case open(session: SessionID, subscription: String, ConsumerLimit, claims: [TokenRange])
+    case open(session: SessionID, subscription: String, ConsumerLimit, claims: SessionClaims)
     case setLimit(ConsumerID, ConsumerLimit)
     case settle(SettleCommand)
     case heartbeat(SessionID)

@@ -29,15 +29,9 @@ public struct Google_Protobuf_Any: ChaskiProtobuf.Message {
 extension Google_Protobuf_Any {
     public static let protoMessageName = "google.protobuf.Any"
 
-    public static let _schema: ChaskiProtobuf.MessageSchema = {
-        var message = Ck__Google__Protobuf__Any()
-        ck__google__protobuf__any__init(&message)
-        return ChaskiProtobuf.MessageSchema(
-            name: "google.protobuf.Any",
-            descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: "1:type_url:s 2:value:b"
-        )
-    }()
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName, Ck__Google__Protobuf__Any(), ck__google__protobuf__any__init,
+        fields: "1:type_url:s 2:value:b")
 
     public mutating func _unpack(
         _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
@@ -49,9 +43,7 @@ extension Google_Protobuf_Any {
         if c.pointee.f2.len != 0 {
             self.value = try reader.bytes(c.pointee.f2.data, c.pointee.f2.len, of: Self.self)
         }
-        if ChaskiProtobuf.MessageReader.hasUnknown(pointer) {
-            try reader.unknown(pointer, &unknownFields, of: Self.self)
-        }
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
     }
 
     public func _pack(

@@ -28,15 +28,9 @@ public struct Google_Protobuf_Duration: ChaskiProtobuf.Message {
 extension Google_Protobuf_Duration {
     public static let protoMessageName = "google.protobuf.Duration"
 
-    public static let _schema: ChaskiProtobuf.MessageSchema = {
-        var message = Ck__Google__Protobuf__Duration()
-        ck__google__protobuf__duration__init(&message)
-        return ChaskiProtobuf.MessageSchema(
-            name: "google.protobuf.Duration",
-            descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: "1:seconds:i 2:nanos:i"
-        )
-    }()
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName, Ck__Google__Protobuf__Duration(), ck__google__protobuf__duration__init,
+        fields: "1:seconds:i 2:nanos:i")
 
     public mutating func _unpack(
         _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
@@ -44,23 +38,15 @@ extension Google_Protobuf_Duration {
         let c = pointer.assumingMemoryBound(to: Ck__Google__Protobuf__Duration.self)
         self.seconds = c.pointee.f1
         self.nanos = c.pointee.f2
-        if ChaskiProtobuf.MessageReader.hasUnknown(pointer) {
-            try reader.unknown(pointer, &unknownFields, of: Self.self)
-        }
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
     }
 
     public func _pack(
         _ pointer: UnsafeMutableRawPointer, _ writer: inout ChaskiProtobuf.MessageWriter
     ) throws(ChaskiProtobuf.EncodingError) {
         let c = pointer.assumingMemoryBound(to: Ck__Google__Protobuf__Duration.self)
-        if self.seconds != 0 {
-            c.pointee.f1 = self.seconds
-            c.pointee.has_f1 = 1
-        }
-        if self.nanos != 0 {
-            c.pointee.f2 = self.nanos
-            c.pointee.has_f2 = 1
-        }
+        if self.seconds != 0 { (c.pointee.f1, c.pointee.has_f1) = (self.seconds, 1) }
+        if self.nanos != 0 { (c.pointee.f2, c.pointee.has_f2) = (self.nanos, 1) }
         writer.records(unknownFields.bytes, pointer)
     }
 }

@@ -17,22 +17,14 @@ public struct Google_Protobuf_Empty: ChaskiProtobuf.Message {
 extension Google_Protobuf_Empty {
     public static let protoMessageName = "google.protobuf.Empty"
 
-    public static let _schema: ChaskiProtobuf.MessageSchema = {
-        var message = Ck__Google__Protobuf__Empty()
-        ck__google__protobuf__empty__init(&message)
-        return ChaskiProtobuf.MessageSchema(
-            name: "google.protobuf.Empty",
-            descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: ""
-        )
-    }()
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName, Ck__Google__Protobuf__Empty(), ck__google__protobuf__empty__init,
+        fields: "")
 
     public mutating func _unpack(
         _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
     ) throws(ChaskiProtobuf.DecodingError) {
-        if ChaskiProtobuf.MessageReader.hasUnknown(pointer) {
-            try reader.unknown(pointer, &unknownFields, of: Self.self)
-        }
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
     }
 
     public func _pack(

@@ -24,15 +24,9 @@ public struct Google_Protobuf_FieldMask: ChaskiProtobuf.Message {
 extension Google_Protobuf_FieldMask {
     public static let protoMessageName = "google.protobuf.FieldMask"
 
-    public static let _schema: ChaskiProtobuf.MessageSchema = {
-        var message = Ck__Google__Protobuf__FieldMask()
-        ck__google__protobuf__field_mask__init(&message)
-        return ChaskiProtobuf.MessageSchema(
-            name: "google.protobuf.FieldMask",
-            descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: "1:paths:s"
-        )
-    }()
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName, Ck__Google__Protobuf__FieldMask(), ck__google__protobuf__field_mask__init,
+        fields: "1:paths:s")
 
     public mutating func _unpack(
         _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
@@ -41,9 +35,7 @@ extension Google_Protobuf_FieldMask {
         if c.pointee.n_f1 != 0 {
             self.paths = try reader.strings(c.pointee.f1, c.pointee.n_f1, 1, of: Self.self)
         }
-        if ChaskiProtobuf.MessageReader.hasUnknown(pointer) {
-            try reader.unknown(pointer, &unknownFields, of: Self.self)
-        }
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
     }
 
     public func _pack(

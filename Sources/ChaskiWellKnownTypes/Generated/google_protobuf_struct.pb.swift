@@ -14,9 +14,7 @@ public enum Google_Protobuf_NullValue: ChaskiProtobuf.Enum {
     /// A number that this version of the schema does not name.
     case UNRECOGNIZED(Int32)
 
-    public init() {
-        self = .nullValue
-    }
+    public init() { self = .nullValue }
 
     public init(rawValue: Int32) {
         switch rawValue {
@@ -32,9 +30,7 @@ public enum Google_Protobuf_NullValue: ChaskiProtobuf.Enum {
         }
     }
 
-    public static let allCases: [Self] = [
-        .nullValue,
-    ]
+    public static let allCases: [Self] = [.nullValue]
 }
 
 /// Named values whose names and types no schema fixes, as a JSON object.
@@ -134,37 +130,27 @@ public struct Google_Protobuf_ListValue: ChaskiProtobuf.Message {
 extension Google_Protobuf_Struct {
     public static let protoMessageName = "google.protobuf.Struct"
 
-    public static let _schema: ChaskiProtobuf.MessageSchema = {
-        var message = Ck__Google__Protobuf__Struct()
-        ck__google__protobuf__struct__init(&message)
-        return ChaskiProtobuf.MessageSchema(
-            name: "google.protobuf.Struct",
-            descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: "1:fields:M",
-            children: { number in
-                switch number {
-                case 1: _entry1
-                default: nil
-                }
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName, Ck__Google__Protobuf__Struct(), ck__google__protobuf__struct__init,
+        fields: "1:fields:M",
+        children: {
+            switch $0 {
+            case 1: _entry1
+            default: nil
             }
-        )
-    }()
+        })
 
-    private static let _entry1: ChaskiProtobuf.MessageSchema = {
-        var message = Ck__Google__Protobuf__Struct__FieldsEntry()
-        ck__google__protobuf__struct__fields_entry__init(&message)
-        return ChaskiProtobuf.MessageSchema(
-            name: "google.protobuf.Struct.FieldsEntry",
-            descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: "1:key:s 2:value:m",
-            children: { number in
-                switch number {
-                case 2: Google_Protobuf_Value._schema
-                default: nil
-                }
+    private static let _entry1: ChaskiProtobuf.MessageSchema = .init(
+        "google.protobuf.Struct.FieldsEntry",
+        Ck__Google__Protobuf__Struct__FieldsEntry(),
+        ck__google__protobuf__struct__fields_entry__init,
+        fields: "1:key:s 2:value:m",
+        children: {
+            switch $0 {
+            case 2: Google_Protobuf_Value._schema
+            default: nil
             }
-        )
-    }()
+        })
 
     public mutating func _unpack(
         _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
@@ -182,9 +168,7 @@ extension Google_Protobuf_Struct {
                 self.fields[key] = try reader.member(entry.pointee.f2)
             }
         }
-        if ChaskiProtobuf.MessageReader.hasUnknown(pointer) {
-            try reader.unknown(pointer, &unknownFields, of: Self.self)
-        }
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
     }
 
     public func _pack(
@@ -214,25 +198,19 @@ extension Google_Protobuf_Struct {
 extension Google_Protobuf_Value {
     public static let protoMessageName = "google.protobuf.Value"
 
-    public static let _schema: ChaskiProtobuf.MessageSchema = {
-        var message = Ck__Google__Protobuf__Value()
-        ck__google__protobuf__value__init(&message)
-        return ChaskiProtobuf.MessageSchema(
-            name: "google.protobuf.Value",
-            descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: """
-                1:null_value:e 2:number_value:d 3:string_value:s 4:bool_value:B \
-                5:struct_value:m 6:list_value:m 
-                """,
-            children: { number in
-                switch number {
-                case 5: Google_Protobuf_Struct._schema
-                case 6: Google_Protobuf_ListValue._schema
-                default: nil
-                }
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName, Ck__Google__Protobuf__Value(), ck__google__protobuf__value__init,
+        fields: """
+            1:null_value:e 2:number_value:d 3:string_value:s 4:bool_value:B \
+            5:struct_value:m 6:list_value:m 
+            """,
+        children: {
+            switch $0 {
+            case 5: Google_Protobuf_Struct._schema
+            case 6: Google_Protobuf_ListValue._schema
+            default: nil
             }
-        )
-    }()
+        })
 
     public mutating func _unpack(
         _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
@@ -254,9 +232,7 @@ extension Google_Protobuf_Value {
             self.kind = .listValue(try reader.member(c.pointee.f6))
         default: break
         }
-        if ChaskiProtobuf.MessageReader.hasUnknown(pointer) {
-            try reader.unknown(pointer, &unknownFields, of: Self.self)
-        }
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
     }
 
     public func _pack(
@@ -291,21 +267,15 @@ extension Google_Protobuf_Value {
 extension Google_Protobuf_ListValue {
     public static let protoMessageName = "google.protobuf.ListValue"
 
-    public static let _schema: ChaskiProtobuf.MessageSchema = {
-        var message = Ck__Google__Protobuf__ListValue()
-        ck__google__protobuf__list_value__init(&message)
-        return ChaskiProtobuf.MessageSchema(
-            name: "google.protobuf.ListValue",
-            descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: "1:values:m",
-            children: { number in
-                switch number {
-                case 1: Google_Protobuf_Value._schema
-                default: nil
-                }
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName, Ck__Google__Protobuf__ListValue(), ck__google__protobuf__list_value__init,
+        fields: "1:values:m",
+        children: {
+            switch $0 {
+            case 1: Google_Protobuf_Value._schema
+            default: nil
             }
-        )
-    }()
+        })
 
     public mutating func _unpack(
         _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
@@ -314,9 +284,7 @@ extension Google_Protobuf_ListValue {
         if c.pointee.n_f1 != 0 {
             self.values = try reader.messages(c.pointee.f1, c.pointee.n_f1)
         }
-        if ChaskiProtobuf.MessageReader.hasUnknown(pointer) {
-            try reader.unknown(pointer, &unknownFields, of: Self.self)
-        }
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
     }
 
     public func _pack(

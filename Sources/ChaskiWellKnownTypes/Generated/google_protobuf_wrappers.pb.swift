@@ -136,34 +136,25 @@ public struct Google_Protobuf_BytesValue: ChaskiProtobuf.Message {
 extension Google_Protobuf_DoubleValue {
     public static let protoMessageName = "google.protobuf.DoubleValue"
 
-    public static let _schema: ChaskiProtobuf.MessageSchema = {
-        var message = Ck__Google__Protobuf__DoubleValue()
-        ck__google__protobuf__double_value__init(&message)
-        return ChaskiProtobuf.MessageSchema(
-            name: "google.protobuf.DoubleValue",
-            descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: "1:value:d"
-        )
-    }()
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName,
+        Ck__Google__Protobuf__DoubleValue(),
+        ck__google__protobuf__double_value__init,
+        fields: "1:value:d")
 
     public mutating func _unpack(
         _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
     ) throws(ChaskiProtobuf.DecodingError) {
         let c = pointer.assumingMemoryBound(to: Ck__Google__Protobuf__DoubleValue.self)
         self.value = c.pointee.f1
-        if ChaskiProtobuf.MessageReader.hasUnknown(pointer) {
-            try reader.unknown(pointer, &unknownFields, of: Self.self)
-        }
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
     }
 
     public func _pack(
         _ pointer: UnsafeMutableRawPointer, _ writer: inout ChaskiProtobuf.MessageWriter
     ) throws(ChaskiProtobuf.EncodingError) {
         let c = pointer.assumingMemoryBound(to: Ck__Google__Protobuf__DoubleValue.self)
-        if self.value.bitPattern != 0 {
-            c.pointee.f1 = self.value
-            c.pointee.has_f1 = 1
-        }
+        if self.value.bitPattern != 0 { (c.pointee.f1, c.pointee.has_f1) = (self.value, 1) }
         writer.records(unknownFields.bytes, pointer)
     }
 }
@@ -171,34 +162,25 @@ extension Google_Protobuf_DoubleValue {
 extension Google_Protobuf_FloatValue {
     public static let protoMessageName = "google.protobuf.FloatValue"
 
-    public static let _schema: ChaskiProtobuf.MessageSchema = {
-        var message = Ck__Google__Protobuf__FloatValue()
-        ck__google__protobuf__float_value__init(&message)
-        return ChaskiProtobuf.MessageSchema(
-            name: "google.protobuf.FloatValue",
-            descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: "1:value:f"
-        )
-    }()
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName,
+        Ck__Google__Protobuf__FloatValue(),
+        ck__google__protobuf__float_value__init,
+        fields: "1:value:f")
 
     public mutating func _unpack(
         _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
     ) throws(ChaskiProtobuf.DecodingError) {
         let c = pointer.assumingMemoryBound(to: Ck__Google__Protobuf__FloatValue.self)
         self.value = c.pointee.f1
-        if ChaskiProtobuf.MessageReader.hasUnknown(pointer) {
-            try reader.unknown(pointer, &unknownFields, of: Self.self)
-        }
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
     }
 
     public func _pack(
         _ pointer: UnsafeMutableRawPointer, _ writer: inout ChaskiProtobuf.MessageWriter
     ) throws(ChaskiProtobuf.EncodingError) {
         let c = pointer.assumingMemoryBound(to: Ck__Google__Protobuf__FloatValue.self)
-        if self.value.bitPattern != 0 {
-            c.pointee.f1 = self.value
-            c.pointee.has_f1 = 1
-        }
+        if self.value.bitPattern != 0 { (c.pointee.f1, c.pointee.has_f1) = (self.value, 1) }
         writer.records(unknownFields.bytes, pointer)
     }
 }
@@ -206,34 +188,25 @@ extension Google_Protobuf_FloatValue {
 extension Google_Protobuf_Int64Value {
     public static let protoMessageName = "google.protobuf.Int64Value"
 
-    public static let _schema: ChaskiProtobuf.MessageSchema = {
-        var message = Ck__Google__Protobuf__Int64Value()
-        ck__google__protobuf__int64_value__init(&message)
-        return ChaskiProtobuf.MessageSchema(
-            name: "google.protobuf.Int64Value",
-            descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: "1:value:i"
-        )
-    }()
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName,
+        Ck__Google__Protobuf__Int64Value(),
+        ck__google__protobuf__int64_value__init,
+        fields: "1:value:i")
 
     public mutating func _unpack(
         _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
     ) throws(ChaskiProtobuf.DecodingError) {
         let c = pointer.assumingMemoryBound(to: Ck__Google__Protobuf__Int64Value.self)
         self.value = c.pointee.f1
-        if ChaskiProtobuf.MessageReader.hasUnknown(pointer) {
-            try reader.unknown(pointer, &unknownFields, of: Self.self)
-        }
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
     }
 
     public func _pack(
         _ pointer: UnsafeMutableRawPointer, _ writer: inout ChaskiProtobuf.MessageWriter
     ) throws(ChaskiProtobuf.EncodingError) {
         let c = pointer.assumingMemoryBound(to: Ck__Google__Protobuf__Int64Value.self)
-        if self.value != 0 {
-            c.pointee.f1 = self.value
-            c.pointee.has_f1 = 1
-        }
+        if self.value != 0 { (c.pointee.f1, c.pointee.has_f1) = (self.value, 1) }
         writer.records(unknownFields.bytes, pointer)
     }
 }
@@ -241,34 +214,25 @@ extension Google_Protobuf_Int64Value {
 extension Google_Protobuf_UInt64Value {
     public static let protoMessageName = "google.protobuf.UInt64Value"
 
-    public static let _schema: ChaskiProtobuf.MessageSchema = {
-        var message = Ck__Google__Protobuf__Uint64valueH6d1f6866()
-        ck__google__protobuf__uint64value_h6d1f6866__init(&message)
-        return ChaskiProtobuf.MessageSchema(
-            name: "google.protobuf.UInt64Value",
-            descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: "1:value:u"
-        )
-    }()
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName,
+        Ck__Google__Protobuf__Uint64valueH6d1f6866(),
+        ck__google__protobuf__uint64value_h6d1f6866__init,
+        fields: "1:value:u")
 
     public mutating func _unpack(
         _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
     ) throws(ChaskiProtobuf.DecodingError) {
         let c = pointer.assumingMemoryBound(to: Ck__Google__Protobuf__Uint64valueH6d1f6866.self)
         self.value = c.pointee.f1
-        if ChaskiProtobuf.MessageReader.hasUnknown(pointer) {
-            try reader.unknown(pointer, &unknownFields, of: Self.self)
-        }
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
     }
 
     public func _pack(
         _ pointer: UnsafeMutableRawPointer, _ writer: inout ChaskiProtobuf.MessageWriter
     ) throws(ChaskiProtobuf.EncodingError) {
         let c = pointer.assumingMemoryBound(to: Ck__Google__Protobuf__Uint64valueH6d1f6866.self)
-        if self.value != 0 {
-            c.pointee.f1 = self.value
-            c.pointee.has_f1 = 1
-        }
+        if self.value != 0 { (c.pointee.f1, c.pointee.has_f1) = (self.value, 1) }
         writer.records(unknownFields.bytes, pointer)
     }
 }
@@ -276,34 +240,25 @@ extension Google_Protobuf_UInt64Value {
 extension Google_Protobuf_Int32Value {
     public static let protoMessageName = "google.protobuf.Int32Value"
 
-    public static let _schema: ChaskiProtobuf.MessageSchema = {
-        var message = Ck__Google__Protobuf__Int32Value()
-        ck__google__protobuf__int32_value__init(&message)
-        return ChaskiProtobuf.MessageSchema(
-            name: "google.protobuf.Int32Value",
-            descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: "1:value:i"
-        )
-    }()
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName,
+        Ck__Google__Protobuf__Int32Value(),
+        ck__google__protobuf__int32_value__init,
+        fields: "1:value:i")
 
     public mutating func _unpack(
         _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
     ) throws(ChaskiProtobuf.DecodingError) {
         let c = pointer.assumingMemoryBound(to: Ck__Google__Protobuf__Int32Value.self)
         self.value = c.pointee.f1
-        if ChaskiProtobuf.MessageReader.hasUnknown(pointer) {
-            try reader.unknown(pointer, &unknownFields, of: Self.self)
-        }
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
     }
 
     public func _pack(
         _ pointer: UnsafeMutableRawPointer, _ writer: inout ChaskiProtobuf.MessageWriter
     ) throws(ChaskiProtobuf.EncodingError) {
         let c = pointer.assumingMemoryBound(to: Ck__Google__Protobuf__Int32Value.self)
-        if self.value != 0 {
-            c.pointee.f1 = self.value
-            c.pointee.has_f1 = 1
-        }
+        if self.value != 0 { (c.pointee.f1, c.pointee.has_f1) = (self.value, 1) }
         writer.records(unknownFields.bytes, pointer)
     }
 }
@@ -311,34 +266,25 @@ extension Google_Protobuf_Int32Value {
 extension Google_Protobuf_UInt32Value {
     public static let protoMessageName = "google.protobuf.UInt32Value"
 
-    public static let _schema: ChaskiProtobuf.MessageSchema = {
-        var message = Ck__Google__Protobuf__Uint32valueH72e11e7f()
-        ck__google__protobuf__uint32value_h72e11e7f__init(&message)
-        return ChaskiProtobuf.MessageSchema(
-            name: "google.protobuf.UInt32Value",
-            descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: "1:value:u"
-        )
-    }()
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName,
+        Ck__Google__Protobuf__Uint32valueH72e11e7f(),
+        ck__google__protobuf__uint32value_h72e11e7f__init,
+        fields: "1:value:u")
 
     public mutating func _unpack(
         _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
     ) throws(ChaskiProtobuf.DecodingError) {
         let c = pointer.assumingMemoryBound(to: Ck__Google__Protobuf__Uint32valueH72e11e7f.self)
         self.value = c.pointee.f1
-        if ChaskiProtobuf.MessageReader.hasUnknown(pointer) {
-            try reader.unknown(pointer, &unknownFields, of: Self.self)
-        }
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
     }
 
     public func _pack(
         _ pointer: UnsafeMutableRawPointer, _ writer: inout ChaskiProtobuf.MessageWriter
     ) throws(ChaskiProtobuf.EncodingError) {
         let c = pointer.assumingMemoryBound(to: Ck__Google__Protobuf__Uint32valueH72e11e7f.self)
-        if self.value != 0 {
-            c.pointee.f1 = self.value
-            c.pointee.has_f1 = 1
-        }
+        if self.value != 0 { (c.pointee.f1, c.pointee.has_f1) = (self.value, 1) }
         writer.records(unknownFields.bytes, pointer)
     }
 }
@@ -346,34 +292,23 @@ extension Google_Protobuf_UInt32Value {
 extension Google_Protobuf_BoolValue {
     public static let protoMessageName = "google.protobuf.BoolValue"
 
-    public static let _schema: ChaskiProtobuf.MessageSchema = {
-        var message = Ck__Google__Protobuf__BoolValue()
-        ck__google__protobuf__bool_value__init(&message)
-        return ChaskiProtobuf.MessageSchema(
-            name: "google.protobuf.BoolValue",
-            descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: "1:value:B"
-        )
-    }()
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName, Ck__Google__Protobuf__BoolValue(), ck__google__protobuf__bool_value__init,
+        fields: "1:value:B")
 
     public mutating func _unpack(
         _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
     ) throws(ChaskiProtobuf.DecodingError) {
         let c = pointer.assumingMemoryBound(to: Ck__Google__Protobuf__BoolValue.self)
         self.value = c.pointee.f1 != 0
-        if ChaskiProtobuf.MessageReader.hasUnknown(pointer) {
-            try reader.unknown(pointer, &unknownFields, of: Self.self)
-        }
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
     }
 
     public func _pack(
         _ pointer: UnsafeMutableRawPointer, _ writer: inout ChaskiProtobuf.MessageWriter
     ) throws(ChaskiProtobuf.EncodingError) {
         let c = pointer.assumingMemoryBound(to: Ck__Google__Protobuf__BoolValue.self)
-        if self.value {
-            c.pointee.f1 = self.value ? 1 : 0
-            c.pointee.has_f1 = 1
-        }
+        if self.value { (c.pointee.f1, c.pointee.has_f1) = (self.value ? 1 : 0, 1) }
         writer.records(unknownFields.bytes, pointer)
     }
 }
@@ -381,15 +316,11 @@ extension Google_Protobuf_BoolValue {
 extension Google_Protobuf_StringValue {
     public static let protoMessageName = "google.protobuf.StringValue"
 
-    public static let _schema: ChaskiProtobuf.MessageSchema = {
-        var message = Ck__Google__Protobuf__StringValue()
-        ck__google__protobuf__string_value__init(&message)
-        return ChaskiProtobuf.MessageSchema(
-            name: "google.protobuf.StringValue",
-            descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: "1:value:s"
-        )
-    }()
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName,
+        Ck__Google__Protobuf__StringValue(),
+        ck__google__protobuf__string_value__init,
+        fields: "1:value:s")
 
     public mutating func _unpack(
         _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
@@ -398,9 +329,7 @@ extension Google_Protobuf_StringValue {
         if c.pointee.f1.len != 0 {
             self.value = try reader.string(c.pointee.f1.data, c.pointee.f1.len, 1, of: Self.self)
         }
-        if ChaskiProtobuf.MessageReader.hasUnknown(pointer) {
-            try reader.unknown(pointer, &unknownFields, of: Self.self)
-        }
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
     }
 
     public func _pack(
@@ -418,15 +347,11 @@ extension Google_Protobuf_StringValue {
 extension Google_Protobuf_BytesValue {
     public static let protoMessageName = "google.protobuf.BytesValue"
 
-    public static let _schema: ChaskiProtobuf.MessageSchema = {
-        var message = Ck__Google__Protobuf__BytesValue()
-        ck__google__protobuf__bytes_value__init(&message)
-        return ChaskiProtobuf.MessageSchema(
-            name: "google.protobuf.BytesValue",
-            descriptor: ChaskiProtobuf.MessageSchema.descriptor(of: message),
-            fields: "1:value:b"
-        )
-    }()
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName,
+        Ck__Google__Protobuf__BytesValue(),
+        ck__google__protobuf__bytes_value__init,
+        fields: "1:value:b")
 
     public mutating func _unpack(
         _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
@@ -435,9 +360,7 @@ extension Google_Protobuf_BytesValue {
         if c.pointee.f1.len != 0 {
             self.value = try reader.bytes(c.pointee.f1.data, c.pointee.f1.len, of: Self.self)
         }
-        if ChaskiProtobuf.MessageReader.hasUnknown(pointer) {
-            try reader.unknown(pointer, &unknownFields, of: Self.self)
-        }
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
     }
 
     public func _pack(

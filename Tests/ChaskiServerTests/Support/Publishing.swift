@@ -65,7 +65,8 @@ struct RawConsumer {
 
     static func open(
         _ client: RawClient, subscription: String, session: UInt8 = 1, messages: UInt32 = 1_000,
-        bytes: UInt64 = 1 << 20, claims: [TokenRange] = [], namespace: String = "default"
+        bytes: UInt64 = 1 << 20, claims: [TokenRange] = [], claimsOf: UInt64 = 0,
+        namespace: String = "default"
     ) async throws -> RawConsumer {
         let stream = try await client.open("chaski.v1.Consumer/Consume", namespace: namespace)
         var open = Chaski_V1_ConsumeRequest()
@@ -77,6 +78,7 @@ struct RawConsumer {
         subscribe.subscribe.limit.messages = messages
         subscribe.subscribe.limit.bytes = bytes
         subscribe.subscribe.claimsEpoch = claims.first?.epoch ?? 0
+        subscribe.subscribe.claimsSubscriptionID = claimsOf
         var attachment: [UInt8] = []
         TokenRanges.encode(claims, to: &attachment)
         try await client.send(subscribe, attachment: attachment, on: stream)
