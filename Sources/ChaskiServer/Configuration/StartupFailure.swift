@@ -53,14 +53,27 @@ extension StartupFailure {
     init(_ error: any Error, _ configuration: ServerConfiguration) {
         switch error {
         case let failure as StartupFailure: self = failure
+        case let failure as Failure where failure.reason == .diskFull:
+            // What a running broker says of it, that publishing resumes by itself, is not so here.
+            self.init(.disk, .diskFull(at: configuration.dataDirectory))
         case let failure as Failure: self.init(Self.kind(of: failure), failure)
+        case let error as FileError where error.code == .noSpace:
+            self.init(.disk, .diskFull(at: configuration.dataDirectory))
         case let error as FileError:
             self.init(
                 .disk,
                 Failure(
                     .unavailable, FailureReason(rawValue: "data-directory"),
-                    "the data directory cannot be used: \(error.message)"))
+                    "the data directory \(configuration.dataDirectory) cannot be used: "
+                        + "\(error.message); choose another with --data, or mend its permissions"))
         case let error as IOError: self.init(listening: error, configuration)
+        case is SocketAddressError, is SocketAddressError.UnknownHost:
+            self.init(
+                .address,
+                Failure(
+                    .unavailable, FailureReason(rawValue: "address"),
+                    "cannot listen on \(configuration.host): the name cannot be resolved; "
+                        + "give an address of this machine with --listen"))
         default:
             self.init(
                 .software,
@@ -79,11 +92,17 @@ extension StartupFailure {
                     .unavailable, FailureReason(rawValue: "port-in-use"),
                     "\(place) is in use by another process: stop it, or choose another port"))
         } else {
+            let why =
+                switch error.errnoCode {
+                case EADDRNOTAVAIL: "this machine does not have that address"
+                case EACCES: "only root may use that port"
+                default: String(cString: strerror(error.errnoCode))
+                }
             self.init(
                 .address,
                 Failure(
                     .unavailable, FailureReason(rawValue: "address"),
-                    "cannot listen on \(place): \(error)"))
+                    "cannot listen on \(place): \(why); choose another with --listen"))
         }
     }
 
@@ -95,5 +114,15 @@ extension StartupFailure {
         case FailureReason.diskFull.rawValue, FailureReason.journalFailed.rawValue: .disk
         default: .software
         }
+    }
+}
+
+extension Failure {
+    /// A broker that cannot start for want of disk space.
+    fileprivate static func diskFull(at directory: String) -> Failure {
+        Failure(
+            .resourceExhausted, .diskFull,
+            "the disk of the data directory \(directory) is full, the broker did not start; free "
+                + "space on it and start again")
     }
 }

@@ -37,6 +37,8 @@ package final class BrokerServer: Sendable {
             loops: MultiThreadedEventLoopGroup(numberOfThreads: configuration.eventLoopThreads),
             readers: Readers(threads: configuration.readerThreads))
         do {
+            // Before a data directory is made or opened; it listens when that is recovered.
+            try AddressProbe.check(host: configuration.host, port: configuration.port)
             let shards = try await openNamespaces(threads)
             let broker = BrokerContext(
                 shards: shards, flow: configuration.flow, metrics: metrics, logger: logger,

@@ -15,32 +15,22 @@ struct NamespaceOpener: Sendable {
 
     /// The names to open: those asked for, "default", and those that have a journal already; in
     /// order.
-    func names() throws(StartupFailure) -> [String] {
-        do {
-            let root = try PosixFileSystem(path: configuration.dataDirectory)
-            var names = Set(configuration.namespaces)
-            names.insert("default")
-            for name in try root.list() where ServerConfiguration.isNamespace(name) {
-                if hasJournal(name) { names.insert(name) }
-            }
-            guard names.count <= ServerConfiguration.maximumNamespaces else {
-                throw StartupFailure(
-                    .configuration,
-                    Failure(
-                        .invalidArgument, .invalidSetting,
-                        "\(configuration.dataDirectory) holds \(names.count) namespaces; at most "
-                            + "\(ServerConfiguration.maximumNamespaces) are served"))
-            }
-            return names.sorted()
-        } catch let failure as StartupFailure {
-            throw failure
-        } catch {
-            throw StartupFailure(
-                .disk,
-                Failure(
-                    .unavailable, FailureReason(rawValue: "data-directory"),
-                    "the data directory \(configuration.dataDirectory) cannot be used: \(error)"))
+    func names() throws -> [String] {
+        let root = try PosixFileSystem(path: configuration.dataDirectory)
+        var names = Set(configuration.namespaces)
+        names.insert("default")
+        for name in try root.list() where ServerConfiguration.isNamespace(name) {
+            if hasJournal(name) { names.insert(name) }
         }
+        guard names.count <= ServerConfiguration.maximumNamespaces else {
+            throw StartupFailure(
+                .configuration,
+                Failure(
+                    .invalidArgument, .invalidSetting,
+                    "\(configuration.dataDirectory) holds \(names.count) namespaces; at most "
+                        + "\(ServerConfiguration.maximumNamespaces) are served"))
+        }
+        return names.sorted()
     }
 
     private func hasJournal(_ name: String) -> Bool {
