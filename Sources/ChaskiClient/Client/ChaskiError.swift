@@ -45,6 +45,8 @@ extension ChaskiError: CustomStringConvertible {
 extension FailureReason {
     /// No connection could be had for as long as the caller would wait.
     public static let unreachable = Self(rawValue: "unreachable")
+    /// The broker's name has no address.
+    public static let unknownHost = Self(rawValue: "unknown-host")
     /// The connection was lost while a call was under way.
     public static let connectionLost = Self(rawValue: "connection-lost")
     /// The client, producer or subscription was closed.

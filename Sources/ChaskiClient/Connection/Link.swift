@@ -132,6 +132,12 @@ final class Link {
         touched.removeAll { $0 === member }
     }
 
+    /// Whether `connection` is the current one and waits for the broker's welcome.
+    func isGreeting(_ connection: Connection) -> Bool {
+        if case .greeting(let current) = state { return current === connection }
+        return false
+    }
+
     // MARK: Streams
 
     /// Opens a stream; nil without a connection, or where it refuses.
@@ -214,10 +220,7 @@ final class Link {
         .hop(to: loop)
         .assumeIsolated()
         .whenFailure { error in
-            bound.value.attemptFailed(
-                Failure(
-                    .unavailable, .unreachable,
-                    "cannot connect to \(bound.value.host):\(bound.value.port): \(error)"))
+            bound.value.attemptFailed(bound.value.connectFailure(error))
         }
     }
 
@@ -241,7 +244,9 @@ final class Link {
         case .closed: return
         case .idle, .connecting, .greeting, .established, .waiting: break
         }
-        if Self.isFinal(failure) {
+        // Somebody else listens there; later it may be a broker that starts anew.
+        let isNoBroker = firstAttempt != nil && failure.reason == .protocolError
+        if Self.isFinal(failure) || isNoBroker {
             close(failure)
             return
         }
@@ -296,9 +301,13 @@ extension Link: ConnectionOwner {
     }
 
     func connectionEnded(_ connection: Connection) {
+        let answered = connection.machine.counters.bytesReceived > 0
         detach(
             connection,
-            Failure(.unavailable, .connectionLost, "the connection to \(host):\(port) was lost"))
+            isGreeting(connection) && answered
+                ? notChaski
+                : Failure(
+                    .unavailable, .connectionLost, "the connection to \(host):\(port) was lost"))
     }
 
     /// Goes on without a connection that is, or is about to be, closed.
@@ -338,7 +347,7 @@ extension Link: ConnectionOwner {
             configuration.logger.debug("the broker goes away: \(failure?.message ?? "")")
         case .failed(let failure):
             connection.closeWhenFlushed()
-            detach(connection, failure)
+            detach(connection, isStranger(connection) ? notChaski : failure)
         case .helloReceived, .opened:
             // A client's machine never reports these.
             break
