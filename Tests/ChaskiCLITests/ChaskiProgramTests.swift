@@ -15,9 +15,21 @@ import Testing
             (["publish", "t", "m", "--attribute", "x"], 64), (["subscribe", "s", "--no-ack"], 64),
             (["subscribe", "s", "--exec", "true", "--concurrency", "65"], 64),
             (["subscription", "create", "s", "t", "--start", "sometimes"], 64),
-            (["topic", "list", "--output", "xml"], 64), (["topic", "list", "--server", "a:b"], 65),
+            (["topic", "list", "--output", "xml"], 64), (["topic", "list", "--server", "a:b"], 64),
             (["serve", "--event-loops", "0"], 64), (["serve", "--listen", "0.0.0.0:1"], 64),
-            (["bench", "publish", "--size", "1"], 64),
+            (["bench", "publish", "--size", "1"], 64), (["help"], 0), (["help", "topic"], 0),
+            (["help", "nosuch"], 64), (["help", "topic", "nosuch"], 64),
+            (["serve", "--log-level", "loud"], 64), (["subscribe", "s", "--exec", " "], 64),
+            (["subscribe", "s", "--format", "%z"], 64),
+            (["publish", "t", "m", "--attribute", "a=1", "--attribute", "a=2"], 64),
+            (["topic", "create", "t", "--max-bytes", "0"], 64), (["topic", "create", " "], 65),
+            (["subscription", "create", "s", "t", "--max-failures", "0"], 64),
+            (["subscription", "create", "s", "t", "--lease", "8d"], 64),
+            (
+                ["subscription", "create", "s", "t", "--min-backoff", "2s", "--max-backoff", "1s"],
+                64
+            ),
+            (["publish", "t", "--file", "/tmp"], 65), (["journal", "verify", "/etc/hostname"], 65),
             (["journal", "verify", "/nowhere/at/all"], 66),
             (["bench", "verify", "--check-only", "--history", "/nowhere/at/all"], 66),
         ] as [([String], Int32)])

@@ -48,6 +48,11 @@ import Testing
         #expect(Units.bytes(1536) == "1.5 KiB")
         #expect(Units.duration(nanos: 1_250_000) == "1.25 ms")
         #expect(Units.duration(nanos: 30_000_000_000) == "30 s")
+        #expect(Units.duration(nanos: 1_200_000_000_000) == "20 min")
+        #expect(Units.duration(nanos: 43_200_000_000_000) == "12 h")
+        #expect(Units.duration(nanos: 86_400_000_000_000) == "1 d")
+        #expect(Units.count(1, "connection") == "1 connection")
+        #expect(Units.count(2_000, "connection") == "2,000 connections")
         #expect(Units.timestamp(wallNanos: 0) == "1970-01-01T00:00:00.000Z")
         #expect(
             Units.timestamp(wallNanos: 1_709_210_096_789_000_000) == "2024-02-29T12:34:56.789Z")
@@ -133,6 +138,12 @@ import Testing
         #expect(throws: Failure.self) { try MessageFormat(format) }
     }
 
+    @Test func repeatedAttributesAreOneMember() throws {
+        var message = Self.message()
+        message.attributes = [("a", "1"), ("b", "2"), ("a", "3")]
+        #expect(try Self.text("%a", message) == #"{"a":["1","3"],"b":"2"}"#)
+    }
+
     @Test func jsonOfBytes() throws {
         let line = try Self.text("json", Self.message(payload: [0xFF, 0], key: nil))
         let value = try JSONParser.parse(line)
@@ -153,6 +164,25 @@ import Testing
                 "NAME           BYTES", "orders             7", "a\\u{1b}[31m  1000000",
             ])
         #expect(table.plainLines.first == "orders\t7")
+    }
+
+    @Test func wideCharactersTakeTwoColumns() {
+        var table = TextTable([("n", .left), ("x", .right)])
+        table.append(["日本", "1"])
+        table.append(["abcde", "2"])
+        #expect(table.lines == ["N      X", "日本   1", "abcde  2"])
+    }
+
+    @Test func aSingleFieldIsASentence() {
+        var fields = FieldList()
+        fields.append("published", "1 at offset 5")
+        #expect(fields.lines == ["published 1 at offset 5"])
+    }
+
+    @Test func plainNumbersAreBare() {
+        #expect(OutputKind.plain.count(1_234) == "1234")
+        #expect(OutputKind.plain.bytes(2_048) == "2048")
+        #expect(OutputKind.table.count(1_234) == "1,234")
     }
 }
 

@@ -45,16 +45,38 @@ import Testing
 
     @Test func fullLine() throws {
         let draft = try draft(
-            #"{"payload":"héllo","key":"k","attributes":{"a":"1","n":5,"t":true}}"#)
+            #"{"payload":"héllo","key":"k","attributes":{"a":"1","n":"5"}}"#)
         #expect(draft.payload == Array("héllo".utf8))
         #expect(draft.key == Array("k".utf8))
-        #expect(draft.attributes.map(\.value) == ["1", "5", "true"])
+        #expect(draft.attributes.map(\.value) == ["1", "5"])
     }
 
-    @Test func payloadIsAnyJSON() throws {
-        #expect(
-            try draft(#"{"payload": {"b": 1, "a": [2]}}"#).payload
-                == Array(#"{"b":1,"a":[2]}"#.utf8))
+    @Test(arguments: [
+        #"{"b": 1, "a": [2]}"#, "12345678901234567890123", #"{"a":[1,2.50,1e3]}"#, "1e999", "-0.0",
+        "null", "true", "[ ]", #"{"a":1,"a":"\u00e9"}"#,
+    ])
+    func otherPayloadsAreTheirSource(_ source: String) throws {
+        #expect(try draft("{\"payload\" :  \(source) }").payload == Array(source.utf8))
+    }
+
+    @Test(arguments: [
+        (#"{"payload":"a","payload":"b"}"#, "\"payload\" twice"),
+        (#"{"payload":"a","payloadBase64":"YQ=="}"#, "\"payloadBase64\""),
+        (#"{"payload":"a","key":"a","keyBase64":"YQ=="}"#, "\"keyBase64\""),
+        (#"{"payload":"a","key":5}"#, "\"key\""),
+        (#"{"payload":"a","attributes":{"n":5}}"#, "\"n\""),
+        (#"{"payload":"a","attributes":{"n":true}}"#, "\"n\""),
+        (#"{"payload":"a","attributes":{"n":"1","n":"1"}}"#, "\"n\" twice"),
+        (#"{"payload":"a","attributes":5}"#, "\"attributes\""),
+    ])
+    func ambiguousLinesNameTheField(_ line: String, _ field: String) {
+        let failure = #expect(throws: Failure.self) { try draft(line) }
+        #expect(failure?.message.contains("line 3") == true)
+        #expect(failure?.message.contains(field) == true)
+        #expect(failure.map { ProgramStatus($0) } == .dataError)
+    }
+
+    @Test func payloadOfBytes() throws {
         #expect(try draft(#"{"payloadBase64":"/wA="}"#).payload == [0xFF, 0])
     }
 

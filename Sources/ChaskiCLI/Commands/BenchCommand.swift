@@ -19,10 +19,10 @@ struct BenchCommand: AsyncParsableCommand {
 
 /// What all benchmarks take.
 struct BenchOptions: ParsableArguments {
-    @Option(help: ArgumentHelp("Bytes of a payload.", valueName: "size"))
+    @Option(help: .size("Bytes of a payload."))
     var size = SizeArgument(bytes: 256)
 
-    @Option(help: ArgumentHelp("How long to run.", valueName: "duration"))
+    @Option(help: .duration("How long to run."))
     var seconds = DurationArgument(nanos: 10_000_000_000)
 
     @Option(help: ArgumentHelp("Use this topic, and keep it.", valueName: "name"))

@@ -38,7 +38,7 @@ struct BenchVerify: AsyncParsableCommand {
     var rate: Double = 5_000
 
     @Option(
-        help: ArgumentHelp("End the load after this long; else at Ctrl-C.", valueName: "duration"))
+        help: .duration("End the load after this long; else at Ctrl-C."))
     var seconds: DurationArgument?
 
     @Option(help: ArgumentHelp("Bytes of a payload, about.", valueName: "size"))

@@ -10,6 +10,10 @@ package struct ChaskiCommand: AsyncParsableCommand {
             Settings come from flags, then from the environment (CHASKI_SERVER, CHASKI_NAMESPACE, \
             CHASKI_OUTPUT, ...), then from defaults.
 
+            A <duration> is a number with a unit, as 250ms, 1.5s, 30s, 10m, 12h or 1d; a bare \
+            number is seconds. A <size> is bytes, as 65536, 64KiB, 10MiB or 1.5GiB; k, m, g and t \
+            are binary too, KB, MB, GB and TB decimal.
+
             \(ProgramStatus.helpTable)
             """,
         version: "chaski \(ChaskiProgram.version)",

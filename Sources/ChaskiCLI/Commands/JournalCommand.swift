@@ -140,7 +140,7 @@ private struct JournalFolder {
         do throws(FileError) {
             fileSystem = try PosixFileSystem(path: path)
         } catch {
-            throw Failure(.dataLoss, FileProblem.ioFailed, error.message)
+            throw Failure(.unavailable, .ioFailed, error.message)
         }
         return try JournalInspector.inspect(fileSystem, visit: visit)
     }

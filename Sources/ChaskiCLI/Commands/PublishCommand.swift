@@ -13,7 +13,8 @@ struct PublishCommand: AsyncParsableCommand {
 
               {"payload": "text or any JSON", "key": "k", "attributes": {"name": "value"}}
 
-            ("payloadBase64" and "keyBase64" for bytes). Messages are stored in the order given. \
+            ("payloadBase64" and "keyBase64" for bytes). A payload that is no string is stored as \
+            the very bytes that spell it. A message has at most 1 MiB. Messages are stored in the order given. \
             The command ends when all are on disk. It outlives restarts of the broker; at a \
             message that is refused for good it stops and says which line to go on from.
             """)
@@ -47,9 +48,7 @@ struct PublishCommand: AsyncParsableCommand {
     var create = false
 
     @Option(
-        help: ArgumentHelp(
-            "How long a message may stay without outcome before it is given up (60s).",
-            valueName: "duration"))
+        help: .duration("How long a message may stay without outcome before it is given up (60s)."))
     var giveUpAfter: DurationArgument?
 
     @OptionGroup var connection: ConnectionOptions
@@ -64,21 +63,30 @@ struct PublishCommand: AsyncParsableCommand {
         if let rate, !(rate > 0 && rate <= 1e9) {
             throw ValidationError("--rate must be above 0.")
         }
-        for attribute in attributes where MessageDraft.Attribute(attribute) == nil {
-            throw ValidationError("--attribute \"\(attribute)\" is not NAME=VALUE.")
+        var names: Set<String> = []
+        for text in attributes {
+            guard let attribute = MessageDraft.Attribute(text) else {
+                throw ValidationError("--attribute \"\(text)\" is not NAME=VALUE.")
+            }
+            guard names.insert(attribute.name).inserted else {
+                throw ValidationError("--attribute \"\(attribute.name)\" is given twice.")
+            }
         }
     }
 
     func run() async throws {
         let source = try makeSource()
         try await connection.withClient { client, kind in
-            if create { try await Self.create(topic, client) }
+            if create {
+                try Names.check(topic, of: "topic")
+                try await Self.create(topic, client)
+            }
             var settings = ProducerConfiguration()
             if let giveUpAfter { settings.giveUpAfter = giveUpAfter.duration }
             let producer = client.producer(settings)
             let summary = await publish(source, with: producer)
             if summary.failure == nil || summary.published > 0 || kind == .json {
-                kind.print(summary.fields, json: summary.json(topic: topic))
+                kind.print(summary.fields(kind), json: summary.json(topic: topic))
             }
             if let failure = summary.failure { throw failure }
         }
@@ -103,7 +111,7 @@ struct PublishCommand: AsyncParsableCommand {
         }
         if let file {
             var draft = defaults
-            draft.payload = try FileProblem.contents(file, maximumBytes: Limits.payloadBytesMaximum)
+            draft.payload = try FileProblem.contents(file, maximumBytes: Limits.payloadBytes)
             return .single(draft)
         }
         if Terminal.inputIsTerminal {
@@ -230,17 +238,17 @@ struct PublishSummary {
 
     private var seconds: Double { Double(max(0, endedNanos - startedNanos)) / 1e9 }
 
-    var fields: FieldList {
+    func fields(_ kind: OutputKind) -> FieldList {
         var fields = FieldList()
-        var line = Units.grouped(published)
+        var line = kind.count(published)
         if let firstOffset, let lastOffset {
             line += firstOffset == lastOffset ? " at offset " : " at offsets "
             line += firstOffset == lastOffset ? "\(firstOffset)" : "\(firstOffset)...\(lastOffset)"
         }
         if published > 1 { line += " in \(Units.fixed(seconds, 2)) s" }
         fields.append("published", line)
-        if refused > 0 { fields.append("refused", Units.grouped(refused)) }
-        if indeterminate > 0 { fields.append("outcome unknown", Units.grouped(indeterminate)) }
+        if refused > 0 { fields.append("refused", kind.count(refused)) }
+        if indeterminate > 0 { fields.append("outcome unknown", kind.count(indeterminate)) }
         return fields
     }
 

@@ -45,28 +45,26 @@ struct ServeCommand: AsyncParsableCommand {
     var logLevel: String?
 
     @Option(
-        help: ArgumentHelp("How long a shutdown waits for clients (10s).", valueName: "duration"))
+        help: .duration("How long a shutdown waits for clients (10s)."))
     var drain: DurationArgument?
 
-    @Option(help: ArgumentHelp("Bytes of a journal file (64MiB).", valueName: "size"))
+    @Option(help: .size("Bytes of a journal file (64MiB)."))
     var journalFile: SizeArgument?
 
     @Option(
-        help: ArgumentHelp(
-            "Disk set aside for acknowledgements and checkpoints (128MiB).", valueName: "size"))
+        help: .size("Disk set aside for acknowledgements and checkpoints (128MiB)."))
     var journalReserve: SizeArgument?
 
     @Option(
-        help: ArgumentHelp("Journal between two checkpoints (256MiB).", valueName: "size"))
+        help: .size("Journal between two checkpoints (256MiB)."))
     var journalCheckpoint: SizeArgument?
 
     @Option(
-        help: ArgumentHelp("Most bytes of one write and sync (4MiB).", valueName: "size"))
+        help: .size("Most bytes of one write and sync (4MiB)."))
     var journalGroup: SizeArgument?
 
     @Option(
-        help: ArgumentHelp(
-            "Memory for recent messages, per namespace (32MiB).", valueName: "size"))
+        help: .size("Memory for recent messages, per namespace (32MiB)."))
     var journalCache: SizeArgument?
 
     func run() async throws {
@@ -95,7 +93,7 @@ struct ServeCommand: AsyncParsableCommand {
         let name = Environment.process.resolve(logLevel, "LOG_LEVEL", default: "info")
         guard let level = Logger.Level(rawValue: name) else {
             throw Failure(
-                .invalidArgument, .invalidSetting,
+                .invalidArgument, .invalidOption,
                 "--log-level \"\(Text.printable(name))\" is not trace, debug, info, notice, "
                     + "warning, error or critical")
         }

@@ -12,6 +12,12 @@ struct StatusCommand: AsyncParsableCommand {
     func run() async throws {
         try await connection.withClient { client, kind in
             let status = try await client.status()
+            let namespace = connection.namespaceName()
+            guard status.namespaces.contains(where: { $0.name == namespace }) else {
+                throw Failure(
+                    .notFound, .unknownNamespace,
+                    "this broker does not serve the namespace \"\(namespace)\"")
+            }
             if kind == .json {
                 kind.print(status.json)
                 return
@@ -20,7 +26,7 @@ struct StatusCommand: AsyncParsableCommand {
                 Terminal.line(
                     "\(Text.printable(status.software)), started "
                         + "\(Units.timestamp(wallNanos: status.startedNanos)), "
-                        + "\(Units.grouped(status.connections)) connections, "
+                        + "\(Units.count(status.connections, "connection")), "
                         + "\(Units.bytes(status.residentBytes)) resident")
             }
             var table = TextTable([
@@ -30,9 +36,9 @@ struct StatusCommand: AsyncParsableCommand {
             ])
             for item in status.namespaces {
                 table.append([
-                    item.name, Units.grouped(item.topics), Units.grouped(item.subscriptions),
-                    Units.grouped(item.messagesAppended), Units.grouped(item.syncs),
-                    Units.bytes(item.bytesWritten), Units.bytes(item.journalBytes),
+                    item.name, kind.count(item.topics), kind.count(item.subscriptions),
+                    kind.count(item.messagesAppended), kind.count(item.syncs),
+                    kind.bytes(item.bytesWritten), kind.bytes(item.journalBytes),
                     item.publishingRefused.isEmpty ? "open" : item.publishingRefused,
                 ])
             }

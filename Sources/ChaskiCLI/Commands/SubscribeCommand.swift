@@ -11,8 +11,13 @@ struct SubscribeCommand: AsyncParsableCommand {
             Each message is printed and acknowledged. With --exec a command handles it instead: it \
             gets the payload on standard input and CHASKI_ID, CHASKI_TOPIC, CHASKI_OFFSET, \
             CHASKI_KEY, CHASKI_HANDOUT, CHASKI_FAILED, CHASKI_ATTRIBUTE_<NAME> in its environment; \
-            exit status 0 acknowledges, anything else has the message retried later. Ctrl-C lets \
-            running handlers finish, gives back what was not handled, and exits with 0.
+            exit status 0 acknowledges, anything else is a failed attempt: the subscription's \
+            policy decides when it is retried, or that it is dead. Ctrl-C lets running handlers \
+            finish, gives back what was not handled, and exits with 0.
+
+            What was printed counts as delivered. That holds for a pipe that is closed early too: \
+            with | head what the pipe took is acknowledged, though head did not show all of it; \
+            use --count to take so many and no more.
             """)
 
     @Argument(help: "Name of the subscription.")
@@ -22,7 +27,9 @@ struct SubscribeCommand: AsyncParsableCommand {
         help: ArgumentHelp("How to print: " + MessageFormat.help + " (raw).", valueName: "format"))
     var format: String?
 
-    @Option(help: ArgumentHelp("End after this many messages.", valueName: "count"))
+    @Option(
+        help: ArgumentHelp(
+            "End after this many messages; with --exec: acknowledged ones.", valueName: "count"))
     var count: UInt64?
 
     @Flag(help: "Look only: give every message back, unacknowledged, at the end.")
@@ -47,6 +54,9 @@ struct SubscribeCommand: AsyncParsableCommand {
         }
         if exec != nil, noAck || format != nil {
             throw ValidationError("--exec excludes --no-ack and --format.")
+        }
+        if let exec, exec.allSatisfy(\.isWhitespace) {
+            throw ValidationError("--exec needs a command.")
         }
         if count == 0 { throw ValidationError("--count must be above 0.") }
         if noAck, count == nil {
@@ -119,42 +129,49 @@ struct SubscribeCommand: AsyncParsableCommand {
         }
     }
 
-    /// Runs a command a message, some at a time.
+    /// Runs a command a message, some at a time, until `count` messages are acknowledged.
     private func handle(_ deliveries: Subscription, _ handler: HandlerProcess) async throws {
-        let limit = concurrency ?? 4
+        let limit = UInt64(clamping: concurrency ?? 4)
         let namespace = connection.namespaceName()
         var left = count ?? .max
-        try await withThrowingTaskGroup(of: Void.self) { group in
-            var running = 0
-            for try await delivery in deliveries {
-                if Interruption.shared.isRequested { break }
-                if running >= limit {
-                    _ = try await group.next()
+        try await withThrowingTaskGroup(of: Bool.self) { group in
+            var running: UInt64 = 0
+            var iterator = deliveries.makeAsyncIterator()
+            while left > 0, !Interruption.shared.isRequested {
+                // No more are begun than may still be acknowledged.
+                if running >= min(limit, left) {
+                    if try await group.next() == true, count != nil { left -= 1 }
                     running -= 1
+                    continue
                 }
+                guard let delivery = try await iterator.next(), !Interruption.shared.isRequested
+                else { break }
                 running += 1
                 let message = delivery.received(namespace, subscription)
                 group.addTask { try await Self.run(handler, message, delivery) }
-                left -= 1
-                if left == 0 { break }
             }
             try await group.waitForAll()
         }
     }
 
+    /// Whether the message was acknowledged.
     private static func run(
         _ handler: HandlerProcess, _ message: ReceivedMessage, _ delivery: Delivery
-    ) async throws {
+    ) async throws -> Bool {
         let outcome = await handler.run(message)
         do {
             if let problem = outcome.problem {
-                Terminal.note("chaski: \(message.id): \(problem); it will be retried")
+                Terminal.note(
+                    "chaski: \(message.id): \(problem); failed attempt \(UInt64(message.failed) + 1), "
+                        + "the subscription's policy decides")
                 try await delivery.retry(reason: problem)
-            } else {
-                try await delivery.ack()
+                return false
             }
+            try await delivery.ack()
+            return true
         } catch let error as ChaskiError where error.reason == .stale {
             Terminal.note("chaski: \(message.id) was handed out again while it was handled")
+            return false
         }
     }
 }

@@ -46,19 +46,17 @@ struct SubscriptionCreate: AsyncParsableCommand {
     var start: StartArgument?
 
     @Option(
-        help: ArgumentHelp("Upper bound of the first retry's delay (1s).", valueName: "duration"))
+        help: .duration("Upper bound of the first retry's delay (1s)."))
     var minBackoff: DurationArgument?
 
-    @Option(help: ArgumentHelp("Upper bound of any delay (10m).", valueName: "duration"))
+    @Option(help: .duration("Upper bound of any delay (10m)."))
     var maxBackoff: DurationArgument?
 
     @Option(help: ArgumentHelp("Failures after which a message is dead (10).", valueName: "count"))
     var maxFailures: UInt32?
 
     @Option(
-        help: ArgumentHelp(
-            "How long a delivery may stay without a verdict or heartbeat (30s).",
-            valueName: "duration"))
+        help: .duration("How long a delivery may stay without a verdict or heartbeat (30s)."))
     var lease: DurationArgument?
 
     @Option(help: ArgumentHelp("Messages tracked at once (100000).", valueName: "count"))
@@ -87,11 +85,41 @@ struct SubscriptionCreate: AsyncParsableCommand {
         return settings
     }
 
+    func validate() throws {
+        if let minBackoff, let maxBackoff, minBackoff.nanos > maxBackoff.nanos {
+            throw ValidationError("--min-backoff must not be above --max-backoff.")
+        }
+        if maxFailures == 0 { throw ValidationError("--max-failures must be at least 1.") }
+        if let lease, !(1_000_000...604_800_000_000_000).contains(lease.nanos) {
+            throw ValidationError("--lease must be between 1ms and 7d.")
+        }
+        if let maxUnsettled, !(1...10_000_000).contains(maxUnsettled) {
+            throw ValidationError("--max-unsettled must be between 1 and 10000000.")
+        }
+    }
+
+    /// What a given bound of the backoff moves that was not given; nil where nothing.
+    var movedBound: String? {
+        let standard = SubscriptionSettings().retry
+        let retry = settings.retry
+        if maxBackoff == nil, retry.maximumBackoffNanos != standard.maximumBackoffNanos {
+            return "the maximum backoff is raised to "
+                + "\(Units.duration(nanos: retry.maximumBackoffNanos)) too"
+        }
+        if minBackoff == nil, retry.minimumBackoffNanos != standard.minimumBackoffNanos {
+            return "the minimum backoff is lowered to "
+                + "\(Units.duration(nanos: retry.minimumBackoffNanos)) too"
+        }
+        return nil
+    }
+
     func run() async throws {
+        try Names.check(name, of: "subscription")
+        if let movedBound { Terminal.note("chaski: \(movedBound)") }
         try await connection.withClient { client, kind in
             let subscription = try await client.createSubscription(
                 name, topic: topic, settings: settings)
-            kind.print(subscription.fields, json: subscription.json)
+            kind.print(subscription.fields(kind), json: subscription.json)
         }
     }
 }
@@ -108,15 +136,17 @@ struct SubscriptionList: AsyncParsableCommand {
     func run() async throws {
         try await connection.withClient { client, kind in
             let subscriptions = try await client.subscriptions(topic: topic)
+            // An empty answer is the same for a topic that does not exist: ask for it.
+            if subscriptions.isEmpty, let topic { _ = try await client.topic(topic) }
             var table = TextTable([
                 ("subscription", .left), ("topic", .left), ("backlog", .right), ("leased", .right),
                 ("retrying", .right), ("dead", .right), ("consumers", .right),
             ])
             for item in subscriptions {
                 table.append([
-                    item.name, item.topic, Units.grouped(item.backlog), Units.grouped(item.leased),
-                    Units.grouped(item.waitingRetry), Units.grouped(item.dead),
-                    Units.grouped(item.consumers),
+                    item.name, item.topic, kind.count(item.backlog), kind.count(item.leased),
+                    kind.count(item.waitingRetry), kind.count(item.dead),
+                    kind.count(item.consumers),
                 ])
             }
             kind.print(
@@ -139,7 +169,7 @@ struct SubscriptionDescribe: AsyncParsableCommand {
     func run() async throws {
         try await connection.withClient { client, kind in
             let subscription = try await client.subscription(name)
-            kind.print(subscription.fields, json: subscription.json)
+            kind.print(subscription.fields(kind), json: subscription.json)
         }
     }
 }
@@ -173,22 +203,22 @@ extension SubscriptionInfo {
         }
     }
 
-    var fields: FieldList {
+    func fields(_ kind: OutputKind) -> FieldList {
         var fields = FieldList()
         fields.append("subscription", name)
         fields.append("topic", topic)
-        fields.append("backlog", Units.grouped(backlog))
+        fields.append("backlog", kind.count(backlog))
         fields.append("settled below", String(settledBelow))
         fields.append("cursor", String(cursor) + (windowFull ? " (window full)" : ""))
-        fields.append("leased", Units.grouped(leased))
-        fields.append("waiting for retry", Units.grouped(waitingRetry))
-        fields.append("to be handed out again", Units.grouped(pendingAgain))
-        fields.append("dead", Units.grouped(dead))
-        fields.append("consumers", Units.grouped(consumers))
+        fields.append("leased", kind.count(leased))
+        fields.append("waiting for retry", kind.count(waitingRetry))
+        fields.append("to be handed out again", kind.count(pendingAgain))
+        fields.append("dead", kind.count(dead))
+        fields.append("consumers", kind.count(consumers))
         fields.append(
             "since creation",
-            "\(Units.grouped(handedOut)) handed out, \(Units.grouped(acked)) acknowledged, "
-                + "\(Units.grouped(failed)) failed")
+            "\(kind.count(handedOut)) handed out, \(kind.count(acked)) acknowledged, "
+                + "\(kind.count(failed)) failed")
         let retry = settings.retry
         fields.append(
             "retry",
@@ -196,7 +226,7 @@ extension SubscriptionInfo {
                 + "\(Units.duration(nanos: retry.maximumBackoffNanos)), dead after "
                 + "\(retry.maximumFailures) failures")
         fields.append("lease", Units.duration(nanos: settings.leaseNanos))
-        fields.append("tracked at once", Units.grouped(UInt64(settings.maximumUnsettled)))
+        fields.append("tracked at once", kind.count(UInt64(settings.maximumUnsettled)))
         fields.append("start", startText)
         fields.append("created", Units.timestamp(wallNanos: createdNanos))
         return fields

@@ -19,17 +19,24 @@ struct TopicCreate: AsyncParsableCommand {
     var name: String
 
     @Option(
-        help: ArgumentHelp(
-            "Disk that its messages may take; publishes are refused beyond it.", valueName: "size"))
+        help: .size("Disk that its messages may take; publishes are refused beyond it."))
     var maxBytes: SizeArgument?
 
     @OptionGroup var connection: ConnectionOptions
 
+    func validate() throws {
+        if maxBytes?.bytes == 0 {
+            throw ValidationError(
+                "--max-bytes 0 would refuse every message; leave it out for no limit.")
+        }
+    }
+
     func run() async throws {
+        try Names.check(name, of: "topic")
         try await connection.withClient { client, kind in
             let topic = try await client.createTopic(
                 name, settings: TopicSettings(maximumBytes: maxBytes?.bytes))
-            kind.print(topic.fields, json: topic.json)
+            kind.print(topic.fields(kind), json: topic.json)
         }
     }
 }
@@ -49,8 +56,8 @@ struct TopicList: AsyncParsableCommand {
             ])
             for topic in topics {
                 table.append([
-                    topic.name, Units.grouped(topic.held), String(topic.firstOffset),
-                    String(topic.nextOffset), Units.bytes(topic.bytes),
+                    topic.name, kind.count(topic.held), String(topic.firstOffset),
+                    String(topic.nextOffset), kind.bytes(topic.bytes),
                     topic.subscriptions.isEmpty
                         ? "-" : topic.subscriptions.joined(separator: ", "),
                 ])
@@ -76,7 +83,7 @@ struct TopicDescribe: AsyncParsableCommand {
     func run() async throws {
         try await connection.withClient { client, kind in
             let topic = try await client.topic(name)
-            kind.print(topic.fields, json: topic.json)
+            kind.print(topic.fields(kind), json: topic.json)
         }
     }
 }
@@ -105,14 +112,22 @@ extension TopicInfo {
     /// Messages between the first offset held and the next to be given.
     var held: UInt64 { nextOffset >= firstOffset ? nextOffset - firstOffset : 0 }
 
-    var fields: FieldList {
+    func fields(_ kind: OutputKind) -> FieldList {
         var fields = FieldList()
         fields.append("topic", name)
         fields.append("incarnation", String(incarnation))
-        fields.append("messages", "\(Units.grouped(held)) (offsets \(firstOffset)..<\(nextOffset))")
-        fields.append("bytes", Units.bytes(bytes))
-        fields.append(
-            "limit", settings.maximumBytes.map { Units.bytes($0) } ?? "the broker's default")
+        if kind == .plain {
+            fields.append("messages", String(held))
+            fields.append("first offset", String(firstOffset))
+            fields.append("next offset", String(nextOffset))
+        } else {
+            fields.append(
+                "messages", "\(kind.count(held)) (offsets \(firstOffset)..<\(nextOffset))")
+        }
+        fields.append("bytes", kind.bytes(bytes))
+        // The broker's way to say that there is no limit is the largest number.
+        let limit = settings.maximumBytes.flatMap { $0 >= UInt64(Int64.max) ? nil : $0 }
+        fields.append("limit", limit.map { kind.bytes($0) } ?? "none")
         fields.append("created", Units.timestamp(wallNanos: createdNanos))
         fields.append(
             "subscriptions", subscriptions.isEmpty ? "-" : subscriptions.joined(separator: ", "))

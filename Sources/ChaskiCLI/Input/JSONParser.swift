@@ -9,6 +9,7 @@ package struct JSONParser {
     private let bytes: ArraySlice<UInt8>
     private var position: Int
     private var depth = 0
+    private var takesAnyNumber = false
     private static let maximumDepth = 64
 
     private init(_ bytes: ArraySlice<UInt8>) {
@@ -30,6 +31,34 @@ package struct JSONParser {
 
     package static func parse(_ text: String) throws(Problem) -> JSONValue {
         try parse(ArraySlice(Array(text.utf8)))
+    }
+
+    /// A member of an object, with the bytes that spell its value.
+    package struct SourceMember {
+        package var name: String
+        package var value: JSONValue
+        package var source: ArraySlice<UInt8>
+    }
+
+    /// The members of the object that `bytes` spell, in order; nil where they spell another value.
+    /// A number that no `Double` can hold is taken too: its source says it.
+    package static func members(
+        of bytes: ArraySlice<UInt8>
+    ) throws(Problem) -> [SourceMember]? {
+        var parser = JSONParser(bytes)
+        parser.takesAnyNumber = true
+        parser.skipSpace()
+        guard parser.current == UInt8(ascii: "{") else {
+            _ = try parse(bytes)
+            return nil
+        }
+        var members: [SourceMember] = []
+        try parser.object { members.append($0) }
+        parser.skipSpace()
+        guard parser.position == bytes.endIndex else {
+            throw parser.problem("text after the value")
+        }
+        return members
     }
 
     private var current: UInt8? { position < bytes.endIndex ? bytes[position] : nil }
@@ -97,8 +126,13 @@ package struct JSONParser {
     }
 
     private mutating func object() throws(Problem) -> JSONValue {
-        try descend()
         var object = JSONObject()
+        try self.object { object.append($0.name, $0.value) }
+        return .object(object)
+    }
+
+    private mutating func object(_ take: (SourceMember) -> Void) throws(Problem) {
+        try descend()
         if current != UInt8(ascii: "}") {
             while true {
                 guard current == UInt8(ascii: "\"") else { throw problem("expected a name") }
@@ -106,7 +140,9 @@ package struct JSONParser {
                 skipSpace()
                 try expect(":")
                 skipSpace()
-                object.append(name, try value())
+                let start = position
+                let value = try value()
+                take(SourceMember(name: name, value: value, source: bytes[start..<position]))
                 skipSpace()
                 guard current == UInt8(ascii: ",") else { break }
                 position += 1
@@ -115,25 +151,43 @@ package struct JSONParser {
         }
         try expect("}")
         depth -= 1
-        return .object(object)
     }
 
     private mutating func number() throws(Problem) -> JSONValue {
         let start = position
-        while let byte = current, "+-.eE0123456789".utf8.contains(byte) { position += 1 }
-        guard let text = Text.decoded(bytes[start..<position]), !text.isEmpty,
-            text.first != "+", text.first != "."
-        else { throw problem("not JSON") }
-        let digits = text.first == "-" ? text.dropFirst() : text[...]
-        let leadingZero =
-            digits.count > 1 && digits.first == "0" && digits.dropFirst().first?.isNumber == true
-        guard !leadingZero else { throw problem("a number begins with 0") }
+        take("-")
+        let first = current
+        guard digits() > 0 else { throw problem("not JSON") }
+        let whole = position - start - (bytes[start] == UInt8(ascii: "-") ? 1 : 0)
+        guard first != UInt8(ascii: "0") || whole == 1 else {
+            throw problem("a number begins with 0")
+        }
+        if take("."), digits() == 0 { throw problem("not a number") }
+        if take("e") || take("E") {
+            if !take("+") { take("-") }
+            guard digits() > 0 else { throw problem("not a number") }
+        }
+        guard let text = Text.decoded(bytes[start..<position]) else { throw problem("not JSON") }
         if let value = Int64(text) { return .integer(value) }
         if let value = UInt64(text) { return .unsigned(value) }
-        guard text.last?.isNumber == true, let value = Double(text), value.isFinite else {
-            throw problem("not a number")
+        guard let value = Double(text), value.isFinite || takesAnyNumber else {
+            throw problem("a number out of range")
         }
         return .number(value)
+    }
+
+    @discardableResult
+    private mutating func take(_ character: Character) -> Bool {
+        guard let byte = character.asciiValue, current == byte else { return false }
+        position += 1
+        return true
+    }
+
+    /// How many digits were passed.
+    private mutating func digits() -> Int {
+        let start = position
+        while let byte = current, (0x30...0x39).contains(byte) { position += 1 }
+        return position - start
     }
 
     private mutating func string() throws(Problem) -> String {

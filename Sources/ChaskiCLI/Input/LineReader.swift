@@ -57,8 +57,7 @@ package struct LineReader: ~Copyable {
             guard buffer.count - position <= maximumLineBytes else {
                 throw Failure(
                     .invalidArgument, .tooLarge,
-                    "a line of the input is longer than \(maximumLineBytes) bytes; "
-                        + "split it, or send the file as one message with --file")
+                    "a line of the input is longer than \(maximumLineBytes) bytes; split it")
             }
             buffer.removeSubrange(..<position)
             position = 0
@@ -69,11 +68,15 @@ package struct LineReader: ~Copyable {
 
     private mutating func fill() throws(Failure) {
         let size = 64 * 1024
+        var code: Int32 = 0
         let block = [UInt8](unsafeUninitializedCapacity: size) { target, count in
             var got = read(descriptor, target.baseAddress, size)
             while got < 0, errno == EINTR { got = read(descriptor, target.baseAddress, size) }
+            if got < 0 { code = errno }
             count = max(0, got)
-            if got < 0 { count = 0 }
+        }
+        guard code == 0 else {
+            throw FileProblem.failure("read", descriptor == 0 ? "-" : "the input", code)
         }
         if block.isEmpty { ended = true }
         buffer.append(contentsOf: block)
@@ -84,14 +87,30 @@ package struct LineReader: ~Copyable {
 package enum FileProblem {
     package static let unknownFile = FailureReason(rawValue: "unknown-file")
     package static let ioFailed = FailureReason(rawValue: "io-failed")
+    /// A folder where a file is wanted, or the other way round.
+    package static let notAFile = FailureReason(rawValue: "wrong-kind-of-file")
 
     /// The failure of an operation on a file.
     package static func failure(_ verb: String, _ path: String, _ code: Int32) -> Failure {
+        let name = path == "-" ? "standard input" : Text.printable(path)
+        switch code {
+        case EISDIR:
+            return Failure(
+                .invalidArgument, notAFile, "\(name) is a folder; name a file")
+        case ENOTDIR:
+            return Failure(
+                .invalidArgument, notAFile, "\(name) is not a folder; name a folder")
+        case EBADF:
+            return Failure(
+                .unavailable, ioFailed,
+                "cannot \(verb) \(name): it is closed; give it a file or pipe")
+        default: break
+        }
         let why = String(cString: strerror(code))
         return Failure(
-            code == ENOENT ? .notFound : code == EACCES ? .permissionDenied : .dataLoss,
+            code == ENOENT ? .notFound : code == EACCES ? .permissionDenied : .unavailable,
             code == ENOENT ? unknownFile : ioFailed,
-            "cannot \(verb) \(Text.printable(path)): \(why); check the path and its permissions")
+            "cannot \(verb) \(name): \(why); check the path and its permissions")
     }
 
     /// All bytes of a file (`-`: standard input), at most `maximumBytes`.
@@ -100,7 +119,7 @@ package enum FileProblem {
     ) throws(Failure) -> [UInt8] {
         let descriptor = path == "-" ? 0 : open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { throw failure("read", path, errno) }
-        defer { if descriptor != 0 { close(descriptor) } }
+        defer { if path != "-" { close(descriptor) } }
         var bytes: [UInt8] = []
         while true {
             var block = [UInt8](repeating: 0, count: 64 * 1024)
@@ -112,8 +131,8 @@ package enum FileProblem {
             guard bytes.count <= maximumBytes else {
                 throw Failure(
                     .invalidArgument, .tooLarge,
-                    "\(Text.printable(path)) is larger than \(maximumBytes) bytes, "
-                        + "the most that one message may hold; split it")
+                    "\(path == "-" ? "standard input" : Text.printable(path)) is larger than "
+                        + "\(maximumBytes) bytes, the most that one message may hold; split it")
             }
         }
     }

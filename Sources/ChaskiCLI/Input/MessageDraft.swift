@@ -31,62 +31,76 @@ package struct MessageDraft: Hashable, Sendable {
         self.attributes = attributes
     }
 
-    /// One line of `--ndjson`: an object with `payload` (a string, or any JSON value, which is
-    /// sent as its compact text) or `payloadBase64`, and optionally `key` or `keyBase64`, and
-    /// `attributes` (an object; values are strings, numbers or booleans). The flags' key and
-    /// attributes hold where the line says nothing.
+    /// One line of `--ndjson`: an object with `payload` (a string, or any other JSON value, which
+    /// is sent as the very bytes that spell it) or `payloadBase64`, and optionally `key` or
+    /// `keyBase64` (strings; null for none), and `attributes` (an object of strings). The flags'
+    /// key and attributes hold where the line says nothing. Nothing is said twice.
     ///
-    /// - Throws: `invalid-setting` that names the line and what is wrong with it.
+    /// - Throws: `invalid-setting` that names the line, the field, and what is wrong with it.
     package init(
         json line: ArraySlice<UInt8>, number: Int, defaults: MessageDraft
     ) throws(Failure) {
         self = defaults
-        let value: JSONValue
+        let found: [JSONParser.SourceMember]?
         do {
-            value = try JSONParser.parse(line)
+            found = try JSONParser.members(of: line)
         } catch {
             throw Self.wrong(number, "\(error.message) at byte \(error.position)")
         }
-        guard case .object(let object) = value else {
+        guard let members = found else {
             throw Self.wrong(number, "not an object like {\"payload\": \"...\"}")
         }
-        var hasPayload = false
-        for member in object.members {
-            switch (member.name, member.value) {
-            case ("payload", let value):
-                payload = Array((Self.text(value)).utf8)
-                hasPayload = true
-            case ("payloadBase64", .string(let text)):
-                payload = try Self.bytes(text, member.name, number)
-                hasPayload = true
-            case ("key", .null): key = nil
-            case ("key", .string(let text)): key = Array(text.utf8)
-            case ("key", .integer), ("key", .unsigned): key = Array(member.value.text.utf8)
-            case ("keyBase64", .string(let text)):
-                key = try Self.bytes(text, member.name, number)
-            case ("attributes", .object(let attributes)):
-                for attribute in attributes.members {
-                    try set(attribute.name, attribute.value, number)
-                }
-            default: throw Self.wrong(number, "cannot take \"\(Text.printable(member.name))\"")
+        var seen: Set<String> = []
+        for member in members {
+            guard seen.insert(member.name).inserted else {
+                throw Self.wrong(number, "has \"\(Text.printable(member.name))\" twice")
             }
+            try take(member, number)
         }
-        guard hasPayload else { throw Self.wrong(number, "has no \"payload\"") }
+        for name in ["payload", "key"] where seen.isSuperset(of: [name, name + "Base64"]) {
+            throw Self.wrong(number, "has both \"\(name)\" and \"\(name)Base64\"")
+        }
+        guard seen.contains("payload") || seen.contains("payloadBase64") else {
+            throw Self.wrong(number, "has no \"payload\"")
+        }
+    }
+
+    private mutating func take(
+        _ member: JSONParser.SourceMember, _ number: Int
+    ) throws(Failure) {
+        switch (member.name, member.value) {
+        case ("payload", .string(let text)): payload = Array(text.utf8)
+        case ("payload", _): payload = Array(member.source)
+        case ("payloadBase64", .string(let text)):
+            payload = try Self.bytes(text, member.name, number)
+        case ("key", .null): key = nil
+        case ("key", .string(let text)): key = Array(text.utf8)
+        case ("keyBase64", .string(let text)): key = try Self.bytes(text, member.name, number)
+        case ("attributes", .object(let attributes)):
+            var seen: Set<String> = []
+            for attribute in attributes.members {
+                guard seen.insert(attribute.name).inserted else {
+                    throw Self.wrong(
+                        number, "has attribute \"\(Text.printable(attribute.name))\" twice")
+                }
+                try set(attribute.name, attribute.value, number)
+            }
+        case ("attributes", _): throw Self.wrong(number, "\"attributes\" is not an object")
+        case ("payloadBase64", _), ("key", _), ("keyBase64", _):
+            throw Self.wrong(number, "\"\(member.name)\" is not a string; put it in quotes")
+        default:
+            throw Self.wrong(number, "has an unknown field \"\(Text.printable(member.name))\"")
+        }
     }
 
     private mutating func set(_ name: String, _ value: JSONValue, _ number: Int) throws(Failure) {
-        switch value {
-        case .array, .object, .null:
-            throw Self.wrong(number, "attribute \"\(Text.printable(name))\" is not a string")
-        default: break
+        guard case .string(let text) = value else {
+            throw Self.wrong(
+                number,
+                "attribute \"\(Text.printable(name))\" is not a string; put it in quotes")
         }
         attributes.removeAll { $0.name == name }
-        attributes.append(Attribute(name: name, value: Self.text(value)))
-    }
-
-    private static func text(_ value: JSONValue) -> String {
-        if case .string(let text) = value { return text }
-        return value.text
+        attributes.append(Attribute(name: name, value: text))
     }
 
     private static func bytes(

@@ -51,7 +51,17 @@ package struct ReceivedMessage: Sendable {
 
     var attributesJSON: JSONValue {
         var object = JSONObject()
-        for attribute in attributes { object.append(attribute.name, .string(attribute.value)) }
+        for (index, attribute) in attributes.enumerated() {
+            let values = attributes.filter { $0.name == attribute.name }.map(\.value)
+            guard values.count > 1 else {
+                object.append(attribute.name, .string(attribute.value))
+                continue
+            }
+            // A name that a publisher gave more than once is one member with all its values.
+            if attributes.firstIndex(where: { $0.name == attribute.name }) == index {
+                object.append(attribute.name, .array(values.map { .string($0) }))
+            }
+        }
         return .object(object)
     }
 
@@ -83,7 +93,7 @@ package struct MessageFormat: Sendable {
         %% percent; \\n \\t \\r \\0 \\\\ as in C
         """
 
-    /// - Throws: `invalid-setting` on an unknown letter after `%` or `\`.
+    /// - Throws: `invalid-option` on an unknown letter after `%` or `\`.
     package init(_ text: String) throws(Failure) {
         switch text {
         case "raw": parts = [.payload, .literal([0x0A])]
@@ -153,7 +163,7 @@ package struct MessageFormat: Sendable {
 
     private static func unknown(_ what: String) -> Failure {
         Failure(
-            .invalidArgument, .invalidSetting,
+            .invalidArgument, .invalidOption,
             "--format has an unknown \"\(Text.printable(what))\"; see chaski subscribe --help")
     }
 

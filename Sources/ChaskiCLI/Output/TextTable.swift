@@ -43,7 +43,7 @@ package struct TextTable {
         rows.map { $0.joined(separator: "\t") }
     }
 
-    private static func width(_ text: String) -> Int { text.count }
+    private static func width(_ text: String) -> Int { Text.width(text) }
 }
 
 /// A record shown as one "name  value" line a field.
@@ -57,6 +57,8 @@ package struct FieldList {
     }
 
     package var lines: [String] {
+        // One field alone reads as a sentence.
+        if fields.count == 1, let (name, value) = fields.first { return ["\(name) \(value)"] }
         let width = fields.map { $0.0.count }.max() ?? 0
         return fields.map { name, value in
             name + String(repeating: " ", count: width - name.count + 2) + value

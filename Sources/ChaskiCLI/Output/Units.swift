@@ -31,9 +31,14 @@ package enum Units {
         return grouped(UInt64(value.rounded()))
     }
 
+    /// A count of things: 1 connection, 2,000 connections.
+    package static func count(_ value: UInt64, _ one: String) -> String {
+        "\(grouped(value)) \(one)\(value == 1 ? "" : "s")"
+    }
+
     /// Bytes in the largest binary unit below: 1.5 MiB.
     package static func bytes(_ value: UInt64) -> String {
-        let units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"]
+        let units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"]
         var amount = Double(value)
         var unit = 0
         while amount >= 1024, unit < units.count - 1 {
@@ -43,7 +48,7 @@ package enum Units {
         return unit == 0 ? "\(value) B" : "\(fixed(amount, 1)) \(units[unit])"
     }
 
-    /// A duration in the unit that fits: 850 ns, 1.25 ms, 30 s.
+    /// A duration in the unit that fits: 850 ns, 1.25 ms, 30 s, 12 h, 7 d.
     package static func duration(nanos: Int64) -> String {
         let value = Double(nanos)
         switch nanos.magnitude {
@@ -51,7 +56,9 @@ package enum Units {
         case 1_000..<1_000_000: return trimmed(value / 1e3) + " µs"
         case 1_000_000..<1_000_000_000: return trimmed(value / 1e6) + " ms"
         case 1_000_000_000..<600_000_000_000: return trimmed(value / 1e9) + " s"
-        default: return trimmed(value / 60e9) + " min"
+        case 600_000_000_000..<3_600_000_000_000: return trimmed(value / 60e9) + " min"
+        case 3_600_000_000_000..<86_400_000_000_000: return trimmed(value / 3_600e9) + " h"
+        default: return trimmed(value / 86_400e9) + " d"
         }
     }
 

@@ -10,7 +10,15 @@ package enum ChaskiProgram {
     /// Runs a command line without the program's name, and returns the exit status.
     package static func run(_ arguments: [String]) async -> Int32 {
         Terminal.ignoreBrokenPipes()
+        let status = await perform(arguments)
+        guard let failure = Terminal.takeOutputFailure() else { return status }
+        guard status == ProgramStatus.ok.rawValue else { return status }
+        return tell(failure, asJSON: wantsJSON(arguments))
+    }
+
+    private static func perform(_ arguments: [String]) async -> Int32 {
         do {
+            try checkHelp(arguments)
             var command = try ChaskiCommand.parseAsRoot(arguments)
             if var asynchronous = command as? any AsyncParsableCommand {
                 try await asynchronous.run()
@@ -20,6 +28,20 @@ package enum ChaskiProgram {
             return ProgramStatus.ok.rawValue
         } catch {
             return tell(error, asJSON: wantsJSON(arguments))
+        }
+    }
+
+    /// `help` of a command that does not exist is as wrong as the command.
+    private static func checkHelp(_ arguments: [String]) throws(Failure) {
+        guard arguments.first == "help" else { return }
+        var known = ChaskiCommand.configuration.subcommands
+        for word in arguments.dropFirst() where !word.hasPrefix("-") {
+            guard let command = known.first(where: { $0.configuration.commandName == word }) else {
+                throw Failure(
+                    .invalidArgument, .invalidOption,
+                    "there is no command \"\(Text.printable(word))\"; see chaski --help")
+            }
+            known = command.configuration.subcommands
         }
     }
 

@@ -13,9 +13,7 @@ package struct ConnectionOptions: ParsableArguments {
     package var namespace: String?
 
     @Option(
-        help: ArgumentHelp(
-            "How long to try to reach the broker (CHASKI_CONNECT_TIMEOUT; 5s).",
-            valueName: "duration"))
+        help: .duration("How long to try to reach the broker (CHASKI_CONNECT_TIMEOUT; 5s)."))
     package var connectTimeout: DurationArgument?
 
     @OptionGroup package var output: OutputOptions
@@ -38,6 +36,18 @@ package struct ConnectionOptions: ParsableArguments {
         let given = try environment.resolve(
             connectTimeout, "CONNECT_TIMEOUT", parse: DurationArgument.init(argument:))
         return given?.nanos ?? 5_000_000_000
+    }
+}
+
+extension ArgumentHelp {
+    /// The help of a duration, which ArgumentParser repeats where the value is none.
+    static func duration(_ text: String) -> ArgumentHelp {
+        ArgumentHelp("\(text) Use e.g. 250ms, 30s, 10m, 1d.", valueName: "duration")
+    }
+
+    /// The help of a size.
+    static func size(_ text: String) -> ArgumentHelp {
+        ArgumentHelp("\(text) Use e.g. 65536, 64KiB, 10MiB, 1.5GiB.", valueName: "size")
     }
 }
 

@@ -31,7 +31,7 @@ package struct Environment: Sendable {
 
     /// Flag before environment; nil where neither says anything.
     ///
-    /// - Throws: `invalid-setting` where the variable's text is not a value of the type.
+    /// - Throws: `invalid-option` where the variable's text is not a value of the type.
     package func resolve<Value>(
         _ flag: Value?, _ name: String, parse: (String) -> Value?
     ) throws(Failure) -> Value? {
@@ -39,7 +39,7 @@ package struct Environment: Sendable {
         guard let text = text(name) else { return nil }
         guard let value = parse(text) else {
             throw Failure(
-                .invalidArgument, .invalidSetting,
+                .invalidArgument, .invalidOption,
                 "CHASKI_\(name)=\(text) is not a valid value; correct or unset the variable")
         }
         return value

@@ -67,8 +67,6 @@ package enum FailureReport {
         case .unknownNamespace:
             return
                 "choose one that the broker serves with --namespace (`chaski serve --namespace NAME`)"
-        case .diskFull:
-            return "free space or delete topics on the broker's disk; publishing resumes by itself"
         case .unsupportedVersion: return "install the same version of chaski on both sides"
         case .protocolError, .handshakeTimeout: return "check that --server names a chaski broker"
         case .unreachable:
@@ -83,6 +81,10 @@ extension FailureReason {
     static let unreachable = Self(rawValue: "unreachable")
     /// Somebody took the connection, and did not answer as a broker does.
     static let handshakeTimeout = Self(rawValue: "handshake-timeout")
+    /// The value of a flag, or of the variable in its place, is none.
+    static let invalidOption = Self(rawValue: "invalid-option")
+    /// Reading or writing a file failed.
+    static let ioFailed = FileProblem.ioFailed
 }
 
 /// Text that comes from elsewhere and goes to a terminal.
@@ -99,6 +101,21 @@ package enum Text {
             }
         }
         return out
+    }
+
+    /// The columns that `text` takes on a terminal: two for a wide character (East Asian scripts,
+    /// emoji; Unicode Standard Annex 11), one for any other.
+    package static func width(_ text: String) -> Int {
+        text.reduce(0) { $0 + ($1.unicodeScalars.contains(where: isWide) ? 2 : 1) }
+    }
+
+    private static func isWide(_ scalar: Unicode.Scalar) -> Bool {
+        switch scalar.value {
+        case 0x1100...0x115F, 0x2E80...0x303E, 0x3041...0xA4CF, 0xAC00...0xD7A3, 0xF900...0xFAFF,
+            0xFE30...0xFE6F, 0xFF00...0xFF60, 0xFFE0...0xFFE6, 0x20000...0x3FFFD:
+            true
+        default: scalar.properties.isEmojiPresentation
+        }
     }
 
     private static func isControl(_ scalar: Unicode.Scalar) -> Bool {

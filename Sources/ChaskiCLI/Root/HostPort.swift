@@ -47,11 +47,11 @@ package struct HostPort: Hashable, Sendable {
 
     /// Reads a value given by `source`.
     ///
-    /// - Throws: `invalid-setting` where it is no address.
+    /// - Throws: `invalid-option` where it is no address.
     package static func parse(_ text: String, source: String) throws(Failure) -> HostPort {
         guard let value = HostPort(text) else {
             throw Failure(
-                .invalidArgument, .invalidSetting,
+                .invalidArgument, .invalidOption,
                 "\(source) \"\(Text.printable(text))\" is not HOST:PORT, as in 127.0.0.1:7420")
         }
         return value

@@ -25,6 +25,16 @@ package struct OutputOptions: ParsableArguments {
 }
 
 extension OutputKind {
+    /// A number: with separators for people, bare for programs.
+    package func count(_ value: UInt64) -> String {
+        self == .table ? Units.grouped(value) : String(value)
+    }
+
+    /// Bytes: in a fitting unit for people, a bare number for programs.
+    package func bytes(_ value: UInt64) -> String {
+        self == .table ? Units.bytes(value) : String(value)
+    }
+
     /// Prints one record.
     package func print(_ fields: FieldList, json: JSONValue) {
         switch self {

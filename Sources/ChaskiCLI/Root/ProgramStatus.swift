@@ -33,6 +33,9 @@ package enum ProgramStatus: Int32, Sendable, CaseIterable {
         case .protocolError, .unsupportedVersion: self = .protocolError
         case .indeterminate: self = .temporary
         case .damaged, .journalFailed: self = .ioError
+        case .ioFailed:
+            self = failure.code == .permissionDenied ? .noPermission : .ioError
+        case .invalidOption: self = .usage
         case .topicInUse: self = .cannotCreate
         default: self = Self(failure.code)
         }
