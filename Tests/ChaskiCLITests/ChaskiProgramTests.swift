@@ -25,6 +25,7 @@ import Testing
             (["topic", "create", "t", "--max-bytes", "0"], 64), (["topic", "create", " "], 65),
             (["subscription", "create", "s", "t", "--max-failures", "0"], 64),
             (["subscription", "create", "s", "t", "--lease", "8d"], 64),
+            (["subscription", "create", "s", "t", "--max-backoff", "367d"], 64),
             (
                 ["subscription", "create", "s", "t", "--min-backoff", "2s", "--max-backoff", "1s"],
                 64

@@ -28,7 +28,8 @@ struct JournalDump: ParsableCommand {
     @OptionGroup var output: OutputOptions
 
     func run() throws {
-        let isJSON = try output.kind() == .json
+        let kind = try output.kind()
+        let isJSON = kind == .json
         for place in try JournalFolder.find(in: folder) {
             var damage: Failure?
             let dump = JournalPrinter(namespace: place.name, isJSON: isJSON)
@@ -43,7 +44,9 @@ struct JournalDump: ParsableCommand {
                 }
             }
             if let damage { Terminal.note(FailureReport.text(damage)) }
-            if !isJSON { Terminal.lines(JournalPrinter.fields(summary, place.name).lines) }
+            if !isJSON {
+                Terminal.lines(kind.lines(JournalPrinter.fields(summary, place.name, kind)))
+            }
         }
     }
 }
@@ -71,7 +74,7 @@ struct JournalVerify: ParsableCommand {
             isDamaged = isDamaged || !isSound
             results.append(JournalPrinter.json(summary, place.name, reader.problems))
             guard kind != .json else { continue }
-            Terminal.lines(JournalPrinter.fields(summary, place.name).lines)
+            Terminal.lines(kind.lines(JournalPrinter.fields(summary, place.name, kind)))
             for damage in summary.damage {
                 Terminal.line("damaged at \(damage.place): \(damage.what)")
             }
@@ -236,23 +239,25 @@ private struct JournalPrinter {
         return lines
     }
 
-    static func fields(_ summary: InspectionSummary, _ name: String) -> FieldList {
+    static func fields(
+        _ summary: InspectionSummary, _ name: String, _ kind: OutputKind
+    ) -> FieldList {
         var fields = FieldList()
         fields.append("namespace", name)
         fields.append(
             "files", "\(summary.files) and \(summary.spares) spare, epoch \(summary.epoch)")
         fields.append(
             "groups",
-            "\(Units.grouped(summary.groups)) with \(Units.grouped(summary.entries)) entries, "
-                + Units.bytes(summary.bytes))
+            "\(kind.count(summary.groups)) with \(kind.count(summary.entries)) entries, "
+                + kind.bytes(summary.bytes))
         fields.append(
             "messages",
-            "\(Units.grouped(summary.offsets)) in \(Units.grouped(summary.batches)) batches")
+            "\(kind.count(summary.offsets)) in \(kind.count(summary.batches)) batches")
         if let time = summary.lastTime {
             fields.append("last write", Units.timestamp(wallNanos: time.wall))
         }
         if let place = summary.unfinished { fields.append("unfinished write", "\(place)") }
-        fields.append("damage", Units.grouped(summary.damageCount))
+        fields.append("damage", kind.count(summary.damageCount))
         return fields
     }
 

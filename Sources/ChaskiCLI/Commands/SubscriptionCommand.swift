@@ -89,6 +89,12 @@ struct SubscriptionCreate: AsyncParsableCommand {
         if let minBackoff, let maxBackoff, minBackoff.nanos > maxBackoff.nanos {
             throw ValidationError("--min-backoff must not be above --max-backoff.")
         }
+        let longest: Int64 = 366 * 86_400_000_000_000
+        for (name, value) in [("min", minBackoff), ("max", maxBackoff)] {
+            if let value, value.nanos > longest {
+                throw ValidationError("--\(name)-backoff must be at most 366d.")
+            }
+        }
         if maxFailures == 0 { throw ValidationError("--max-failures must be at least 1.") }
         if let lease, !(1_000_000...604_800_000_000_000).contains(lease.nanos) {
             throw ValidationError("--lease must be between 1ms and 7d.")

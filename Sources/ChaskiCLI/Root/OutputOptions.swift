@@ -38,10 +38,14 @@ extension OutputKind {
     /// Prints one record.
     package func print(_ fields: FieldList, json: JSONValue) {
         switch self {
-        case .table: Terminal.lines(fields.lines)
-        case .plain: Terminal.lines(fields.plainLines)
+        case .table, .plain: Terminal.lines(lines(fields))
         case .json: print(json)
         }
+    }
+
+    /// The lines of a record.
+    package func lines(_ fields: FieldList) -> [String] {
+        self == .plain ? fields.plainLines : fields.lines
     }
 
     /// Prints a list; an empty one says so to people.
