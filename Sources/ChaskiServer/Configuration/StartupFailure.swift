@@ -8,28 +8,26 @@ import NIOCore
     import Musl
 #endif
 
-/// Why a broker did not start, or ended on its own: one sentence, and the exit code of the
-/// program.
+/// Why a broker did not start, or ended on its own: one sentence, and what kind of trouble it is.
 package struct StartupFailure: Error, Hashable, Sendable {
-    /// What a supervisor may want to tell apart. The numbers are the program's exit codes and
-    /// stay as they are.
-    package enum Kind: Int32, Sendable, CaseIterable {
+    /// What a program may want to tell apart.
+    package enum Kind: Sendable, CaseIterable {
         /// A setting that cannot be.
-        case configuration = 64
+        case configuration
         /// Something else broke.
-        case software = 70
+        case software
         /// The disk failed or is full, or a file could not be read or written.
-        case disk = 74
+        case disk
         /// Another process listens there.
-        case portInUse = 75
+        case portInUse
         /// The address cannot be listened on: unknown, or not permitted.
-        case address = 76
+        case address
         /// Another process works on the data directory.
-        case directoryInUse = 77
+        case directoryInUse
         /// The data was written by a newer release; nothing was changed.
-        case newerFormat = 78
+        case newerFormat
         /// The data is damaged; nothing was changed.
-        case damaged = 79
+        case damaged
     }
 
     package var kind: Kind
@@ -39,9 +37,6 @@ package struct StartupFailure: Error, Hashable, Sendable {
         self.kind = kind
         self.failure = failure
     }
-
-    /// The program's exit code.
-    package var exitCode: Int32 { kind.rawValue }
 }
 
 extension StartupFailure: CustomStringConvertible {
