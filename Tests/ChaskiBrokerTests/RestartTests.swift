@@ -79,4 +79,21 @@ import Testing
         #expect(host.open(1, claims: old, of: deleted).held.isEmpty)
         #expect(host.machine.checkInvariants() == nil)
     }
+
+    @Test func `A producer that comes back goes on behind all of the group that answers it`() {
+        let host = BrokerHost()
+        let topic = host.createTopic()
+        host.publish(topic, 0, 2)
+        let opening = host.request()
+        let producer = ProducerID(rawValue: 1)
+        host.send(.openProducer(opening, topic: topic, producer, epoch: 1))
+        let late = host.publishCommand(topic, 2, 3, epoch: 1)
+        host.send(.publish(host.request(), late))
+        host.settle()
+        guard case .success(.producerOpened(let next))? = host.reply(opening) else {
+            Issue.record("answered with \(String(describing: host.reply(opening)))")
+            return
+        }
+        #expect(next == 5)
+    }
 }
