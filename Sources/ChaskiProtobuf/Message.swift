@@ -54,6 +54,7 @@ extension Message {
                     defer { tree.close() }
                     var reader = MessageReader(budget: tree.budget)
                     try message._unpack(tree.root, &reader)
+                    try reader.charge(0, Self.self)
                     return nil
                 } catch {
                     return error

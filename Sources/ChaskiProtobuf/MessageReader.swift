@@ -174,6 +174,7 @@ public struct MessageReader {
                 result.append(value)
             } else {
                 keep(field, pointer[index], &unknown)
+                try charge(0, type)
             }
         }
         return result
@@ -191,17 +192,24 @@ public struct MessageReader {
 
     // MARK: Unknown fields
 
-    /// Keeps a number that a closed enum does not name, as a record of its field.
-    public func keep(_ field: Int32, _ value: Int32, _ unknown: inout UnknownFields) {
+    /// What a record that is kept costs at most: a tag of 5 bytes, a number of 10, and the room
+    /// that the array has too much and needs while it grows.
+    private static let keptRecord = 48
+
+    /// Keeps a number that a closed enum does not name, as a record of its field. What it costs
+    /// counts at the next charge, or at the end.
+    public mutating func keep(_ field: Int32, _ value: Int32, _ unknown: inout UnknownFields) {
+        budget &-= Self.keptRecord
         unknown.append(number: field, varint: UInt64(bitPattern: Int64(value)))
     }
 
     /// Keeps a map entry whose value a closed enum does not name, as C packed it again.
-    public func keepEntry<C>(
+    public mutating func keepEntry<C>(
         _ field: Int32, _ entry: UnsafeMutablePointer<C>, _ unknown: inout UnknownFields
     ) {
         let message = UnsafeRawPointer(entry).assumingMemoryBound(to: ProtobufCMessage.self)
         let size = protobuf_c_message_get_packed_size(message)
+        budget &-= size &* 3 &+ Self.keptRecord
         let packed = [UInt8](unsafeUninitializedCapacity: size) { buffer, count in
             count = protobuf_c_message_pack(message, buffer.baseAddress)
         }

@@ -56,6 +56,24 @@ public final class MessageSchema: Sendable {
         }
     }
 
+    /// The name of field `number`, found without memory beside the result, as errors of decoding
+    /// are made when the budget is spent.
+    func fieldName(_ number: Int32) -> String? {
+        table.withUTF8Buffer { bytes in
+            var rest = bytes[...]
+            while !rest.isEmpty {
+                let entry = rest.prefix { $0 != UInt8(ascii: " ") }
+                rest = rest.dropFirst(entry.count &+ 1)
+                let digits = entry.prefix { $0 != UInt8(ascii: ":") }
+                let value = digits.reduce(Int32(0)) { $0 &* 10 &+ Int32($1 & 0x0F) }
+                guard value == number, !digits.isEmpty else { continue }
+                let name = entry.dropFirst(digits.count &+ 1).prefix { $0 != UInt8(ascii: ":") }
+                return String(decoding: name, as: UTF8.self)
+            }
+            return nil
+        }
+    }
+
     /// The schema of the message in field `number`, if that is a message, group or map.
     func child(_ number: Int32) -> MessageSchema? { children(number) }
 
@@ -72,8 +90,7 @@ public final class MessageSchema: Sendable {
     /// `package.Message.field`, or the number for a field without a name.
     @usableFromInline
     func path(_ number: Int32) -> String {
-        let field = fields.first { $0.number == number }
-        return "\(name).\(field?.name ?? String(number))"
+        "\(name).\(fieldName(number) ?? String(number))"
     }
 
     /// The names of a way of field numbers from this message down.
@@ -81,8 +98,7 @@ public final class MessageSchema: Sendable {
         var result = name
         var schema: MessageSchema? = self
         for number in numbers where number != 0 {
-            let field = schema?.fields.first { $0.number == number }
-            result += "." + (field?.name ?? String(number))
+            result += "." + (schema?.fieldName(number) ?? String(number))
             schema = schema?.child(number)
         }
         return result

@@ -166,6 +166,15 @@ import Testing
         #expect(error(Chaski_V1_Status.self, bytes, options)?.code == .overMemoryBudget)
     }
 
+    @Test func numbersOfClosedEnumsAreBounded() {
+        // FieldDescriptorProto.label = 99, in 2,000 fields of a message.
+        let field = Wire.bytes(2, Wire.number(4, 99))
+        let bytes = Wire.repeated(field, 2_000)
+        typealias Nested = Google_Protobuf_DescriptorProto
+        #expect(error(Nested.self, bytes) == nil)
+        #expect(error(Nested.self, bytes, .init(memoryBudget: 600_000))?.code == .overMemoryBudget)
+    }
+
     @Test func budgetCoversTextOfTheResult() {
         let bytes = Wire.text(3, String(repeating: "x", count: 100_000))
         #expect(error(Chaski_V1_Status.self, bytes, .init(memoryBudget: 150_000)) == nil)
