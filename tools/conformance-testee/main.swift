@@ -1,5 +1,6 @@
 // Speaks the protobuf conformance suite's protocol: a length, a request; a length, a response.
 import ChaskiProtobuf
+import Testee
 
 #if canImport(Glibc)
     import Glibc
