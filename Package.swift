@@ -54,6 +54,7 @@ let package = Package(
         .executable(name: "chaski", targets: ["chaski"]),
         .executable(name: "chaski-sim", targets: ["chaski-sim"]),
         .executable(name: "protoc-gen-chaski-swift", targets: ["protoc-gen-chaski-swift"]),
+        .plugin(name: "ChaskiGenerate", targets: ["ChaskiGenerate"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
@@ -122,6 +123,16 @@ let package = Package(
         program("chaski", ["ChaskiCLI"]),
         program("protoc-gen-chaski-swift", ["ChaskiCodeGen"]),
         program("chaski-sim", ["ChaskiSimulation"]),
+        .plugin(
+            name: "ChaskiGenerate",
+            capability: .command(
+                intent: .custom(
+                    verb: "chaski-generate",
+                    description: "Makes a C target and a Swift target of .proto files"),
+                permissions: [
+                    .writeToPackageDirectory(reason: "It writes the code made of .proto files.")
+                ]),
+            dependencies: ["protoc-gen-chaski-swift"], path: "Sources/ChaskiGenerate"),
 
         // Tests
         tests("HouseRulesTests", []),

@@ -7,6 +7,12 @@
 #endif
 
 #include "google_protobuf_descriptor.pb-c.h"
+void   ck__google__protobuf__file_descriptor_set__init
+                     (Ck__Google__Protobuf__FileDescriptorSet         *message)
+{
+  static const Ck__Google__Protobuf__FileDescriptorSet init_value = CK__GOOGLE__PROTOBUF__FILE_DESCRIPTOR_SET__INIT;
+  *message = init_value;
+}
 void   ck__google__protobuf__file_descriptor_proto__init
                      (Ck__Google__Protobuf__FileDescriptorProto         *message)
 {
@@ -133,6 +139,44 @@ void   ck__google__protobuf__generated_code_info__init
   static const Ck__Google__Protobuf__GeneratedCodeInfo init_value = CK__GOOGLE__PROTOBUF__GENERATED_CODE_INFO__INIT;
   *message = init_value;
 }
+static const ProtobufCFieldDescriptor ck__google__protobuf__file_descriptor_set__field_descriptors[1] =
+{
+  {
+    "f1",
+    1,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Ck__Google__Protobuf__FileDescriptorSet, n_f1),
+    offsetof(Ck__Google__Protobuf__FileDescriptorSet, f1),
+    &ck__google__protobuf__file_descriptor_proto__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned ck__google__protobuf__file_descriptor_set__field_indices_by_name[] = {
+  0,   /* field[0] = f1 */
+};
+static const ProtobufCIntRange ck__google__protobuf__file_descriptor_set__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 1 }
+};
+const ProtobufCMessageDescriptor ck__google__protobuf__file_descriptor_set__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "ck.google.protobuf.FileDescriptorSet",
+  "FileDescriptorSet",
+  "Ck__Google__Protobuf__FileDescriptorSet",
+  "ck.google.protobuf",
+  sizeof(Ck__Google__Protobuf__FileDescriptorSet),
+  1,
+  ck__google__protobuf__file_descriptor_set__field_descriptors,
+  ck__google__protobuf__file_descriptor_set__field_indices_by_name,
+  1,  ck__google__protobuf__file_descriptor_set__number_ranges,
+  (ProtobufCMessageInit) ck__google__protobuf__file_descriptor_set__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
 static const ProtobufCFieldDescriptor ck__google__protobuf__file_descriptor_proto__field_descriptors[10] =
 {
   {

@@ -2,14 +2,7 @@ import ChaskiMessages
 
 /// The protoc plugin: bytes of a `CodeGeneratorRequest` in, bytes of the response out.
 ///
-/// One command makes the C codecs and the Swift bindings over them:
-///
-///     protoc --plugin=.build/debug/protoc-gen-chaski-swift -IProtos --chaski-swift_out=Sources \
-///         --chaski-swift_opt=Visibility=public,CModule=COrders,CDir=COrders,SwiftDir=Orders \
-///         Protos/orders.proto
-///
-/// `COrders` is then a C target (its code compiles with `-w`), `Orders` a Swift target that depends
-/// on it and on ChaskiProtobuf. `GeneratorOptions` lists the settings.
+/// `GenerateCommand` is the other way to it; `GeneratorOptions` lists the settings.
 package struct Plugin {
     /// What protoc-gen-c answers to a serialised request.
     package typealias CGenerator = ([UInt8]) throws(GeneratorError) -> [UInt8]
@@ -31,7 +24,9 @@ package struct Plugin {
         do {
             let request = try Google_Protobuf_Compiler_CodeGeneratorRequest(
                 serializedBytes: request)
-            response.file = try generate(request)
+            response.file = try generate(
+                request.protoFile, names: request.fileToGenerate,
+                try GeneratorOptions(parsing: request.parameter))
         } catch let error as GeneratorError {
             response.error = error.description
         } catch {
@@ -40,14 +35,29 @@ package struct Plugin {
         return try response.serializedBytes()
     }
 
+    /// What `GenerateCommand` writes: the files of `descriptorSet`, which `protoc` made with all
+    /// that they import, for those called `names`. Paths are as `options` has its folders.
+    package func generate(
+        descriptorSet: [UInt8], names: [String], options: GeneratorOptions
+    ) throws(GeneratorError) -> [GeneratedFile] {
+        let set: Google_Protobuf_FileDescriptorSet
+        do {
+            set = try Google_Protobuf_FileDescriptorSet(serializedBytes: descriptorSet)
+        } catch {
+            throw GeneratorError("what protoc made of the files cannot be read: \(error)")
+        }
+        return try generate(set.file, names: names, options)
+            .map { GeneratedFile(path: $0.name, content: $0.content) }
+    }
+
     private typealias OutputFile = Google_Protobuf_Compiler_CodeGeneratorResponse.File
 
     private func generate(
-        _ request: Google_Protobuf_Compiler_CodeGeneratorRequest
+        _ protos: [Google_Protobuf_FileDescriptorProto], names: [String],
+        _ options: GeneratorOptions
     ) throws(GeneratorError) -> [OutputFile] {
-        let options = try GeneratorOptions(parsing: request.parameter)
-        let files = try ModelBuilder.build(request.protoFile, options: options)
-        let wanted = Set(request.fileToGenerate)
+        let files = try ModelBuilder.build(protos, options: options)
+        let wanted = Set(names)
         let chosen = files.filter { wanted.contains($0.name) }
         guard chosen.count == wanted.count else {
             throw GeneratorError("the request does not hold all files to generate")
@@ -113,9 +123,10 @@ package struct Plugin {
 
     /// The umbrella header and the module map.
     private func moduleFiles(_ headers: [String], _ options: GeneratorOptions) -> [OutputFile] {
-        let umbrella = headers.map { "#include \"\($0)\"\n" }.joined()
+        let mark = "// \(GeneratedFile.mark). Do not edit.\n"
+        let umbrella = mark + headers.map { "#include \"\($0)\"\n" }.joined()
         let map = """
-            module \(options.cModule) {
+            \(mark)module \(options.cModule) {
                 header "\(options.cModule).h"
                 export *
             }

@@ -8,12 +8,21 @@ import ChaskiCodeGen
     import Darwin
 #endif
 
-/// Runs protoc-gen-c and moves bytes through descriptors.
+/// Runs protoc and protoc-gen-c and moves bytes through descriptors.
 enum ProcessRunner {
     /// Answers `request` by protoc-gen-c: the program named by `CHASKI_PROTOC_GEN_C`, or the one on
     /// the path.
     static func runCGenerator(_ request: [UInt8]) throws(GeneratorError) -> [UInt8] {
         let path = getenv("CHASKI_PROTOC_GEN_C").map { String(cString: $0) } ?? "protoc-gen-c"
+        return try run(path, input: request, package: "protobuf-c-compiler")
+    }
+
+    /// What `program` writes to its standard output; what it has to complain about goes to ours.
+    /// - Parameter package: the Debian package that has the program.
+    static func run(
+        _ program: String, _ arguments: [String] = [], input request: [UInt8] = [],
+        package: String
+    ) throws(GeneratorError) -> [UInt8] {
         var input: (read: Int32, write: Int32) = (-1, -1)
         var output: (read: Int32, write: Int32) = (-1, -1)
         try openPipe(&input)
@@ -29,17 +38,21 @@ enum ProcessRunner {
             posix_spawn_file_actions_addclose(&actions, descriptor)
         }
         var process = pid_t()
-        let argument = strdup(path)
-        defer { free(argument) }
-        let status = posix_spawnp(&process, path, &actions, nil, [argument, nil], environ)
+        let words = ([program] + arguments).map { strdup($0) }
+        defer { for word in words { free(word) } }
+        let status = posix_spawnp(&process, program, &actions, nil, words + [nil], environ)
         close(input.read)
         close(output.write)
         guard status == 0 else {
             close(input.write)
             close(output.read)
-            throw GeneratorError("cannot start \(path): \(String(cString: strerror(status)))")
+            guard status != ENOENT else {
+                throw GeneratorError(
+                    "\(program) is not installed; on Debian: apt-get install \(package)")
+            }
+            throw GeneratorError("cannot start \(program): \(String(cString: strerror(status)))")
         }
-        // protoc-gen-c reads its whole request before it writes.
+        // Both programs read their whole input before they write.
         var failure: GeneratorError?
         do throws(GeneratorError) { try writeAll(input.write, request) } catch { failure = error }
         close(input.write)
@@ -47,7 +60,9 @@ enum ProcessRunner {
         close(output.read)
         var result: Int32 = 0
         while waitpid(process, &result, 0) < 0, errno == EINTR {}
-        guard result == 0 else { throw GeneratorError("\(path) ended with status \(result)") }
+        guard result == 0 else {
+            throw GeneratorError("\(program) refused; what it says is above")
+        }
         if let failure { throw failure }
         return answer
     }

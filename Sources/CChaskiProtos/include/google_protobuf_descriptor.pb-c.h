@@ -15,6 +15,7 @@ PROTOBUF_C__BEGIN_DECLS
 #endif
 
 
+typedef struct Ck__Google__Protobuf__FileDescriptorSet Ck__Google__Protobuf__FileDescriptorSet;
 typedef struct Ck__Google__Protobuf__FileDescriptorProto Ck__Google__Protobuf__FileDescriptorProto;
 typedef struct Ck__Google__Protobuf__DescriptorProto Ck__Google__Protobuf__DescriptorProto;
 typedef struct Ck__Google__Protobuf__FieldDescriptorProto Ck__Google__Protobuf__FieldDescriptorProto;
@@ -42,6 +43,17 @@ typedef struct Ck__Google__Protobuf__GeneratedCodeInfo__Annotation Ck__Google__P
 
 
 /* --- messages --- */
+
+struct  Ck__Google__Protobuf__FileDescriptorSet
+{
+  ProtobufCMessage base;
+  size_t n_f1;
+  Ck__Google__Protobuf__FileDescriptorProto **f1;
+};
+#define CK__GOOGLE__PROTOBUF__FILE_DESCRIPTOR_SET__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&ck__google__protobuf__file_descriptor_set__descriptor) \
+    , 0,NULL }
+
 
 struct  Ck__Google__Protobuf__FileDescriptorProto
 {
@@ -388,6 +400,9 @@ struct  Ck__Google__Protobuf__GeneratedCodeInfo
     , 0,NULL }
 
 
+/* Ck__Google__Protobuf__FileDescriptorSet methods */
+void   ck__google__protobuf__file_descriptor_set__init
+                     (Ck__Google__Protobuf__FileDescriptorSet         *message);
 /* Ck__Google__Protobuf__FileDescriptorProto methods */
 void   ck__google__protobuf__file_descriptor_proto__init
                      (Ck__Google__Protobuf__FileDescriptorProto         *message);
@@ -453,6 +468,9 @@ void   ck__google__protobuf__generated_code_info__init
                      (Ck__Google__Protobuf__GeneratedCodeInfo         *message);
 /* --- per-message closures --- */
 
+typedef void (*Ck__Google__Protobuf__FileDescriptorSet_Closure)
+                 (const Ck__Google__Protobuf__FileDescriptorSet *message,
+                  void *closure_data);
 typedef void (*Ck__Google__Protobuf__FileDescriptorProto_Closure)
                  (const Ck__Google__Protobuf__FileDescriptorProto *message,
                   void *closure_data);
@@ -522,6 +540,7 @@ typedef void (*Ck__Google__Protobuf__GeneratedCodeInfo_Closure)
 
 /* --- descriptors --- */
 
+extern const ProtobufCMessageDescriptor ck__google__protobuf__file_descriptor_set__descriptor;
 extern const ProtobufCMessageDescriptor ck__google__protobuf__file_descriptor_proto__descriptor;
 extern const ProtobufCMessageDescriptor ck__google__protobuf__descriptor_proto__descriptor;
 extern const ProtobufCMessageDescriptor ck__google__protobuf__field_descriptor_proto__descriptor;

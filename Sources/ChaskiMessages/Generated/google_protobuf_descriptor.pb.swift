@@ -8,6 +8,19 @@
 public import ChaskiProtobuf
 internal import CChaskiProtos
 
+/// Files with all that they import: what `protoc --descriptor_set_out` writes.
+public struct Google_Protobuf_FileDescriptorSet: ChaskiProtobuf.Message {
+    public var file: [Google_Protobuf_FileDescriptorProto] = []
+
+    public var unknownFields = ChaskiProtobuf.UnknownFields()
+
+    public init() {}
+
+    public init(file: [Google_Protobuf_FileDescriptorProto] = []) {
+        self.file = file
+    }
+}
+
 /// A .proto file.
 public struct Google_Protobuf_FileDescriptorProto: ChaskiProtobuf.Message {
     public var name: String {
@@ -1200,6 +1213,43 @@ public struct Google_Protobuf_GeneratedCodeInfo: ChaskiProtobuf.Message {
         fileprivate var _sourceFile: String?
         fileprivate var _begin: Int32?
         fileprivate var _end: Int32?
+    }
+}
+
+extension Google_Protobuf_FileDescriptorSet {
+    public static let protoMessageName = "google.protobuf.FileDescriptorSet"
+
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName,
+        Ck__Google__Protobuf__FileDescriptorSet(),
+        ck__google__protobuf__file_descriptor_set__init,
+        fields: "1:file:m",
+        children: {
+            switch $0 {
+            case 1: Google_Protobuf_FileDescriptorProto._schema
+            default: nil
+            }
+        })
+
+    public mutating func _unpack(
+        _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
+    ) throws(ChaskiProtobuf.DecodingError) {
+        let c = pointer.assumingMemoryBound(to: Ck__Google__Protobuf__FileDescriptorSet.self)
+        if c.pointee.n_f1 != 0 {
+            self.file = try reader.messages(c.pointee.f1, c.pointee.n_f1)
+        }
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
+    }
+
+    public func _pack(
+        _ pointer: UnsafeMutableRawPointer, _ writer: inout ChaskiProtobuf.MessageWriter
+    ) throws(ChaskiProtobuf.EncodingError) {
+        let c = pointer.assumingMemoryBound(to: Ck__Google__Protobuf__FileDescriptorSet.self)
+        if !self.file.isEmpty {
+            c.pointee.f1 = try writer.messages(self.file)
+            c.pointee.n_f1 = self.file.count
+        }
+        writer.records(unknownFields.bytes, pointer)
     }
 }
 
