@@ -57,6 +57,21 @@ import Testing
         #expect(offsets == Array(0..<9))
     }
 
+    /// Replay begins where the last group says, not where the newest file's header does.
+    @Test func filesDroppedAfterACheckpointAreNoDamage() throws {
+        let disk = SimulatedFileSystem(seed: 1)
+        let opened = try Opened(disk)
+        for offset in 0..<16 as Range<Offset> {
+            opened.commit(Small.group([Small.batch(offset)]))
+        }
+        opened.journal.index.released(Small.topic, 0..<14)
+        opened.commit(Small.group([Small.section(1)], begins: 1, ends: 1))
+        #expect(opened.maintain().dropped == [1, 2])
+        disk.processKill()
+        #expect(try inspect(disk).summary.damage.isEmpty)
+        #expect(throws: Never.self) { try Opened(disk) }
+    }
+
     @Test func whatCannotBeOpenedCanBeInspected() throws {
         let disk = try written()
         disk.flipBit(0, of: 30, in: JournalName.journal(1))

@@ -180,6 +180,11 @@ struct JournalScenario {
         _ fileSystem: any FileSystem, _ oracle: inout JournalOracle
     ) throws -> Opened {
         do {
+            // No crash looks like damage to `chaski journal verify` either.
+            let damage = try JournalInspector.inspect(fileSystem) { _ in }.damage
+            guard damage.isEmpty else {
+                throw JournalOracle.Wrong.promise("verify: \(damage[0].place): \(damage[0].what)")
+            }
             let opened = try Opened(fileSystem, configuration: configuration)
             try oracle.check(opened)
             return opened

@@ -46,6 +46,32 @@ final class TemporaryDirectory {
         #expect(again.journal.recovery.epoch == 2)
     }
 
+    @Test func whatWasCutOffOrLostIsRefused() throws {
+        let directory = try TemporaryDirectory()
+        let files = try PosixFileSystem(path: directory.path)
+        try writeOne(directory, 0)
+        try writeOne(directory, 1)
+        let newest = try #require(try files.list().last { $0.hasSuffix(".log") })
+        let path = "\(directory.path)/\(newest)"
+        #expect(truncate(path, 20_000) == 0)
+        var failure = #expect(throws: Failure.self) { try Opened(files) }
+        #expect(failure?.message.contains("has 20000 of its 32768 bytes") == true)
+        #expect(try JournalInspector.inspect(files) { _ in }.damageCount > 0)
+        #expect(truncate(path, 32_768) == 0)
+        try writeOne(directory, 2)
+        try files.remove(try #require(try files.list().last { $0.hasSuffix(".log") }))
+        failure = #expect(throws: Failure.self) { try Opened(files) }
+        #expect(failure?.code == .dataLoss)
+        #expect(try JournalInspector.inspect(files) { _ in }.damageCount > 0)
+    }
+
+    /// Opens, writes one group, and closes.
+    private func writeOne(_ directory: TemporaryDirectory, _ offset: Offset) throws {
+        let opened = try Opened(try PosixFileSystem(path: directory.path))
+        #expect(opened.commit(Small.group([Small.batch(offset)])) != nil)
+        opened.journal.close()
+    }
+
     @Test func aSecondOwnerIsRefused() throws {
         let directory = try TemporaryDirectory()
         let first = try Opened(try PosixFileSystem(path: directory.path))

@@ -6,6 +6,8 @@ package enum JournalName: Hashable, Sendable {
     case index(UInt64)
     /// `spare-<16 hex digits>`: space set aside, of no meaning until it is renamed.
     case spare(UInt64)
+    /// `newest-<16 hex digits>`: says that this journal file has been begun.
+    case newest(UInt64)
 
     /// The file that a process locks while it uses the directory.
     package static let lock = "LOCK"
@@ -13,6 +15,7 @@ package enum JournalName: Hashable, Sendable {
     package static func journal(_ id: UInt64) -> String { "journal-\(hex(id)).log" }
     package static func sidecar(_ id: UInt64) -> String { "journal-\(hex(id)).index" }
     package static func spare(named serial: UInt64) -> String { "spare-\(hex(serial))" }
+    package static func mark(_ id: UInt64) -> String { "newest-\(hex(id))" }
 
     /// What a directory entry is to the journal; nil for what is none of its own.
     package init?(_ name: String) {
@@ -22,6 +25,8 @@ package enum JournalName: Hashable, Sendable {
             self = .index(id)
         } else if let serial = Self.number(name, prefix: "spare-", suffix: "") {
             self = .spare(serial)
+        } else if let id = Self.number(name, prefix: "newest-", suffix: "") {
+            self = .newest(id)
         } else {
             return nil
         }

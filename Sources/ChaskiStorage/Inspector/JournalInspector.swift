@@ -7,6 +7,8 @@ package struct JournalInspector {
     private let fileSystem: any FileSystem
     private var summary = InspectionSummary()
     private let visit: (InspectedItem) -> Void
+    /// Where replay begins, as the last group that was seen says.
+    private var replayFrom: JournalPosition?
 
     private static let readAhead = 1 << 20
 
@@ -33,32 +35,51 @@ package struct JournalInspector {
     }
 
     private mutating func run() throws(FileError) {
-        var logs: [UInt64] = []
-        var headers: [FileHeader] = []
-        for name in try fileSystem.list() {
-            switch JournalName(name) {
-            case .log(let id): logs.append(id)
-            case .spare: summary.spares += 1
-            case .index, nil: continue
-            }
+        var (logs, mark) = try list()
+        if let marked = mark, marked > logs.last ?? 0 {
+            // A running broker may have begun that file while the names were read.
+            (logs, mark) = try list()
         }
-        logs.sort()
+        var headers: [FileHeader] = []
         for id in logs {
             if let header = header(of: id) { headers.append(header) }
         }
-        checkSequence(headers)
+        checkIdentity(headers)
+        if let mark, mark > logs.last ?? 0 {
+            report(
+                .journal, JournalPosition(file: mark, position: 0),
+                "the file is missing, which \(JournalName.mark(mark)) says was begun")
+        }
         for id in logs {
             guard let header = headers.first(where: { $0.file == id }) else { continue }
             let follower = headers.last { $0.previous.file == id }
             let isNewest = id == logs.last
             visit(.file(header, isNewest: isNewest))
             summary.files += 1
+            replayFrom = nil
             do throws(FileError) {
                 try groups(of: header, end: follower?.previous.position, isNewest: isNewest)
             } catch {
                 report(.journal, JournalPosition(file: id, position: 0), error.message)
             }
         }
+        checkSequence(headers)
+    }
+
+    /// The ids of the journal files, ascending, and which of them must be there at least.
+    private mutating func list() throws(FileError) -> (logs: [UInt64], mark: UInt64?) {
+        var logs: [UInt64] = []
+        var mark: UInt64?
+        summary.spares = 0
+        for name in try fileSystem.list() {
+            switch JournalName(name) {
+            case .log(let id): logs.append(id)
+            case .spare: summary.spares += 1
+            case .newest(let id): mark = max(mark ?? 0, id)
+            case .index, nil: continue
+            }
+        }
+        return (logs.sorted(), mark)
     }
 
     private mutating func header(of id: UInt64) -> FileHeader? {
@@ -83,21 +104,30 @@ package struct JournalInspector {
         return nil
     }
 
-    /// From the newest file back, each must be there down to the start of replay.
-    private mutating func checkSequence(_ headers: [FileHeader]) {
-        guard var header = headers.last else { return }
+    private mutating func checkIdentity(_ headers: [FileHeader]) {
+        guard let header = headers.last else { return }
         summary.epoch = header.epoch
         for stranger in headers where stranger.identity != header.identity {
             report(
                 .journal, JournalPosition(file: stranger.file, position: 0),
                 "belongs to another journal")
         }
-        while header.file > header.replayFrom.file {
+    }
+
+    /// From the newest file back, each must be there down to the start of replay: the last group
+    /// names it, or the header of a file without groups.
+    private mutating func checkSequence(_ headers: [FileHeader]) {
+        guard var header = headers.last else { return }
+        let start = replayFrom ?? header.replayFrom
+        while header.file > start.file {
             guard let previous = headers.first(where: { $0.file == header.previous.file }) else {
                 report(.journal, header.previous, "the file is missing")
                 return
             }
             header = previous
+        }
+        if header.file != start.file {
+            report(.journal, start, "the file is missing, where replay begins")
         }
     }
 
@@ -105,6 +135,12 @@ package struct JournalInspector {
         of header: FileHeader, end: UInt64?, isNewest: Bool
     ) throws(FileError) {
         let handle = try fileSystem.open(JournalName.journal(header.file))
+        let size = try handle.size()
+        if size < Int(header.fileBytes) {
+            report(
+                .journal, JournalPosition(file: header.file, position: UInt64(size)),
+                "the file has been cut off here: it was made with \(header.fileBytes) bytes")
+        }
         var reader = try GroupReader(handle, header: header, readAhead: Self.readAhead)
         var position = UInt64(FileHeader.size)
         var sequence = header.sequence
@@ -153,6 +189,7 @@ package struct JournalInspector {
         of group: FoundGroup, _ reader: inout GroupReader
     ) throws(FileError) {
         summary.groups += 1
+        replayFrom = group.header.replayFrom
         summary.bytes += UInt64(group.header.length)
         summary.lastTime = group.header.time
         visit(.group(group.header))

@@ -27,11 +27,39 @@ extension Failure {
     }
 
     /// Damage that keeps the whole journal from opening.
-    static func damagedJournal(_ directory: String, _ what: String) -> Failure {
+    ///
+    /// - Parameter wayOut: whole sentences on what to do about it, where there is more to say than
+    ///   how to see it.
+    static func damagedJournal(
+        _ directory: String, _ what: String, wayOut: String? = nil
+    ) -> Failure {
         Failure(
             .dataLoss, .damaged,
             "The journal in \(directory) is damaged: \(what). Nothing was changed. "
+                + (wayOut.map { "\($0) " } ?? "")
                 + "See all of it with: chaski journal verify \(directory)")
+    }
+
+    /// The file that was begun last is gone, and with it messages that were accepted.
+    static func lostNewestFile(_ file: UInt64, in directory: String) -> Failure {
+        let mark = "\(directory)/\(JournalName.mark(file))"
+        return damagedJournal(
+            directory,
+            "\(JournalName.journal(file)) is missing, which \(JournalName.mark(file)) says was "
+                + "begun, and so is any newer file",
+            wayOut: "Put the file back; or, to accept that all it held is lost, remove \(mark).")
+    }
+
+    /// A journal file ends before the size that it was made with.
+    static func shortFile(
+        _ header: FileHeader, bytes: Int, in directory: String
+    ) -> Failure {
+        let name = JournalName.journal(header.file)
+        return damagedJournal(
+            directory,
+            "\(name) has been cut off: it has \(bytes) of its \(header.fileBytes) bytes",
+            wayOut: "Put a whole copy back; or, to accept that what stood there is lost, lengthen "
+                + "it with: truncate -s \(header.fileBytes) \(directory)/\(name).")
     }
 
     /// Damage of one stored batch.

@@ -39,6 +39,8 @@ struct JournalWriter: Sendable {
     /// The checkpoint cycle that has begun, and where.
     private var cycle: (number: UInt64, begin: JournalPosition)?
     var spares: SpareFiles
+    /// Names the open file, durably.
+    private var mark: NewestMark
     /// Closed files, ascending; those that the index never knew are `obsolete`.
     var closed: [ClosedFile]
     var obsolete: [UInt64] = []
@@ -57,9 +59,10 @@ struct JournalWriter: Sendable {
 
     init(
         life: Life, head: Head, chain: UInt32, sequence: UInt64, lastTime: Now,
-        replayFrom: JournalPosition, spares: SpareFiles, closed: [ClosedFile],
+        replayFrom: JournalPosition, spares: SpareFiles, mark: NewestMark, closed: [ClosedFile],
         locations: [BatchLocation]
     ) {
+        precondition(mark.file == head.id, "the open file is marked before it is used")
         self.life = life
         self.head = head
         self.chain = chain
@@ -67,6 +70,7 @@ struct JournalWriter: Sendable {
         self.lastTime = lastTime
         self.replayFrom = replayFrom
         self.spares = spares
+        self.mark = mark
         self.closed = closed
         self.locations = locations
     }
@@ -197,7 +201,8 @@ struct JournalWriter: Sendable {
 
     // MARK: Files
 
-    /// Closes the open file and begins the next, durable in name and header before it is used.
+    /// Closes the open file and begins the next, durable in header, name and mark before it is
+    /// used.
     private mutating func rotate() throws(FileError) {
         let end = JournalPosition(file: head.id, position: head.position)
         let header = FileHeader(
@@ -207,6 +212,7 @@ struct JournalWriter: Sendable {
             replayFrom: replayFrom, bootID: life.bootID, clockOffset: life.clockOffset,
             lastTime: lastTime)
         let file = try spares.begin(header, followedBy: [], in: life.fileSystem)
+        try mark.advance(to: header.file, in: life.fileSystem)
         unindexed.append(
             FileIndex(file: head.id, end: head.position, journalOrder: locations))
         closed.append(ClosedFile(file: head.id, bytes: head.bytes))

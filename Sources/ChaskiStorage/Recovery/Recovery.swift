@@ -126,12 +126,14 @@ struct Recovery {
         let header = start.header
         var spares = SpareFiles(configuration: configuration, nextSerial: survey.nextSerial)
         for name in survey.spares { spares.add(existing: name) }
+        var mark = survey.mark
         let file: any File
         do throws(FileError) {
             // A spare's name may be in the page cache only: after a power cut the file would bear
             // its old name again, as a journal file, with what is written to it now.
             try fileSystem.syncDirectory()
             file = try spares.begin(header, followedBy: start.content, in: fileSystem)
+            try mark.advance(to: header.file, in: fileSystem)
             try spares.fill(to: spares.target(configuration), in: fileSystem)
         } catch {
             throw Failure.storage(error, in: fileSystem.label)
@@ -152,7 +154,7 @@ struct Recovery {
                 position: header.attestedEnd),
             chain: start.copied?.header.checksum ?? header.chain,
             sequence: start.copied?.header.sequence ?? header.sequence,
-            lastTime: header.lastTime, replayFrom: header.replayFrom, spares: spares,
+            lastTime: header.lastTime, replayFrom: header.replayFrom, spares: spares, mark: mark,
             closed: survey.headers.map { ClosedFile(file: $0.file, bytes: $0.fileBytes) },
             locations: newIndex.locations)
         writer.obsolete = survey.headers.map(\.file).filter { !kept.contains($0) }

@@ -13,15 +13,19 @@ struct Survey {
     var nextSerial: UInt64 = 1
     /// Sidecars without a journal file.
     var orphans: [String] = []
+    /// Which file must be there.
+    var mark = NewestMark(files: [])
 
     init(_ fileSystem: any FileSystem, spareBytes: Int) throws(Failure) {
         let label = fileSystem.label
         var logs: [UInt64] = []
+        var marks: [UInt64] = []
         var firstDamage: Failure?
         do throws(FileError) {
             for name in try fileSystem.list() {
                 switch JournalName(name) {
                 case .log(let id): logs.append(id)
+                case .newest(let id): marks.append(id)
                 case .index(let id): sidecars.insert(id)
                 case .spare(let serial):
                     nextSerial = max(nextSerial, serial == UInt64.max ? serial : serial + 1)
@@ -39,8 +43,15 @@ struct Survey {
         }
         for id in logs.sorted() {
             let name = JournalName.journal(id)
-            switch try Self.header(of: name, in: fileSystem) {
-            case .valid(let header) where header.file == id: headers.append(header)
+            let (reading, size) = try Self.header(of: name, in: fileSystem)
+            switch reading {
+            case .valid(let header) where header.file == id:
+                headers.append(header)
+                // The size was synced before the file got its name.
+                if size < Int(header.fileBytes) {
+                    firstDamage =
+                        firstDamage ?? Failure.shortFile(header, bytes: size, in: label)
+                }
             case .newer(let version, let oldestReader):
                 throw Failure(
                     .failedPrecondition, .unsupportedVersion,
@@ -62,15 +73,21 @@ struct Survey {
             throw Failure.damagedJournal(
                 label, "\(JournalName.journal(stranger.file)) belongs to another journal")
         }
+        mark = NewestMark(files: marks)
+        if let marked = mark.file, marked > headers.last?.file ?? 0 {
+            throw Failure.lostNewestFile(marked, in: label)
+        }
         orphans = sidecars.subtracting(logs).sorted().map(JournalName.sidecar)
     }
 
+    /// The header of a journal file, and how many bytes the file has.
     private static func header(
         of name: String, in fileSystem: any FileSystem
-    ) throws(Failure) -> FileHeader.Reading {
+    ) throws(Failure) -> (FileHeader.Reading, size: Int) {
         do throws(FileError) {
-            return FileHeader.read(
-                try fileSystem.open(name).read(at: 0, count: FileHeader.size)[...])
+            let file = try fileSystem.open(name)
+            let start = try file.read(at: 0, count: FileHeader.size)
+            return (FileHeader.read(start[...]), try file.size())
         } catch {
             throw Failure.storage(error, in: fileSystem.label)
         }
