@@ -560,7 +560,7 @@ const ProtobufCMessageDescriptor ck__chaski__v1__subscription_settings__descript
   (ProtobufCMessageInit) ck__chaski__v1__subscription_settings__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor ck__chaski__v1__subscription__field_descriptors[17] =
+static const ProtobufCFieldDescriptor ck__chaski__v1__subscription__field_descriptors[18] =
 {
   {
     "f1",
@@ -766,6 +766,18 @@ static const ProtobufCFieldDescriptor ck__chaski__v1__subscription__field_descri
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "f18",
+    18,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Ck__Chaski__V1__Subscription, f18),
+    &ck__chaski__v1__status__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned ck__chaski__v1__subscription__field_indices_by_name[] = {
   0,   /* field[0] = f1 */
@@ -777,6 +789,7 @@ static const unsigned ck__chaski__v1__subscription__field_indices_by_name[] = {
   14,   /* field[14] = f15 */
   15,   /* field[15] = f16 */
   16,   /* field[16] = f17 */
+  17,   /* field[17] = f18 */
   1,   /* field[1] = f2 */
   2,   /* field[2] = f3 */
   3,   /* field[3] = f4 */
@@ -789,7 +802,7 @@ static const unsigned ck__chaski__v1__subscription__field_indices_by_name[] = {
 static const ProtobufCIntRange ck__chaski__v1__subscription__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 17 }
+  { 0, 18 }
 };
 const ProtobufCMessageDescriptor ck__chaski__v1__subscription__descriptor =
 {
@@ -799,7 +812,7 @@ const ProtobufCMessageDescriptor ck__chaski__v1__subscription__descriptor =
   "Ck__Chaski__V1__Subscription",
   "ck.chaski.v1",
   sizeof(Ck__Chaski__V1__Subscription),
-  17,
+  18,
   ck__chaski__v1__subscription__field_descriptors,
   ck__chaski__v1__subscription__field_indices_by_name,
   1,  ck__chaski__v1__subscription__number_ranges,

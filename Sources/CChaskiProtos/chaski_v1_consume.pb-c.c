@@ -79,6 +79,12 @@ void   ck__chaski__v1__subscription_ended__init
   static const Ck__Chaski__V1__SubscriptionEnded init_value = CK__CHASKI__V1__SUBSCRIPTION_ENDED__INIT;
   *message = init_value;
 }
+void   ck__chaski__v1__stalled__init
+                     (Ck__Chaski__V1__Stalled         *message)
+{
+  static const Ck__Chaski__V1__Stalled init_value = CK__CHASKI__V1__STALLED__INIT;
+  *message = init_value;
+}
 void   ck__chaski__v1__consume_response__init
                      (Ck__Chaski__V1__ConsumeResponse         *message)
 {
@@ -846,7 +852,58 @@ const ProtobufCMessageDescriptor ck__chaski__v1__subscription_ended__descriptor 
   (ProtobufCMessageInit) ck__chaski__v1__subscription_ended__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor ck__chaski__v1__consume_response__field_descriptors[4] =
+static const ProtobufCFieldDescriptor ck__chaski__v1__stalled__field_descriptors[2] =
+{
+  {
+    "f1",
+    1,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_UINT32,
+    offsetof(Ck__Chaski__V1__Stalled, has_f1),
+    offsetof(Ck__Chaski__V1__Stalled, f1),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "f2",
+    2,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Ck__Chaski__V1__Stalled, f2),
+    &ck__chaski__v1__status__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned ck__chaski__v1__stalled__field_indices_by_name[] = {
+  0,   /* field[0] = f1 */
+  1,   /* field[1] = f2 */
+};
+static const ProtobufCIntRange ck__chaski__v1__stalled__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor ck__chaski__v1__stalled__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "ck.chaski.v1.Stalled",
+  "Stalled",
+  "Ck__Chaski__V1__Stalled",
+  "ck.chaski.v1",
+  sizeof(Ck__Chaski__V1__Stalled),
+  2,
+  ck__chaski__v1__stalled__field_descriptors,
+  ck__chaski__v1__stalled__field_indices_by_name,
+  1,  ck__chaski__v1__stalled__number_ranges,
+  (ProtobufCMessageInit) ck__chaski__v1__stalled__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor ck__chaski__v1__consume_response__field_descriptors[5] =
 {
   {
     "f1",
@@ -896,17 +953,30 @@ static const ProtobufCFieldDescriptor ck__chaski__v1__consume_response__field_de
     0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "f5",
+    5,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Ck__Chaski__V1__ConsumeResponse, o0_case),
+    offsetof(Ck__Chaski__V1__ConsumeResponse, f5),
+    &ck__chaski__v1__stalled__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned ck__chaski__v1__consume_response__field_indices_by_name[] = {
   0,   /* field[0] = f1 */
   1,   /* field[1] = f2 */
   2,   /* field[2] = f3 */
   3,   /* field[3] = f4 */
+  4,   /* field[4] = f5 */
 };
 static const ProtobufCIntRange ck__chaski__v1__consume_response__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 4 }
+  { 0, 5 }
 };
 const ProtobufCMessageDescriptor ck__chaski__v1__consume_response__descriptor =
 {
@@ -916,7 +986,7 @@ const ProtobufCMessageDescriptor ck__chaski__v1__consume_response__descriptor =
   "Ck__Chaski__V1__ConsumeResponse",
   "ck.chaski.v1",
   sizeof(Ck__Chaski__V1__ConsumeResponse),
-  4,
+  5,
   ck__chaski__v1__consume_response__field_descriptors,
   ck__chaski__v1__consume_response__field_indices_by_name,
   1,  ck__chaski__v1__consume_response__number_ranges,

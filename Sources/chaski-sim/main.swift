@@ -1,7 +1,14 @@
 import ChaskiSimulation
 import Foundation
 
-let arguments = Arguments(Array(CommandLine.arguments.dropFirst()))
+let arguments: Arguments
+do {
+    arguments = try Arguments(Array(CommandLine.arguments.dropFirst()))
+} catch {
+    FileHandle.standardError.write(
+        Data("chaski-sim: \(error.sentence)\n\n\(Arguments.usage)\n".utf8))
+    exit(64)
+}
 switch arguments.command {
 case "run": exit(RunCommand(arguments).run())
 case "worker": exit(WorkerCommand(arguments).run())

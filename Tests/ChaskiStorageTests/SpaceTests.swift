@@ -48,8 +48,13 @@ import Testing
 
     @Test func publishingResumesWhenFilesAreDropped() throws {
         let (_, opened, offsets) = try full()
-        opened.journal.index.released(Small.topic, 0..<offsets)
+        let index = opened.journal.index
+        #expect(!index.hasFileForCheckpointOnly())
+        index.released(Small.topic, 0..<offsets)
+        #expect(index.hasFileForCheckpointOnly(), "a checkpoint would give space back")
+        #expect(opened.maintain(bootNanos: 1).dropped.isEmpty)
         #expect(opened.commit(Small.group([Small.section(1)], begins: 1, ends: 1)) != nil)
+        #expect(!index.hasFileForCheckpointOnly())
         let report = opened.maintain(bootNanos: 1)
         #expect(report.dropped == [1, 2, 3, 4, 5])
         #expect(report.space == .available)

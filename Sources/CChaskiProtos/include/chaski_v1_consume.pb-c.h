@@ -28,6 +28,7 @@ typedef struct Ck__Chaski__V1__Subscribed Ck__Chaski__V1__Subscribed;
 typedef struct Ck__Chaski__V1__Deliver Ck__Chaski__V1__Deliver;
 typedef struct Ck__Chaski__V1__Settled Ck__Chaski__V1__Settled;
 typedef struct Ck__Chaski__V1__SubscriptionEnded Ck__Chaski__V1__SubscriptionEnded;
+typedef struct Ck__Chaski__V1__Stalled Ck__Chaski__V1__Stalled;
 typedef struct Ck__Chaski__V1__ConsumeResponse Ck__Chaski__V1__ConsumeResponse;
 
 
@@ -220,12 +221,25 @@ struct  Ck__Chaski__V1__SubscriptionEnded
     , 0, 0, NULL }
 
 
+struct  Ck__Chaski__V1__Stalled
+{
+  ProtobufCMessage base;
+  protobuf_c_boolean has_f1;
+  uint32_t f1;
+  Ck__Chaski__V1__Status *f2;
+};
+#define CK__CHASKI__V1__STALLED__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&ck__chaski__v1__stalled__descriptor) \
+    , 0, 0, NULL }
+
+
 typedef enum {
   CK__CHASKI__V1__CONSUME_RESPONSE__O0__NOT_SET = 0,
   CK__CHASKI__V1__CONSUME_RESPONSE__O0_F1 = 1,
   CK__CHASKI__V1__CONSUME_RESPONSE__O0_F2 = 2,
   CK__CHASKI__V1__CONSUME_RESPONSE__O0_F3 = 3,
-  CK__CHASKI__V1__CONSUME_RESPONSE__O0_F4 = 4
+  CK__CHASKI__V1__CONSUME_RESPONSE__O0_F4 = 4,
+  CK__CHASKI__V1__CONSUME_RESPONSE__O0_F5 = 5
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(CK__CHASKI__V1__CONSUME_RESPONSE__O0__CASE)
 } Ck__Chaski__V1__ConsumeResponse__O0Case;
 
@@ -238,6 +252,7 @@ struct  Ck__Chaski__V1__ConsumeResponse
     Ck__Chaski__V1__Deliver *f2;
     Ck__Chaski__V1__Settled *f3;
     Ck__Chaski__V1__SubscriptionEnded *f4;
+    Ck__Chaski__V1__Stalled *f5;
   };
 };
 #define CK__CHASKI__V1__CONSUME_RESPONSE__INIT \
@@ -281,6 +296,9 @@ void   ck__chaski__v1__settled__init
 /* Ck__Chaski__V1__SubscriptionEnded methods */
 void   ck__chaski__v1__subscription_ended__init
                      (Ck__Chaski__V1__SubscriptionEnded         *message);
+/* Ck__Chaski__V1__Stalled methods */
+void   ck__chaski__v1__stalled__init
+                     (Ck__Chaski__V1__Stalled         *message);
 /* Ck__Chaski__V1__ConsumeResponse methods */
 void   ck__chaski__v1__consume_response__init
                      (Ck__Chaski__V1__ConsumeResponse         *message);
@@ -322,6 +340,9 @@ typedef void (*Ck__Chaski__V1__Settled_Closure)
 typedef void (*Ck__Chaski__V1__SubscriptionEnded_Closure)
                  (const Ck__Chaski__V1__SubscriptionEnded *message,
                   void *closure_data);
+typedef void (*Ck__Chaski__V1__Stalled_Closure)
+                 (const Ck__Chaski__V1__Stalled *message,
+                  void *closure_data);
 typedef void (*Ck__Chaski__V1__ConsumeResponse_Closure)
                  (const Ck__Chaski__V1__ConsumeResponse *message,
                   void *closure_data);
@@ -343,6 +364,7 @@ extern const ProtobufCMessageDescriptor ck__chaski__v1__subscribed__descriptor;
 extern const ProtobufCMessageDescriptor ck__chaski__v1__deliver__descriptor;
 extern const ProtobufCMessageDescriptor ck__chaski__v1__settled__descriptor;
 extern const ProtobufCMessageDescriptor ck__chaski__v1__subscription_ended__descriptor;
+extern const ProtobufCMessageDescriptor ck__chaski__v1__stalled__descriptor;
 extern const ProtobufCMessageDescriptor ck__chaski__v1__consume_response__descriptor;
 
 PROTOBUF_C__END_DECLS

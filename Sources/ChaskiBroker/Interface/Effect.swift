@@ -92,4 +92,7 @@ package enum Effect: Sendable {
     /// The consumer is over (replaced, subscription deleted, session lapsed); the host ends its
     /// stream with this.
     case consumerEnded(ConsumerID, Failure)
+    /// Messages of the subscription cannot be read, for what reason; or, with none, they can
+    /// again. What can be read is delivered meanwhile.
+    case stalled(SubscriptionID, [ConsumerID], Failure?)
 }

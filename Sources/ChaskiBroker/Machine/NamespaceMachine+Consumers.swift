@@ -123,6 +123,7 @@ extension NamespaceMachine {
     private func attach(_ holder: Holder, _ consumer: ConsumerID) {
         precondition(holder.consumer == nil, "it has a consumer")
         holder.consumer = consumer
+        holder.toldStall = nil
         sessions.consumers[consumer] = holder
         holder.subscription.activity.consumers += 1
         holder.subscription.activity.rotation.append(holder)

@@ -49,6 +49,7 @@ extension NamespaceMachine {
             effects.append(.deliver(consumer, subscription.id, deliveries))
         }
         if !outbox.isEmpty { scheduleHandoutFlush(now) }
+        tellStall(subscription, &effects)
     }
 
     /// The next consumer with room, in turn; nil when none has any.
@@ -83,7 +84,7 @@ extension NamespaceMachine {
                 continue
             }
             guard first.batch.baseOffset <= cursor else {
-                blockReads(subscription, .missing(cursor), now)
+                block(.fresh, of: subscription, .missing(cursor), now)
                 return
             }
             let stop = min(first.end, subscription.ceiling.value)
@@ -96,7 +97,7 @@ extension NamespaceMachine {
             ].reduce(.max, min)
             guard measure(subscription, holder, most) else {
                 subscription.supply.dropFirst()
-                blockReads(subscription, .damagedBatch(first.batch), now)
+                block(.fresh, of: subscription, .damagedBatch(first.batch), now)
                 return
             }
             // Without room for the first the consumer would not have been eligible, unless for
@@ -188,14 +189,4 @@ extension ArraySlice<UInt8> {
     /// Calls `body` with the bytes.
     @inline(__always)
     func withSpan<Result>(_ body: (RawSpan) -> Result) -> Result { body(span.bytes) }
-}
-
-extension Failure {
-    static func missing(_ offset: Offset) -> Failure {
-        Failure(.dataLoss, .damaged, "the message at offset \(offset) cannot be found on disk")
-    }
-
-    static func damagedBatch(_ batch: StoredBatch) -> Failure {
-        Failure(.dataLoss, .damaged, "the batch at offset \(batch.baseOffset) is damaged")
-    }
 }

@@ -1,5 +1,4 @@
-package import ChaskiModel
-import DequeModule
+import ChaskiModel
 
 extension NamespaceMachine {
     /// Hands out again what came back, and learns the lengths of what was claimed. Answers the
@@ -51,7 +50,7 @@ extension NamespaceMachine {
                 let length = walk.length(at: offset)
             else {
                 subscription.supply.again.removeAll { $0.baseOffset == batch.baseOffset }
-                blockReads(subscription, .damagedBatch(batch), now)
+                block(.again, of: subscription, .damagedBatch(batch), now)
                 return false
             }
             if slot.pointee.state == .leased {
@@ -112,104 +111,6 @@ extension NamespaceMachine {
         precondition(holder.unsizedOut > 0, "claimed messages are miscounted")
         holder.unsizedOut -= 1
         holder.bytesOut += UInt64(length)
-    }
-
-    // MARK: reads
-
-    /// Asks for batches: those of messages handed out again and fresh ones in turn.
-    func requestRead(
-        _ subscription: SubscriptionState, missing: Offset?, _ now: Now,
-        _ effects: inout [Effect]
-    ) {
-        let supply = subscription.supply
-        guard supply.reading == nil, now.clock >= supply.retryAt else { return }
-        let from = supply.freshEnd ?? subscription.window.end
-        let wantsFresh =
-            from < subscription.topic.nextOffset && !subscription.isWindowFull
-            && supply.freshBytes < configuration.prefetchBytes / 2
-            && subscription.activity.rotation.contains { $0.limit.messages > 0 }
-        if let missing, !(wantsFresh && supply.lastWasAgain) {
-            read(subscription, from: missing, .again, &effects)
-        } else if wantsFresh {
-            read(subscription, from: from, .fresh, &effects)
-        }
-    }
-
-    private func read(
-        _ subscription: SubscriptionState, from offset: Offset, _ purpose: Supply.Purpose,
-        _ effects: inout [Effect]
-    ) {
-        let id = ReadID(rawValue: reads.next)
-        reads.next += 1
-        reads.subscriptions[id.rawValue] = subscription.id
-        subscription.supply.reading = (id, purpose)
-        subscription.supply.lastWasAgain = purpose == .again
-        effects.append(
-            .read(
-                ReadRequest(
-                    id: id, topic: subscription.topic.id, from: offset,
-                    maximumBytes: configuration.prefetchBytes)))
-    }
-
-    /// The host has read what the core asked for.
-    package func loaded(
-        _ id: ReadID, _ result: Result<[StoredBatch], Failure>, now: Now, effects: inout [Effect]
-    ) {
-        guard case .running = mode,
-            let owner = reads.subscriptions.removeValue(forKey: id.rawValue),
-            let subscription = directory.subscriptions[owner],
-            let reading = subscription.supply.reading, reading.id == id
-        else { return }
-        subscription.supply.reading = nil
-        switch result {
-        case .failure(let failure): blockReads(subscription, failure, now)
-        case .success(let batches):
-            subscription.supply.failure = nil
-            guard subscription.activity.consumers > 0 else { break }
-            switch reading.purpose {
-            case .fresh: takeFresh(batches, subscription, now)
-            case .again: takeAgain(batches, subscription, now)
-            }
-        }
-        markDirty(subscription)
-        finishEvent(now, &effects)
-    }
-
-    private func takeFresh(
-        _ batches: [StoredBatch], _ subscription: SubscriptionState, _ now: Now
-    ) {
-        for batch in batches where batch.topic == subscription.topic.id {
-            let next = subscription.supply.freshEnd ?? subscription.window.end
-            let end = batch.baseOffset + Offset(batch.count)
-            guard end > next else { continue }
-            guard batch.baseOffset <= next,
-                subscription.supply.fresh.isEmpty || batch.baseOffset == next
-            else { break }
-            subscription.supply.append(batch)
-        }
-        if subscription.supply.fresh.isEmpty,
-            subscription.window.end < subscription.topic.nextOffset
-        {
-            blockReads(subscription, .missing(subscription.window.end), now)
-        }
-    }
-
-    private func takeAgain(
-        _ batches: [StoredBatch], _ subscription: SubscriptionState, _ now: Now
-    ) {
-        subscription.supply.again = batches.filter { $0.topic == subscription.topic.id }
-        guard let wanted = subscription.wanted.first,
-            subscription.batchAtHand(holding: wanted) == nil,
-            batches.first.map({ $0.baseOffset > wanted }) ?? true
-        else { return }
-        blockReads(subscription, .missing(wanted), now)
-    }
-
-    /// What is to be read cannot be read: tries again in a second.
-    func blockReads(_ subscription: SubscriptionState, _ failure: Failure, _ now: Now) {
-        subscription.supply.failure = failure
-        subscription.supply.retryAt = now.clock.addingSaturating(1_000_000_000)
-        setReadTimer(subscription)
     }
 }
 

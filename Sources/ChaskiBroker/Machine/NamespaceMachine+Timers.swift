@@ -50,6 +50,11 @@ extension NamespaceMachine {
         case .read:
             guard let subscription, subscription.activity.readTimer == timer.at else { break }
             subscription.activity.readTimer = nil
+            for block in [subscription.supply.freshBlock, subscription.supply.againBlock] {
+                if let block, block.retryAt > now.clock {
+                    setReadTimer(subscription, at: block.retryAt)
+                }
+            }
             markDirty(subscription)
         case .restartGrace: endRestartGrace(now)
         case .handouts:
@@ -93,8 +98,7 @@ extension NamespaceMachine {
             Timer(at: first.due, kind: .retry, subscription: subscription.id.rawValue))
     }
 
-    func setReadTimer(_ subscription: SubscriptionState) {
-        let at = subscription.supply.retryAt
+    func setReadTimer(_ subscription: SubscriptionState, at: Int64) {
         if let set = subscription.activity.readTimer, set <= at { return }
         subscription.activity.readTimer = at
         timers.heap.push(Timer(at: at, kind: .read, subscription: subscription.id.rawValue))

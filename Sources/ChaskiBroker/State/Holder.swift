@@ -25,6 +25,8 @@ final class Holder {
     let index: Int32
     /// The consumer on the present connection; nil while disconnected.
     var consumer: ConsumerID?
+    /// What its consumer was told of messages that cannot be read.
+    var toldStall: Failure?
     var limit = ConsumerLimit(messages: 0, bytes: 0)
     /// Messages and payload bytes handed out without a verdict.
     var messagesOut: UInt32 = 0

@@ -43,9 +43,29 @@ struct Supply {
     var reading: (id: ReadID, purpose: Purpose)?
     /// The last read was for messages handed out again: the next is for fresh ones, if needed.
     var lastWasAgain = false
-    /// The last read failed: with what, and when to try again (broker clock).
-    var failure: Failure?
-    var retryAt: Int64 = .min
+    /// Why fresh messages, and those to be handed out again, cannot be read at the moment.
+    var freshBlock: Block?
+    var againBlock: Block?
+    /// Consumers were told that messages cannot be read.
+    var isStallTold = false
+
+    /// A read that failed, and when to try again (broker clock).
+    struct Block {
+        var failure: Failure
+        var retryAt: Int64
+    }
+
+    /// What consumers are told.
+    var failure: Failure? { freshBlock?.failure ?? againBlock?.failure }
+
+    func block(_ purpose: Purpose) -> Block? { purpose == .fresh ? freshBlock : againBlock }
+
+    mutating func set(_ block: Block?, _ purpose: Purpose) {
+        switch purpose {
+        case .fresh: freshBlock = block
+        case .again: againBlock = block
+        }
+    }
 
     /// The offset after the last batch at hand; nil when there is none.
     var freshEnd: Offset? { fresh.last?.end }

@@ -73,7 +73,9 @@ extension SubscriptionInfo {
             consumers: subscription.consumers, backlog: subscription.backlog,
             createdNanos: subscription.createdUnixNanos, acked: subscription.acked,
             handedOut: subscription.handedOut, failed: subscription.failed,
-            windowFull: subscription.windowFull)
+            windowFull: subscription.windowFull,
+            stalledBy: subscription.hasStalledBy
+                ? subscription.stalledBy.failure.map { ChaskiError($0) } : nil)
     }
 }
 

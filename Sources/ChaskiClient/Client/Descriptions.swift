@@ -58,6 +58,8 @@ public struct SubscriptionInfo: Hashable, Sendable {
     public var failed: UInt64
     /// Whether nothing new is handed out because `maximumUnsettled` messages are tracked.
     public var windowFull: Bool
+    /// Why the next messages cannot be read from the broker's disk at the moment.
+    public var stalledBy: ChaskiError?
 }
 
 /// A message that is dead for a subscription.

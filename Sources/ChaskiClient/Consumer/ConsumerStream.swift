@@ -219,6 +219,8 @@ final class ConsumerStream: StreamOwner {
                 try received(settled, message.attachment, now: now)
             case .ended(let ended)?:
                 received(ended, now: now)
+            case .stalled(let stalled)?:
+                received(stalled)
             case nil:
                 // A kind of a later version.
                 break
@@ -258,6 +260,18 @@ final class ConsumerStream: StreamOwner {
         } else {
             machine.ended(failure)
         }
+    }
+
+    private func received(_ stalled: Chaski_V1_Stalled) {
+        let failure = stalled.hasStatus ? stalled.status.failure : nil
+        let logger = link.configuration.logger
+        if let failure {
+            logger.warning(
+                "messages of \(core.subscription) cannot be read: \(failure.message)")
+        } else {
+            logger.notice("messages of \(core.subscription) can be read again")
+        }
+        configuration.onStall?(failure.map { ChaskiError($0) })
     }
 
     private func received(

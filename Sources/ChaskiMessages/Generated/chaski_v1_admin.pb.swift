@@ -280,6 +280,16 @@ public struct Chaski_V1_Subscription: ChaskiProtobuf.Message {
     /// True while the cursor waits because maximum_unsettled messages are tracked.
     public var windowFull: Bool = false
 
+    /// Why the next messages cannot be read from disk at the moment; absent while they can.
+    public var stalledBy: Chaski_V1_Status {
+        get { _stalledBy._orEmpty }
+        _modify { yield &_stalledBy._orEmpty }
+    }
+    /// True when `stalledBy` is set.
+    public var hasStalledBy: Bool { _stalledBy != nil }
+    /// Unsets `stalledBy`.
+    public mutating func clearStalledBy() { _stalledBy = nil }
+
     public var unknownFields = ChaskiProtobuf.UnknownFields()
 
     public init() {}
@@ -301,7 +311,8 @@ public struct Chaski_V1_Subscription: ChaskiProtobuf.Message {
         acked: UInt64 = 0,
         handedOut: UInt64 = 0,
         failed: UInt64 = 0,
-        windowFull: Bool = false
+        windowFull: Bool = false,
+        stalledBy: Chaski_V1_Status? = nil
     ) {
         self.name = name
         self.id = id
@@ -320,9 +331,11 @@ public struct Chaski_V1_Subscription: ChaskiProtobuf.Message {
         self.handedOut = handedOut
         self.failed = failed
         self.windowFull = windowFull
+        self._stalledBy = stalledBy
     }
 
     fileprivate var _settings: Chaski_V1_SubscriptionSettings?
+    fileprivate var _stalledBy: Chaski_V1_Status?
 }
 
 public struct Chaski_V1_CreateTopicRequest: ChaskiProtobuf.Message {
@@ -1041,11 +1054,12 @@ extension Chaski_V1_Subscription {
             1:name:s 2:id:u 3:topic:s 4:settings:m 5:settled_below:u 6:cursor:u \
             7:leased:u 8:waiting_retry:u 9:pending_again:u 10:dead:u \
             11:consumers:u 12:backlog:u 13:created_unix_nanos:i 14:acked:u \
-            15:handed_out:u 16:failed:u 17:window_full:B 
+            15:handed_out:u 16:failed:u 17:window_full:B 18:stalled_by:m 
             """,
         children: {
             switch $0 {
             case 4: Chaski_V1_SubscriptionSettings._schema
+            case 18: Chaski_V1_Status._schema
             default: nil
             }
         })
@@ -1075,6 +1089,7 @@ extension Chaski_V1_Subscription {
         self.handedOut = c.pointee.f15
         self.failed = c.pointee.f16
         self.windowFull = c.pointee.f17 != 0
+        _stalledBy = try reader.message(c.pointee.f18)
         try reader.unknown(pointer, &unknownFields, of: Self.self)
     }
 
@@ -1110,6 +1125,9 @@ extension Chaski_V1_Subscription {
         if self.handedOut != 0 { (c.pointee.f15, c.pointee.has_f15) = (self.handedOut, 1) }
         if self.failed != 0 { (c.pointee.f16, c.pointee.has_f16) = (self.failed, 1) }
         if self.windowFull { (c.pointee.f17, c.pointee.has_f17) = (self.windowFull ? 1 : 0, 1) }
+        if let value = _stalledBy {
+            c.pointee.f18 = try writer.message(value)
+        }
         writer.records(unknownFields.bytes, pointer)
     }
 }

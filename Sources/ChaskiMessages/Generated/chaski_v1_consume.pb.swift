@@ -375,6 +375,32 @@ public struct Chaski_V1_SubscriptionEnded: ChaskiProtobuf.Message {
     fileprivate var _status: Chaski_V1_Status?
 }
 
+/// The next messages cannot be read from the broker's disk, which tries again each second; with no
+/// status they can again. Deliveries go on as far as they can be read. Told once for each change.
+public struct Chaski_V1_Stalled: ChaskiProtobuf.Message {
+    public var alias: UInt32 = 0
+
+    public var status: Chaski_V1_Status {
+        get { _status._orEmpty }
+        _modify { yield &_status._orEmpty }
+    }
+    /// True when `status` is set.
+    public var hasStatus: Bool { _status != nil }
+    /// Unsets `status`.
+    public mutating func clearStatus() { _status = nil }
+
+    public var unknownFields = ChaskiProtobuf.UnknownFields()
+
+    public init() {}
+
+    public init(alias: UInt32 = 0, status: Chaski_V1_Status? = nil) {
+        self.alias = alias
+        self._status = status
+    }
+
+    fileprivate var _status: Chaski_V1_Status?
+}
+
 public struct Chaski_V1_ConsumeResponse: ChaskiProtobuf.Message {
     public var kind: OneOf_Kind?
 
@@ -398,6 +424,11 @@ public struct Chaski_V1_ConsumeResponse: ChaskiProtobuf.Message {
         set { kind = .ended(newValue) }
     }
 
+    public var stalled: Chaski_V1_Stalled {
+        get { if case .stalled(let value)? = kind { value } else { Chaski_V1_Stalled() } }
+        set { kind = .stalled(newValue) }
+    }
+
     public var unknownFields = ChaskiProtobuf.UnknownFields()
 
     public init() {}
@@ -412,6 +443,7 @@ public struct Chaski_V1_ConsumeResponse: ChaskiProtobuf.Message {
         case deliver(Chaski_V1_Deliver)
         case settled(Chaski_V1_Settled)
         case ended(Chaski_V1_SubscriptionEnded)
+        case stalled(Chaski_V1_Stalled)
     }
 }
 
@@ -868,18 +900,53 @@ extension Chaski_V1_SubscriptionEnded {
     }
 }
 
+extension Chaski_V1_Stalled {
+    public static let protoMessageName = "chaski.v1.Stalled"
+
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName, Ck__Chaski__V1__Stalled(), ck__chaski__v1__stalled__init,
+        fields: "1:alias:u 2:status:m",
+        children: {
+            switch $0 {
+            case 2: Chaski_V1_Status._schema
+            default: nil
+            }
+        })
+
+    public mutating func _unpack(
+        _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
+    ) throws(ChaskiProtobuf.DecodingError) {
+        let c = pointer.assumingMemoryBound(to: Ck__Chaski__V1__Stalled.self)
+        self.alias = c.pointee.f1
+        _status = try reader.message(c.pointee.f2)
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
+    }
+
+    public func _pack(
+        _ pointer: UnsafeMutableRawPointer, _ writer: inout ChaskiProtobuf.MessageWriter
+    ) throws(ChaskiProtobuf.EncodingError) {
+        let c = pointer.assumingMemoryBound(to: Ck__Chaski__V1__Stalled.self)
+        if self.alias != 0 { (c.pointee.f1, c.pointee.has_f1) = (self.alias, 1) }
+        if let value = _status {
+            c.pointee.f2 = try writer.message(value)
+        }
+        writer.records(unknownFields.bytes, pointer)
+    }
+}
+
 extension Chaski_V1_ConsumeResponse {
     public static let protoMessageName = "chaski.v1.ConsumeResponse"
 
     public static let _schema: ChaskiProtobuf.MessageSchema = .init(
         protoMessageName, Ck__Chaski__V1__ConsumeResponse(), ck__chaski__v1__consume_response__init,
-        fields: "1:subscribed:m 2:deliver:m 3:settled:m 4:ended:m",
+        fields: "1:subscribed:m 2:deliver:m 3:settled:m 4:ended:m 5:stalled:m",
         children: {
             switch $0 {
             case 1: Chaski_V1_Subscribed._schema
             case 2: Chaski_V1_Deliver._schema
             case 3: Chaski_V1_Settled._schema
             case 4: Chaski_V1_SubscriptionEnded._schema
+            case 5: Chaski_V1_Stalled._schema
             default: nil
             }
         })
@@ -897,6 +964,8 @@ extension Chaski_V1_ConsumeResponse {
             self.kind = .settled(try reader.member(c.pointee.f3))
         case 4:
             self.kind = .ended(try reader.member(c.pointee.f4))
+        case 5:
+            self.kind = .stalled(try reader.member(c.pointee.f5))
         default: break
         }
         try reader.unknown(pointer, &unknownFields, of: Self.self)
@@ -919,6 +988,9 @@ extension Chaski_V1_ConsumeResponse {
         case .ended(let value)?:
             c.pointee.f4 = try writer.message(value)
             c.pointee.o0_case = .init(rawValue: 4)
+        case .stalled(let value)?:
+            c.pointee.f5 = try writer.message(value)
+            c.pointee.o0_case = .init(rawValue: 5)
         case nil: break
         }
         writer.records(unknownFields.bytes, pointer)

@@ -196,6 +196,8 @@ final class ServerConnection: ConnectionOwner {
             checkPause()
         case .ended(let consumer, let failure):
             consumers[consumer.rawValue & Numbering.ownMask]?.consumerEnded(consumer, failure)
+        case .stalled(let consumer, let failure):
+            consumers[consumer.rawValue & Numbering.ownMask]?.stalled(consumer, failure)
         case .turnEnded:
             endTurn()
         }

@@ -103,10 +103,14 @@ extension Shard {
         updateSpace(receipt.space)
         commit.bytesSinceCheckpoint += receipt.bytes
         if commit.bytesSinceCheckpoint >= journalConfiguration.checkpointBytes {
-            commit.bytesSinceCheckpoint = 0
-            machine.beginCheckpoint()
+            beginCheckpoint()
         }
         machine.durable(now: clock.now(), effects: &effects)
+    }
+
+    private func beginCheckpoint() {
+        commit.bytesSinceCheckpoint = 0
+        machine.beginCheckpoint()
     }
 
     /// Lets the journal look for space before it is asked again.
@@ -147,6 +151,10 @@ extension Shard {
             logger.warning("journal maintenance", metadata: ["detail": "\(warning)"])
         }
         updateSpace(report.space)
+        // Before its time, where that gives space back.
+        if report.space.refusal != nil, journal.index.hasFileForCheckpointOnly() {
+            beginCheckpoint()
+        }
         endTurn()
     }
 

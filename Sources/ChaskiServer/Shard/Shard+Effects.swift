@@ -33,6 +33,8 @@ extension Shard {
             commit.wantsMaintenance = true
         case .consumerEnded(let consumer, let failure):
             router.send(.ended(consumer, failure), to: Numbering.connection(of: consumer.rawValue))
+        case .stalled(let subscription, let consumers, let failure):
+            stalled(subscription, consumers, failure)
         }
     }
 }

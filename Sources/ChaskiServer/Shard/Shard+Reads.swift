@@ -68,9 +68,6 @@ extension Shard {
         case .end:
             machine.loaded(id, .success([]), now: clock.now(), effects: &effects)
         case .damaged(let failure):
-            logger.error(
-                "damaged message data",
-                metadata: ["reason": "\(failure.reason.rawValue)", "detail": "\(failure.message)"])
             machine.loaded(id, .failure(failure), now: clock.now(), effects: &effects)
         case .load(let plan):
             reads.loading += 1
@@ -81,6 +78,29 @@ extension Shard {
                 shard.finish(id, shard.journal.index.finish(result))
                 shard.endTurn()
             }
+        }
+    }
+
+    /// Messages of a subscription cannot be read, or can again: said once in the log, and to its
+    /// consumers.
+    func stalled(
+        _ subscription: SubscriptionID, _ consumers: [ConsumerID], _ failure: Failure?
+    ) {
+        var metadata: Logger.Metadata = ["subscription": "\(subscription.rawValue)"]
+        if let info = machine.subscriptions().first(where: { $0.id == subscription }) {
+            metadata["subscription"] = "\(info.name)"
+            metadata["topic"] = "\(info.topicName)"
+        }
+        if let failure {
+            metadata["reason"] = "\(failure.reason.rawValue)"
+            metadata["detail"] = "\(failure.message)"
+            logger.error("messages cannot be read", metadata: metadata)
+        } else {
+            logger.notice("messages can be read again", metadata: metadata)
+        }
+        for consumer in consumers {
+            router.send(
+                .stalled(consumer, failure), to: Numbering.connection(of: consumer.rawValue))
         }
     }
 }

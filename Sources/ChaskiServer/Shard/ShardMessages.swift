@@ -70,6 +70,8 @@ enum ShardEvent: Sendable {
     case answered(RequestID, Result<[UInt8], Failure>)
     case deliver(ConsumerID, [Delivery])
     case ended(ConsumerID, Failure)
+    /// Messages cannot be read, for what reason; or, with none, they can again.
+    case stalled(ConsumerID, Failure?)
     /// The end of a run of events: what was gathered may go out.
     case turnEnded
 }

@@ -294,6 +294,18 @@ final class ConsumeStream {
                 }))
     }
 
+    func stalled(_ consumer: ConsumerID, _ failure: Failure?) {
+        guard let subscription = subscriptions.first(where: { $0.consumer == consumer }) else {
+            return
+        }
+        say(
+            .stalled(
+                .with {
+                    $0.alias = subscription.alias
+                    if let failure { $0.status = Chaski_V1_Status(failure) }
+                }))
+    }
+
     // MARK: Helpers
 
     private func index(of alias: UInt32) -> Int? {

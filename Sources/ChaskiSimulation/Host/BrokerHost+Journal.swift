@@ -131,6 +131,10 @@ extension BrokerHost {
         simulation.note("maintained", UInt64(report.indexed.count), UInt64(report.dropped.count))
         journal?.index.apply(report)
         announce(report.space)
+        if report.space.refusal != nil, journal?.index.hasFileForCheckpointOnly() == true {
+            bytesSinceCheckpoint = 0
+            machine?.beginCheckpoint()
+        }
         scheduleMaintenance()
         carryOut()
     }

@@ -154,6 +154,10 @@ final class BrokerHost {
                 return
             }
             simulation.respond(.ended(consumer, failure), on: connection)
+        case .stalled(let subscription, let consumers, let failure):
+            simulation.note(
+                "stalled", subscription.rawValue, UInt64(consumers.count),
+                failure?.reason.rawValue ?? "")
         }
     }
 

@@ -123,9 +123,13 @@ extension Oracle {
         }
     }
 
-    /// Whether a skip without an answer may have led to this sequence.
+    /// Whether a skip without an answer, or without one yet, may have led to this sequence.
     private func isSkipped(to next: UInt64, _ producer: Int, _ topic: TopicModel) -> Bool {
         skipsInDoubt.contains { $0.producer == producer && $0.topic == topic.id && $0.next == next }
+            || pending.values.contains {
+                guard case .skip(producer, topic.id, next) = $0 else { return false }
+                return true
+            }
     }
 
     // MARK: - Answers

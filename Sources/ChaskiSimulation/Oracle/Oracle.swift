@@ -135,7 +135,7 @@ package final class Oracle {
             replied(id, result, now: now)
         case .deliver(let consumer, let subscription, let deliveries):
             delivered(consumer, subscription, deliveries, now: now)
-        case .read: break
+        case .read, .stalled: break
         case .released(let topic, let range): released(topic, range)
         case .topicRemoved(let id):
             guard let topic = topics[id] else {

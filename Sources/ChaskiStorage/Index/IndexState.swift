@@ -145,6 +145,10 @@ struct IndexState {
         return taken
     }
 
+    mutating func hasFileForCheckpointOnly() -> Bool {
+        files.indices.contains { files[$0].id >= replayFrom.file && isDead(at: $0) }
+    }
+
     private mutating func isDead(at index: Int) -> Bool {
         guard files[index].isClosed else { return false }
         while files[index].deadTopics < files[index].topics.count {

@@ -44,6 +44,12 @@ package final class JournalIndex: Sendable {
         state.withLock { $0.takeDroppableFiles(limit: limit) }
     }
 
+    /// Whether there is a closed file in which nothing is alive but the state that recovery reads
+    /// from it: after a checkpoint it can be dropped. To be asked when space is short.
+    package func hasFileForCheckpointOnly() -> Bool {
+        state.withLock { $0.hasFileForCheckpointOnly() }
+    }
+
     /// The bytes of the files that hold the topic, about; for quotas and reports.
     package func storedBytes(_ topic: TopicID) -> UInt64 {
         state.withLock { $0.storedBytes(topic) }
