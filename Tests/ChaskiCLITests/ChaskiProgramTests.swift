@@ -22,7 +22,7 @@ import Testing
             (["serve", "--log-level", "loud"], 64), (["subscribe", "s", "--exec", " "], 64),
             (["subscribe", "s", "--format", "%z"], 64),
             (["publish", "t", "m", "--attribute", "a=1", "--attribute", "a=2"], 64),
-            (["topic", "create", "t", "--max-bytes", "0"], 64), (["topic", "create", " "], 65),
+            (["topic", "create", "t", "--max-bytes", "0"], 64),
             (["subscription", "create", "s", "t", "--max-failures", "0"], 64),
             (["subscription", "create", "s", "t", "--lease", "8d"], 64),
             (["subscription", "create", "s", "t", "--max-backoff", "367d"], 64),

@@ -133,11 +133,11 @@ import Testing
 
     @Test func aFailureIsOneSentenceWithCodeReasonAndWayOut() {
         let failure = Failure(
-            .notFound, .unknownTopic, "topic \"x\" does not exist", retryAfterNanos: 2_000_000_000)
+            .notFound, .unknownTopic, "there is no topic \"x\"", retryAfterNanos: 2_000_000_000)
         let text = FailureReport.text(failure)
         #expect(
             text
-                == "chaski: NOT_FOUND (unknown-topic): topic \"x\" does not exist; see `chaski topic "
+                == "chaski: NOT_FOUND (unknown-topic): there is no topic \"x\"; see `chaski topic "
                 + "list`, make it with `chaski topic create NAME` (try again in 2 s)")
         let json = FailureReport.json(failure)
         #expect(json["error"]?["reason"] == "unknown-topic")

@@ -72,11 +72,38 @@ struct BrokerServerTests {
         }
         let publisher = try await RawPublisher.open(client, topic: "nothing")
         #expect(publisher.bound.status.reason == "unknown-topic")
+        #expect(publisher.bound.status.message == "there is no topic \"nothing\"")
         do {
             _ = try await RawConsumer.open(client, subscription: "nobody")
             Issue.record("subscribed to nothing")
         } catch let failure as Failure {
             #expect(failure.reason == .unknownSubscription)
+            #expect(failure.message == "there is no subscription \"nobody\"")
+        }
+        try await broker.remove()
+    }
+
+    @Test("Settings beyond all bounds are refused")
+    func invalidSettings() async throws {
+        let broker = try await TestBroker.start()
+        let client = try await RawClient.connect(port: broker.port)
+        try await client.createTopic("orders", subscription: "billing")
+        var settings = Chaski_V1_SubscriptionSettings()
+        settings.leaseNanos = .max
+        for change in 0..<3 {
+            if change == 1 { settings = .with { $0.retry.maximumBackoffNanos = .max } }
+            if change == 2 { settings = .with { $0.retry.minimumBackoffNanos = .max } }
+            await #expect(throws: FailureReason.invalidSetting) {
+                try await RawClient.withReason {
+                    let _: Chaski_V1_CreateSubscriptionResponse = try await client.call(
+                        "chaski.v1.Subscriptions/Create",
+                        Chaski_V1_CreateSubscriptionRequest.with {
+                            $0.name = "other"
+                            $0.topic = "orders"
+                            $0.settings = settings
+                        })
+                }
+            }
         }
         try await broker.remove()
     }

@@ -58,7 +58,7 @@ def bad_input(options):
         chaski = options.binary
         say("bad-input:")
         ledger.check("unknown topic", broker.cli("publish", "nowhere", "x", check=False), 66,
-                     "unknown-topic")
+                     "there is no topic \"nowhere\"; see `chaski topic list`")
         ledger.check("unknown subscription", broker.cli("subscribe", "nobody", check=False), 66,
                      "unknown-subscription")
         ledger.check("unknown namespace",
@@ -69,6 +69,8 @@ def bad_input(options):
                      "already-exists")
         ledger.check("bad name", broker.cli("topic", "create", "a\tb", check=False), 65,
                      "invalid-name")
+        ledger.check("blank name", broker.cli("topic", "create", " ", check=False), 65,
+                     "begins or ends with white space")
         big = space.file("big")
         with open(big, "wb") as file:
             file.write(bytes(3 << 20))

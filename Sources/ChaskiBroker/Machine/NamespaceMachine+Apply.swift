@@ -83,7 +83,7 @@ extension NamespaceMachine {
         guard let subscription = directory.subscriptions[id] else { return }
         let topic = subscription.topic
         topic.releasedEnd = max(topic.releasedEnd, releasedEnd)
-        let failure = Failure(.notFound, .unknownSubscription, "the subscription was deleted")
+        let failure = Failure.subscriptionDeleted(subscription.created.name)
         for holder in subscription.activity.rotation {
             if let consumer = holder.consumer { effects.append(.consumerEnded(consumer, failure)) }
         }

@@ -101,14 +101,6 @@ extension Failure {
             retryAfterNanos: 100_000_000)
     }
 
-    static func unknownTopic(_ name: String) -> Failure {
-        Failure(.notFound, .unknownTopic, "there is no topic \(name)")
-    }
-
-    static func unknownSubscription(_ name: String) -> Failure {
-        Failure(.notFound, .unknownSubscription, "there is no subscription \(name)")
-    }
-
     static func tooMany(_ what: String, limit: Int) -> Failure {
         Failure(.resourceExhausted, .tooMany, "there are \(limit) \(what) already, the maximum")
     }

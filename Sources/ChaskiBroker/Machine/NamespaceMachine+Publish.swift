@@ -6,7 +6,7 @@ extension NamespaceMachine {
         _ request: RequestID, _ command: PublishCommand, _ now: Now, _ effects: inout [Effect]
     ) {
         guard let topic = directory.topics[command.topic], !topic.isDeleting else {
-            let failure = Failure.unknownTopic("with id \(command.topic.rawValue)")
+            let failure = Failure.unknownTopic(command.topic)
             effects.append(.reply(request, .failure(failure)))
             return
         }
@@ -104,7 +104,7 @@ extension NamespaceMachine {
         _ effects: inout [Effect]
     ) {
         guard let topic = directory.topics[id], !topic.isDeleting else {
-            let failure = Failure.unknownTopic("with id \(id.rawValue)")
+            let failure = Failure.unknownTopic(id)
             effects.append(.reply(request, .failure(failure)))
             return
         }
@@ -129,7 +129,7 @@ extension NamespaceMachine {
         _ next: UInt64, _ now: Now, _ effects: inout [Effect]
     ) {
         guard let topic = directory.topics[id], !topic.isDeleting else {
-            let failure = Failure.unknownTopic("with id \(id.rawValue)")
+            let failure = Failure.unknownTopic(id)
             effects.append(.reply(request, .failure(failure)))
             return
         }

@@ -6,7 +6,7 @@ extension NamespaceMachine {
         _ request: RequestID, _ name: String, _ settings: TopicSettings, _ now: Now,
         _ effects: inout [Effect]
     ) {
-        if let failure = checkNewTopic(name) {
+        if let failure = checkNewTopic(name, settings) {
             effects.append(.reply(request, .failure(failure)))
             return
         }
@@ -22,10 +22,11 @@ extension NamespaceMachine {
         directory.pendingTopics.insert(name)
     }
 
-    private func checkNewTopic(_ name: String) -> Failure? {
+    private func checkNewTopic(_ name: String, _ settings: TopicSettings) -> Failure? {
         if let failure = Self.checkName(name, of: "topic") { return failure }
+        if let failure = Self.check(settings) { return failure }
         guard directory.topicNames[name] == nil, !directory.pendingTopics.contains(name) else {
-            return Failure(.alreadyExists, .alreadyExists, "topic \(name) exists already")
+            return Failure(.alreadyExists, .alreadyExists, "topic \"\(name)\" exists already")
         }
         guard directory.topics.count + directory.pendingTopics.count < configuration.maximumTopics
         else { return .tooMany("topics", limit: configuration.maximumTopics) }
@@ -42,7 +43,7 @@ extension NamespaceMachine {
             let text = names.isEmpty ? "a new one" : names.joined(separator: ", ")
             let failure = Failure(
                 .failedPrecondition, .topicInUse,
-                "topic \(name) has subscriptions (\(text)): delete them first")
+                "topic \"\(name)\" has subscriptions (\(text)): delete them first")
             effects.append(.reply(request, .failure(failure)))
             return
         }
@@ -75,14 +76,16 @@ extension NamespaceMachine {
         topic.pendingSubscriptions += 1
     }
 
-    private func checkNewSubscription(_ name: String, _ settings: SubscriptionSettings) -> Failure?
-    {
+    private func checkNewSubscription(
+        _ name: String, _ settings: SubscriptionSettings
+    ) -> Failure? {
         if let failure = Self.checkName(name, of: "subscription") { return failure }
         if let failure = Self.check(settings) { return failure }
         guard directory.subscriptionNames[name] == nil,
             !directory.pendingSubscriptions.contains(name)
         else {
-            return Failure(.alreadyExists, .alreadyExists, "subscription \(name) exists already")
+            return Failure(
+                .alreadyExists, .alreadyExists, "subscription \"\(name)\" exists already")
         }
         let count = directory.subscriptions.count + directory.pendingSubscriptions.count
         guard count < configuration.maximumSubscriptions else {
@@ -104,24 +107,42 @@ extension NamespaceMachine {
         subscription.activity.isDeleting = true
     }
 
-    /// Names have 1 to 255 bytes of UTF-8 without control characters.
+    /// Names have 1 to 255 bytes of UTF-8 without control characters, and no white space around
+    /// them: a name that nobody can see or type again would be lost.
     static func checkName(_ name: String, of what: String) -> Failure? {
-        let isPlain = name.unicodeScalars.allSatisfy {
-            $0.properties.generalCategory != .control
+        let why: String
+        if name.isEmpty {
+            why = "it is empty"
+        } else if name.utf8.count > Limits.nameBytes {
+            why = "it has \(name.utf8.count) bytes, the maximum is \(Limits.nameBytes)"
+        } else if name.unicodeScalars.contains(where: {
+            $0.properties.generalCategory == .control
+        }) {
+            why = "it has a control character"
+        } else if let first = name.unicodeScalars.first, let last = name.unicodeScalars.last,
+            first.properties.isWhitespace || last.properties.isWhitespace
+        {
+            why = "it begins or ends with white space"
+        } else {
+            return nil
         }
-        guard !name.isEmpty, name.utf8.count <= Limits.nameBytes, isPlain else {
-            return Failure(
-                .invalidArgument, .invalidName,
-                "the name of a \(what) has 1 to \(Limits.nameBytes) bytes, no control characters")
-        }
-        return nil
+        return Failure(
+            .invalidArgument, .invalidName,
+            "\"\(name.prefix(100))\" cannot be the name of a \(what): \(why)")
     }
 
-    static func check(_ settings: SubscriptionSettings) -> Failure? {
-        func invalid(_ text: String) -> Failure { Failure(.invalidArgument, .invalidSetting, text) }
+    private static func check(_ settings: TopicSettings) -> Failure? {
+        guard settings.maximumBytes == 0 else { return nil }
+        return invalid("with a maximum of 0 bytes a topic would refuse every message")
+    }
+
+    private static func check(_ settings: SubscriptionSettings) -> Failure? {
         let retry = settings.retry
         if retry.minimumBackoffNanos < 0 || retry.maximumBackoffNanos < retry.minimumBackoffNanos {
-            return invalid("backoff: 0 <= minimum <= maximum is needed")
+            return invalid("the minimum backoff is above the maximum, or below 0")
+        }
+        if retry.maximumBackoffNanos > 366 * 86_400_000_000_000 {
+            return invalid("a backoff is at most 366 days")
         }
         if retry.maximumFailures < 1 { return invalid("the maximum of failures is at least 1") }
         if settings.leaseNanos < 1_000_000 || settings.leaseNanos > 7 * 86_400_000_000_000 {
@@ -134,5 +155,9 @@ extension NamespaceMachine {
             return invalid("no topic reaches offset \(offset)")
         }
         return nil
+    }
+
+    private static func invalid(_ text: String) -> Failure {
+        Failure(.invalidArgument, .invalidSetting, text)
     }
 }

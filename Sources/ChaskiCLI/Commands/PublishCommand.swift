@@ -78,7 +78,6 @@ struct PublishCommand: AsyncParsableCommand {
         let source = try makeSource()
         try await connection.withClient { client, kind in
             if create {
-                try Names.check(topic, of: "topic")
                 try await Self.create(topic, client)
             }
             var settings = ProducerConfiguration()

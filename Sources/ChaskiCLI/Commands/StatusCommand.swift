@@ -1,6 +1,7 @@
 import ArgumentParser
 import ChaskiClient
 import ChaskiModel
+import ChaskiServer
 
 /// `chaski status`.
 struct StatusCommand: AsyncParsableCommand {
@@ -14,9 +15,7 @@ struct StatusCommand: AsyncParsableCommand {
             let status = try await client.status()
             let namespace = connection.namespaceName()
             guard status.namespaces.contains(where: { $0.name == namespace }) else {
-                throw Failure(
-                    .notFound, .unknownNamespace,
-                    "this broker does not serve the namespace \"\(namespace)\"")
+                throw Failure.unknownNamespace(namespace)
             }
             if kind == .json {
                 kind.print(status.json)

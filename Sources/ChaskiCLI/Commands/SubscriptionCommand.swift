@@ -34,6 +34,9 @@ struct SubscriptionCreate: AsyncParsableCommand {
             Any number of consumers share a subscription: each message goes to one of them, and \
             comes back until somebody acknowledges it. Failures are retried with exponential \
             backoff and full jitter; after too many a message is dead (see chaski deadletter).
+
+            What a consumer had in hand when it, or the broker, was killed waits up to 10 s for it \
+            to come back before others get it; that spends no attempt.
             """)
 
     @Argument(help: "Name of the subscription, unique in the namespace.")
@@ -120,7 +123,6 @@ struct SubscriptionCreate: AsyncParsableCommand {
     }
 
     func run() async throws {
-        try Names.check(name, of: "subscription")
         if let movedBound { Terminal.note("chaski: \(movedBound)") }
         try await connection.withClient { client, kind in
             let subscription = try await client.createSubscription(

@@ -32,7 +32,6 @@ struct TopicCreate: AsyncParsableCommand {
     }
 
     func run() async throws {
-        try Names.check(name, of: "topic")
         try await connection.withClient { client, kind in
             let topic = try await client.createTopic(
                 name, settings: TopicSettings(maximumBytes: maxBytes?.bytes))

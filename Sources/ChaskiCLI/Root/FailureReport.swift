@@ -53,11 +53,8 @@ package enum FailureReport {
         ])
     }
 
-    /// What the user can type next, where the sentence does not say it already.
+    /// What the user can type next.
     static func wayOut(_ failure: Failure) -> String? {
-        guard !failure.message.contains("chaski "), !failure.message.contains("--") else {
-            return nil
-        }
         switch failure.reason {
         case .unknownTopic:
             return "see `chaski topic list`, make it with `chaski topic create NAME`"

@@ -2,25 +2,21 @@ import ChaskiBroker
 import ChaskiMessages
 import ChaskiModel
 import ChaskiProtobuf
+import ChaskiWire
 
 extension Shard {
     /// Starts a unary request; the answer follows as `answered`, at once for queries.
     func handle(_ admin: AdminRequest, request: RequestID) {
-        do throws(Failure) {
-            if let command = try command(for: admin, request) {
-                followUps[request] = .admin(admin)
-                machine.handle(command, now: clock.now(), effects: &effects)
-            } else {
-                reply(.answered(request, answer(admin)), request)
-            }
-        } catch {
-            reply(.answered(request, .failure(error)), request)
+        if let command = command(for: admin, request) {
+            followUps[request] = .admin(admin)
+            machine.handle(command, now: clock.now(), effects: &effects)
+        } else {
+            reply(.answered(request, answer(admin)), request)
         }
     }
 
     /// What a request asks of the core; nil for a query.
-    private func command(for admin: AdminRequest, _ request: RequestID) throws(Failure) -> Command?
-    {
+    private func command(for admin: AdminRequest, _ request: RequestID) -> Command? {
         switch admin {
         case .createTopic(let message):
             let settings = TopicSettings(
@@ -32,7 +28,7 @@ extension Shard {
         case .createSubscription(let message):
             return .createSubscription(
                 request, name: message.name, topic: message.topic,
-                try SubscriptionSettings(message.settings))
+                SubscriptionSettings(message.settings))
         case .deleteSubscription(let message):
             return .deleteSubscription(request, name: message.name)
         case .describeTopic, .listTopics, .describeSubscription, .listSubscriptions,
@@ -68,12 +64,12 @@ extension Shard {
             return try Chaski_V1_DeleteSubscriptionResponse().bytes()
         case .describeTopic(let message):
             guard let info = machine.topic(named: message.name) else {
-                throw .unknownTopic(message.name, namespace)
+                throw .unknownTopic(message.name)
             }
             return try Chaski_V1_DescribeTopicResponse.with { $0.topic = describe(info) }.bytes()
         case .describeSubscription(let message):
             guard let info = machine.subscription(named: message.name) else {
-                throw .unknownSubscription(message.name, namespace)
+                throw .unknownSubscription(message.name)
             }
             return try Chaski_V1_DescribeSubscriptionResponse.with {
                 $0.subscription = describe(info)
@@ -125,7 +121,7 @@ extension Shard {
         guard
             let page = machine.deadLetters(
                 subscription: message.subscription, from: message.fromOffset, limit: limit + 1)
-        else { throw .unknownSubscription(message.subscription, namespace) }
+        else { throw .unknownSubscription(message.subscription) }
         return .with {
             $0.deadLetters = page.prefix(limit).map(describe)
             $0.more = page.count > limit

@@ -1,4 +1,4 @@
-import ChaskiModel
+package import ChaskiModel
 import ChaskiRecords
 import ChaskiTransport
 import ChaskiWire
@@ -61,9 +61,16 @@ struct ShardDirectory: Sendable {
     func find(_ namespace: String) throws(Failure) -> ShardPort {
         if let port = byName[namespace] { return port }
         if let failure = fenced[namespace] { throw failure }
-        throw Failure(
+        throw .unknownNamespace(namespace)
+    }
+}
+
+extension Failure {
+    /// The broker serves no namespace of this name: `unknown-namespace`.
+    package static func unknownNamespace(_ name: String) -> Failure {
+        Failure(
             .notFound, .unknownNamespace,
-            "This broker has no namespace \"\(namespace.prefix(100))\".")
+            "this broker has no namespace \"\(name.prefix(100))\"")
     }
 }
 

@@ -12,7 +12,7 @@ extension Shard {
     /// Looks `topic` up and asks the core where the producer stands.
     func bind(_ request: RequestID, topic: String, producer: ProducerID, epoch: UInt32) {
         guard let info = machine.topic(named: topic) else {
-            reply(.bound(request, .failure(.unknownTopic(topic, namespace))), request)
+            reply(.bound(request, .failure(.unknownTopic(topic))), request)
             return
         }
         followUps[request] = .bind(info)
@@ -70,20 +70,6 @@ extension Shard {
 }
 
 extension Failure {
-    static func unknownTopic(_ name: String, _ namespace: String) -> Failure {
-        Failure(
-            .notFound, .unknownTopic,
-            "There is no topic \"\(name)\" in namespace \"\(namespace)\". Create it first, or list "
-                + "the topics that exist.")
-    }
-
-    static func unknownSubscription(_ name: String, _ namespace: String) -> Failure {
-        Failure(
-            .notFound, .unknownSubscription,
-            "There is no subscription \"\(name)\" in namespace \"\(namespace)\". Create it first, or "
-                + "list the subscriptions that exist.")
-    }
-
     /// Our own bug, told as such rather than hidden.
     static let unexpectedReply = Failure(
         .internalError, FailureReason(rawValue: "unexpected-reply"),

@@ -22,8 +22,8 @@ extension BrokerHost {
         switch request {
         case .bind(let name, let producer, let epoch):
             guard let topic = machine.topic(named: name) else {
-                let failure = Failure(.notFound, .unknownTopic, "no topic \(name)")
-                return simulation.respond(.bound(tag: tag, nil, .failure(failure)), on: number)
+                return simulation.respond(
+                    .bound(tag: tag, nil, .failure(.unknownTopic(name))), on: number)
             }
             submit(
                 .openProducer(
