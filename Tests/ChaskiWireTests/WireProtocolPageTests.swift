@@ -38,7 +38,10 @@ import Testing
     @Test func unaryCall() throws {
         for (status, example) in [
             (nil, "close-ok"),
-            (Failure(.notFound, .unknownTopic, "no topic orders"), "close-status"),
+            (
+                Failure(.alreadyExists, .alreadyExists, "topic \"orders\" exists already"),
+                "close-status"
+            ),
         ] as [(Failure?, String)] {
             var wired = try established()
             let stream = try wired.client.openStream(

@@ -15,6 +15,10 @@ struct SubscribeCommand: AsyncParsableCommand {
             policy decides when it is retried, or that it is dead. Ctrl-C lets running handlers \
             finish, gives back what was not handled, and exits with 0.
 
+            A consumer that is killed gives nothing back: what it had in hand waits 10 s for it, \
+            then others get it. So it is after a kill of the broker: what consumers may have had \
+            in hand waits up to 10 s for them.
+
             What was printed counts as delivered. That holds for a pipe that is closed early too: \
             with | head what the pipe took is acknowledged, though head did not show all of it; \
             use --count to take so many and no more.
