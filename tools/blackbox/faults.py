@@ -147,8 +147,28 @@ def sigstop(options):
         return judged(space, verdict)
 
 
+def publish_until_refused(broker):
+    """Publishes blocks of 20,000 messages: how many were taken, and the refusal, if one came."""
+    block = "".join("x" * 900 + " %d\n" % n for n in range(20_000))
+    for number in range(40):
+        done = broker.cli("publish", "t", "--output", "json", check=False, input=block)
+        if done.returncode != 0:
+            return number * 20_000, done
+    return 800_000, None
+
+
+def wait_resumed(broker):
+    """Seconds until a publish is taken again; none after 30 s."""
+    began = time.monotonic()
+    while time.monotonic() - began < 30:
+        if broker.cli("publish", "t", "resumed", check=False).returncode == 0:
+            return time.monotonic() - began
+    return None
+
+
 def full_disk(options):
-    """Publishes are refused with a code, acks go on, and publishing resumes by itself."""
+    """Publishes are refused with a code, acks go on, and publishing resumes by itself, when all is
+    acked as well as when space is freed."""
     need_root()
     with Workspace("full-disk", options.keep, options.folder) as space:
         disk = space.add(Disk(space.path, 768))
@@ -168,15 +188,7 @@ def full_disk(options):
                     file.flush()
             except OSError:
                 pass
-        refused = None
-        stored = 0
-        block = "".join("x" * 900 + " %d\n" % n for n in range(20_000))
-        for _ in range(40):
-            done = broker.cli("publish", "t", "--output", "json", check=False, input=block)
-            if done.returncode != 0:
-                refused = done
-                break
-            stored += 20_000
+        stored, refused = publish_until_refused(broker)
         if refused is None:
             say("full-disk: publishing was never refused: violated")
             return 1
@@ -196,13 +208,18 @@ def full_disk(options):
         if again.returncode != 75:
             say("  a single publish ended with %d instead of 75: violated" % again.returncode)
             return 1
+        left = broker.json("subscription", "describe", "s")["backlog"]
+        broker.cli("subscribe", "s", "--count", str(left), "--format", "%o\\n")
+        resumed = wait_resumed(broker)
+        if resumed is None:
+            say("  publishing did not resume within 30 s of the last ack: violated")
+            return 1
+        say("  publishing resumed by itself %.1f s after all was acked" % resumed)
+        if publish_until_refused(broker)[1] is None:
+            say("full-disk: publishing was not refused a second time: violated")
+            return 1
         os.remove(ballast)
-        began = time.monotonic()
-        resumed = None
-        while time.monotonic() - began < 30:
-            if broker.cli("publish", "t", "resumed", check=False).returncode == 0:
-                resumed = time.monotonic() - began
-                break
+        resumed = wait_resumed(broker)
         if resumed is None:
             say("  publishing did not resume within 30 s of free space: violated")
             return 1

@@ -132,11 +132,67 @@ def idle(options):
 def baseline(options):
     """The same bytes in the same group sizes, one fdatasync each, without a broker."""
     with Workspace("baseline", options.keep, options.folder) as space:
-        program = compile_c("disk-baseline.c", space.file("disk-baseline"))
-        done = subprocess.run(
-            [program, space.path, str(options.group_bytes), str(options.seconds),
-             str(options.messages)],
-            check=True, capture_output=True, text=True)
-        result = json.loads(done.stdout)
-        say(json.dumps(result))
+        say(json.dumps(plain_loop(space, options.group_bytes, options.messages, options.seconds)))
+        return 0
+
+
+def plain_loop(space, group_bytes, messages, seconds):
+    """What disk-baseline.c reaches with groups of so many bytes and messages."""
+    program = space.file("disk-baseline")
+    if not os.path.exists(program):
+        compile_c("disk-baseline.c", program)
+    done = subprocess.run(
+        [program, space.path, str(int(group_bytes)), str(seconds), str(messages)],
+        check=True, capture_output=True, text=True)
+    return json.loads(done.stdout)
+
+
+def speed(options):
+    """chaski bench, each beside the plain C loop of the same groups in the same minute."""
+    rate = 450_000
+    runs = [
+        ("publish, whole batches", ["publish"]),
+        ("publish, one a call from 1,000 tasks", ["publish", "--mode", "single"]),
+        ("subscribe, single acks in shuffled order",
+         ["subscribe", "--messages", str(int(rate * max(options.seconds, 1)))]),
+    ]
+    with Workspace("speed", options.keep, options.folder) as space:
+        counter = compile_c(
+            "count-allocations.c", space.file("count-allocations.so"), "-shared", "-fPIC")
+        for number, (title, arguments) in enumerate(runs):
+            broker = space.add(
+                Broker(
+                    options.binary, space.file("data-%d" % number), space.file("broker.log"),
+                    environment={"LD_PRELOAD": counter}))
+            broker.start()
+            result = json.loads(
+                broker.cli(
+                    "bench", *arguments, "--seconds", "%gs" % options.seconds,
+                    "--output", "json", timeout=options.seconds * 10 + 120).stdout)
+            storage, messages = result["storage"], result["messages"]
+            group = storage["bytesWritten"] / max(1, storage["syncs"])
+            share = messages / max(1, storage["syncs"])
+            plain = plain_loop(space, group, share, 5)
+            latency = result["latency"]
+            say("%s: %s messages/s for %.1f s, %s p50 %.2f ms, p99 %.2f ms"
+                % (title, "{:,.0f}".format(result["messagesPerSecond"]), result["seconds"],
+                   result["latencyOf"], latency["p50Nanos"] / 1e6, latency["p99Nanos"] / 1e6))
+            say("  %.0f syncs/s of %.1f KiB and %.0f messages; %.3f allocations a message in the "
+                "broker"
+                % (storage["syncsPerSecond"], group / 1024, share,
+                   storage["allocations"] / max(1, messages)))
+            say("  the plain C loop, right after it: %s messages/s; ratio %.2f"
+                % ("{:,.0f}".format(plain["messagesPerSecond"]),
+                   result["messagesPerSecond"] / plain["messagesPerSecond"]))
+            broker.stop()
+            shutil.rmtree(broker.data, ignore_errors=True)
+        broker = space.add(Broker(options.binary, space.file("data"), space.file("broker.log")))
+        broker.start()
+        pingpong = broker.cli(
+            "bench", "pingpong", "--data", broker.data, "--seconds",
+            "%gs" % min(options.seconds, 10), "--output", "plain").stdout
+        say("pingpong, one message in flight:")
+        for line in pingpong.splitlines():
+            say("  " + line)
+        broker.stop()
         return 0
