@@ -78,6 +78,7 @@ struct SubscribeCommand: AsyncParsableCommand {
             let window = min(count ?? 1_000, noAck ? 100_000 : 1_000)
             var settings = SubscriptionConfiguration(maximumMessages: Int(window))
             if exec != nil { settings.maximumMessages = 4 * (concurrency ?? 4) }
+            settings.onStall = Self.noteStall
             let deliveries = try await client.subscribe(subscription, settings)
             let work = Task {
                 if let exec {
@@ -95,6 +96,14 @@ struct SubscribeCommand: AsyncParsableCommand {
             try await work.value
             await deliveries.stop()
         }
+    }
+
+    private static func noteStall(_ error: ChaskiError?) {
+        guard let error else { return Terminal.note("chaski: messages can be read again") }
+        Terminal.note(
+            "chaski: the next messages cannot be read: \(error.message); the broker tries again "
+                + "each second. Where that does not help, a subscription with --start behind the "
+                + "damage gets the rest.")
     }
 
     /// Prints and acknowledges; acks are confirmed before the command ends.

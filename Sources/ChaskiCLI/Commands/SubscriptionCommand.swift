@@ -218,6 +218,7 @@ extension SubscriptionInfo {
         fields.append("backlog", kind.count(backlog))
         fields.append("settled below", String(settledBelow))
         fields.append("cursor", String(cursor) + (windowFull ? " (window full)" : ""))
+        if let stalledBy { fields.append("stalled by", stalledBy.message) }
         fields.append("leased", kind.count(leased))
         fields.append("waiting for retry", kind.count(waitingRetry))
         fields.append("to be handed out again", kind.count(pendingAgain))
@@ -245,6 +246,9 @@ extension SubscriptionInfo {
             "name": .string(name), "id": .unsigned(id.rawValue), "topic": .string(topic),
             "backlog": .unsigned(backlog), "settledBelow": .unsigned(settledBelow),
             "cursor": .unsigned(cursor), "windowFull": .bool(windowFull),
+            "stalledBy": stalledBy.map {
+                .object(["reason": .string($0.reason.rawValue), "message": .string($0.message)])
+            } ?? .null,
             "leased": .unsigned(leased), "waitingRetry": .unsigned(waitingRetry),
             "pendingAgain": .unsigned(pendingAgain), "dead": .unsigned(dead),
             "consumers": .unsigned(consumers), "handedOut": .unsigned(handedOut),

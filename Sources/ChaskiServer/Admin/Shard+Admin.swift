@@ -163,6 +163,7 @@ extension Shard {
             $0.handedOut = info.handedOut
             $0.failed = info.failed
             $0.windowFull = info.isWindowFull
+            if let failure = info.blockedBy { $0.stalledBy = Chaski_V1_Status(failure) }
         }
     }
 
