@@ -14,9 +14,18 @@ struct ChaskiGenerate: CommandPlugin {
         generator.currentDirectoryURL = context.package.directoryURL
         // Without arguments it would take itself for protoc's plugin and wait for input.
         generator.arguments = arguments.isEmpty ? ["--check"] : arguments
+        let complaints = Pipe()
+        generator.standardError = complaints
         try generator.run()
+        let said = try complaints.fileHandleForReading.readToEnd() ?? Data()
         generator.waitUntilExit()
-        // What is wrong has been said.
-        guard generator.terminationStatus == 0 else { exit(1) }
+        let text = String(decoding: said, as: UTF8.self)
+            .trimmingCharacters(in: .whitespacesAndNewlines)
+        if generator.terminationStatus != 0 {
+            // SwiftPM ends with status 1 then.
+            Diagnostics.error(text.isEmpty ? "chaski-generate ended early" : text)
+        } else if !text.isEmpty {
+            Diagnostics.warning(text)
+        }
     }
 }
