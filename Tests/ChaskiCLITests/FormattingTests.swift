@@ -1,5 +1,6 @@
 import ChaskiCLI
 import ChaskiModel
+import Glibc
 import Testing
 
 @Suite struct UnitsTests {
@@ -244,6 +245,15 @@ import Testing
     func outcomes(_ command: String, _ outcome: HandlerProcess.Outcome) async {
         #expect(await HandlerProcess(command: command).run(Self.message) == outcome)
         #expect((outcome.problem == nil) == (outcome == .exited(0)))
+    }
+
+    @Test func aHandlerInheritsFilesAndNoSocket() async {
+        let type = Int32(SOCK_STREAM.rawValue)
+        let ends = [open("/dev/null", O_RDONLY), socket(AF_UNIX, type, 0)]
+        defer { for end in ends { close(end) } }
+        let command = "test -e /proc/self/fd/\(ends[0]) && test ! -e /proc/self/fd/\(ends[1])"
+        #expect(ends.allSatisfy { $0 > 2 })
+        #expect(await HandlerProcess(command: command).run(Self.message) == .exited(0))
     }
 
     @Test func aHandlerThatReadsNothingIsFine() async {

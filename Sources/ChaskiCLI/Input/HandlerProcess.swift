@@ -79,10 +79,23 @@ package struct HandlerProcess: Sendable {
         var ends: [Int32] = [-1, -1]
         guard pipe(&ends) == 0 else { return (0, -1, errno) }
         for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
+        Self.keepSockets()
         let (child, code) = spawn(input: ends[0], variables)
         close(ends[0])
         if code != 0 { close(ends[1]) }
         return (child, ends[1], code)
+    }
+
+    /// Our connection is not for handlers: one that outlives us when we are killed would keep it
+    /// open, and the broker would not see that we are gone.
+    private static func keepSockets() {
+        for descriptor in Int32(3)..<1_024 {
+            var status = stat()
+            guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFSOCK else {
+                continue
+            }
+            _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
+        }
     }
 
     private func spawn(input: Int32, _ variables: [String]) -> (pid_t, Int32) {
