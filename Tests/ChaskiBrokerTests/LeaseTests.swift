@@ -30,6 +30,49 @@ import Testing
         #expect(host.settle(consumer, .ack, host.tokens([0]))?.rejected.map(\.reason) == [.stale])
     }
 
+    @Test func `A consumer that is silent for a lease gets nothing while there is another`() {
+        let host = BrokerHost()
+        let topic = host.createTopic()
+        host.subscribe()
+        let frozen = host.open(1).id
+        host.publish(topic, 0, 4)
+        #expect(host.takeDeliveries().map(\.consumer) == Array(repeating: frozen, count: 4))
+        let other = host.open(2).id
+        for _ in 0..<4 {
+            host.advance(10 * second)
+            host.send(.heartbeat(SessionID(rawValue: 2)))
+        }
+        let again = host.takeDeliveries()
+        #expect(again.map(\.offset) == [0, 1, 2, 3])
+        #expect(again.allSatisfy { $0.consumer == other && $0.handout == 2 })
+        for sequence in 4..<8 as Range<UInt64> { host.publish(topic, sequence, 1) }
+        #expect(host.takeDeliveries().map(\.consumer) == Array(repeating: other, count: 4))
+        host.send(.heartbeat(SessionID(rawValue: 1)))
+        for sequence in 8..<12 as Range<UInt64> { host.publish(topic, sequence, 1) }
+        #expect(Set(host.takeDeliveries().map(\.consumer)) == [frozen, other])
+        #expect(host.machine.checkInvariants() == nil)
+    }
+
+    @Test func `Where all consumers are silent all are served`() {
+        let host = BrokerHost()
+        let topic = host.createTopic()
+        host.subscribe()
+        let only = host.open(1).id
+        host.publish(topic, 0, 2)
+        #expect(host.takeDeliveries().count == 2)
+        host.advance(31 * second)
+        let again = host.takeDeliveries()
+        #expect(again.map(\.consumer) == [only, only])
+        #expect(again.map(\.handout) == [2, 2])
+        let later = host.open(2).id
+        host.publish(topic, 2, 1)
+        #expect(host.takeDeliveries().map(\.consumer) == [later])
+        host.send(.disconnected(later))
+        host.publish(topic, 3, 1)
+        #expect(host.takeDeliveries().map(\.consumer) == [only], "the silent one's turn after all")
+        #expect(host.machine.checkInvariants() == nil)
+    }
+
     @Test func `After a pause heartbeats that waited count before leases lapse`() {
         let (host, _) = host()
         host.pause(60 * second)

@@ -84,7 +84,7 @@ extension NamespaceMachine {
         let topic = subscription.topic
         topic.releasedEnd = max(topic.releasedEnd, releasedEnd)
         let failure = Failure.subscriptionDeleted(subscription.created.name)
-        for holder in subscription.activity.rotation {
+        for holder in subscription.activity.connected {
             if let consumer = holder.consumer { effects.append(.consumerEnded(consumer, failure)) }
         }
         remove(subscription)

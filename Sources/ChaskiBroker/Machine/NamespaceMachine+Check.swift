@@ -126,7 +126,14 @@ extension NamespaceMachine {
             if holder.consumer != nil { consumers += 1 }
         }
         if consumers != subscription.activity.consumers { return "consumers are miscounted" }
-        if subscription.activity.rotation.count != consumers { return "the rotation is wrong" }
+        let connected = subscription.activity.connected
+        if connected.count != consumers { return "the connected holders are miscounted" }
+        let served = connected.filter { !$0.isSilent }
+        if subscription.activity.rotation.map(\.index)
+            != (served.isEmpty ? connected : served).map(\.index)
+        {
+            return "the rotation is wrong"
+        }
         return nil
     }
 }

@@ -31,6 +31,8 @@ extension NamespaceMachine {
         case .setLimit(let consumer, let limit):
             guard let holder = sessions.consumers[consumer] else { break }
             holder.limit = limit
+            // Hosts set 0 by themselves, when a connection does not take more.
+            if limit.messages > 0 { signOfLife(holder, now) }
             markDirty(holder.subscription)
         case .settle(let request, let settle):
             self.settle(request, settle, now, &effects)

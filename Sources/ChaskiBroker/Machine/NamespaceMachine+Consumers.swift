@@ -124,9 +124,10 @@ extension NamespaceMachine {
         precondition(holder.consumer == nil, "it has a consumer")
         holder.consumer = consumer
         holder.toldStall = nil
+        holder.isSilent = false
         sessions.consumers[consumer] = holder
         holder.subscription.activity.consumers += 1
-        holder.subscription.activity.rotation.append(holder)
+        holder.subscription.activity.connect(holder)
     }
 
     /// Takes the consumer off the holder; what is held stays.
@@ -135,10 +136,22 @@ extension NamespaceMachine {
         let subscription = holder.subscription
         holder.consumer = nil
         sessions.consumers[consumer] = nil
-        subscription.activity.rotation.removeAll { $0 === holder }
+        holder.isSilent = false
+        subscription.activity.disconnect(holder)
         precondition(subscription.activity.consumers > 0, "consumers are miscounted")
         subscription.activity.consumers -= 1
         if subscription.activity.consumers == 0 { subscription.supply.dropAll() }
+        // Where only silent ones are left it is their turn after all.
+        markDirty(subscription)
+    }
+
+    /// The holder's consumer said something.
+    func signOfLife(_ holder: Holder, _ now: Now) {
+        holder.session.lastSeen = max(holder.session.lastSeen, now.clock)
+        guard holder.isSilent else { return }
+        holder.isSilent = false
+        holder.subscription.activity.arrange()
+        markDirty(holder.subscription)
     }
 
     /// Removes a holder that is not connected and holds nothing.
@@ -166,6 +179,10 @@ extension NamespaceMachine {
             let floor = now.clock.addingSaturating(holder.subscription.settings.leaseNanos)
             holder.leaseFloor = max(holder.leaseFloor, floor)
         }
+        let silent = session.holders.values.filter(\.isSilent)
+        for holder in silent.sorted(by: {
+            $0.subscription.id.rawValue < $1.subscription.id.rawValue
+        }) { signOfLife(holder, now) }
     }
 
     func closeConsumer(

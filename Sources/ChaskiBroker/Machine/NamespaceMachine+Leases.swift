@@ -58,11 +58,22 @@ extension NamespaceMachine {
         guard now.clock >= timers.guardUntil else { return }
         guard holder.extendsInFlight == 0 else { return }
         while let at = nextLapse(of: holder), at <= now.clock, let first = holder.groups.first {
+            noteSilence(of: holder, now)
             let cause: ReturnCause = holder.consumer == nil ? .sessionLapsed : .leaseExpired
             returnGroup(first.index, holder, cause: cause) { _ in true }
             // Whatever is left in it is on its way with a verdict.
             holder.groups.removeFirst()
         }
+    }
+
+    /// A lease of the holder runs out: whether nothing was heard for as long as a lease lasts.
+    private func noteSilence(of holder: Holder, _ now: Now) {
+        let lease = holder.subscription.settings.leaseNanos
+        guard holder.consumer != nil, !holder.isSilent,
+            holder.session.lastSeen.addingSaturating(lease) <= now.clock
+        else { return }
+        holder.isSilent = true
+        holder.subscription.activity.arrange()
     }
 
     /// After a restart nobody came for these: they are handed out again.

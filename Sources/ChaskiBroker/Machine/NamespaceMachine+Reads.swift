@@ -110,7 +110,7 @@ extension NamespaceMachine {
         guard failure != nil || subscription.supply.isStallTold else { return }
         subscription.supply.isStallTold = failure != nil
         var told: [ConsumerID] = []
-        for holder in subscription.activity.rotation where holder.toldStall != failure {
+        for holder in subscription.activity.connected where holder.toldStall != failure {
             holder.toldStall = failure
             if let consumer = holder.consumer { told.append(consumer) }
         }

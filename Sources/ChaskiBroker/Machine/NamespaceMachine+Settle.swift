@@ -22,6 +22,7 @@ extension NamespaceMachine {
             effects.append(.reply(request, .failure(failure)))
             return
         }
+        signOfLife(holder, now)
         if let failure = Self.checkRanges(command.ranges) {
             effects.append(.reply(request, .failure(failure)))
             return

@@ -25,6 +25,10 @@ final class Holder {
     let index: Int32
     /// The consumer on the present connection; nil while disconnected.
     var consumer: ConsumerID?
+    /// Its leases ran out without a sign of life from the consumer, which may be frozen, or cut off
+    /// without anybody knowing: nothing is handed to it while there is another, until it says
+    /// something.
+    var isSilent = false
     /// What its consumer was told of messages that cannot be read.
     var toldStall: Failure?
     var limit = ConsumerLimit(messages: 0, bytes: 0)

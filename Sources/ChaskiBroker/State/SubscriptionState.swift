@@ -132,12 +132,31 @@ struct Activity {
     var wantsCeiling = false
     /// Consumers connected.
     var consumers = 0
-    /// Holders in the order in which they are served; the next to be served.
-    var rotation: [Holder] = []
+    /// Holders with a consumer, in the order in which they came.
+    private(set) var connected: [Holder] = []
+    /// Those of them that are served, in turn, and the next: all but the silent ones, or, where
+    /// all are silent, all.
+    private(set) var rotation: [Holder] = []
     var turn = 0
     /// Deletion is on its way.
     var isDeleting = false
     /// Timers set for retries and for a new read.
     var retryTimer: Int64?
     var readTimer: Int64?
+
+    mutating func connect(_ holder: Holder) {
+        connected.append(holder)
+        arrange()
+    }
+
+    mutating func disconnect(_ holder: Holder) {
+        connected.removeAll { $0 === holder }
+        arrange()
+    }
+
+    /// To be called when a holder fell silent, or is silent no more.
+    mutating func arrange() {
+        rotation = connected.filter { !$0.isSilent }
+        if rotation.isEmpty { rotation = connected }
+    }
 }
