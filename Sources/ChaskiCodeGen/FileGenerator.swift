@@ -81,6 +81,17 @@ struct FileGenerator {
         return fields + methods.map(\.name)
     }
 
+    /// Throws where a type comes from a file that is neither generated in this run nor mapped to a
+    /// module.
+    func checkModules() throws(GeneratorError) {
+        for used in usedFiles where !generated.contains(used) {
+            guard options.module(ofFile: used) == nil else { continue }
+            throw GeneratorError(
+                "\(file.name) uses types of \(used), which is not generated with it: say where "
+                    + "they are with --set Module=\(used):NAME")
+        }
+    }
+
     /// The modules of other files, in order.
     private func modules(ofFiles names: [String]) -> [String] {
         let modules = names.filter { !generated.contains($0) }.compactMap(options.module(ofFile:))

@@ -26,7 +26,8 @@ package struct GenerateCommand: Sendable {
           --set NAME=VALUE       a setting of the generator; may be given several times
           --check                writes nothing; exit status 1 when the files are not as they would be
           --help                 prints this
-          FILE...                only these files, named from the --protos folder on (all in it)
+          FILE...                these files only, named from the --protos folder on (all in it);
+                                 the folders hold what they give and nothing else generated
 
         Folders are relative to the package's. Files of earlier runs whose .proto file is gone are
         removed; files that were not generated are left alone.

@@ -26,7 +26,7 @@ package struct Plugin {
                 serializedBytes: request)
             response.file = try generate(
                 request.protoFile, names: request.fileToGenerate,
-                try GeneratorOptions(parsing: request.parameter))
+                try GeneratorOptions(parsing: request.parameter), isWholeModule: false)
         } catch let error as GeneratorError {
             response.error = error.description
         } catch {
@@ -46,15 +46,20 @@ package struct Plugin {
         } catch {
             throw GeneratorError("what protoc made of the files cannot be read: \(error)")
         }
-        return try generate(set.file, names: names, options)
+        let files = try generate(set.file, names: names, options, isWholeModule: true)
             .map { GeneratedFile(path: $0.name, content: $0.content) }
+        var paths: Set<String> = []
+        for file in files where !paths.insert(file.path).inserted {
+            throw GeneratorError("two .proto files would both become '\(file.path)'")
+        }
+        return files
     }
 
     private typealias OutputFile = Google_Protobuf_Compiler_CodeGeneratorResponse.File
 
     private func generate(
         _ protos: [Google_Protobuf_FileDescriptorProto], names: [String],
-        _ options: GeneratorOptions
+        _ options: GeneratorOptions, isWholeModule: Bool
     ) throws(GeneratorError) -> [OutputFile] {
         let files = try ModelBuilder.build(protos, options: options)
         let wanted = Set(names)
@@ -67,13 +72,19 @@ package struct Plugin {
         for name in options.serviceNames where !services.contains(name) {
             throw GeneratorError("Service '\(name)' is in none of the files to generate")
         }
+        let generators = chosen.map {
+            FileGenerator(file: $0, options: options, generated: wanted)
+        }
+        // protoc may be run for each file of a module, so that others are none of its business.
+        if isWholeModule {
+            for generator in generators { try generator.checkModules() }
+        }
         var output: [OutputFile] = []
         if options.output != .swift {
             output += try generateC(chosen, files, options)
         }
         if options.output != .c {
-            for file in chosen {
-                let generator = FileGenerator(file: file, options: options, generated: wanted)
+            for generator in generators {
                 output.append(
                     OutputFile.with {
                         $0.name = generator.path

@@ -100,6 +100,28 @@ import Testing
         #expect(try read.serializedBytes() == Wire.number(1, 7) + Wire.text(2, "changed"))
     }
 
+    /// A reader without the extensions reads, changes fields beside them and writes: they stay byte
+    /// for byte, also where they are written in a way that we would not write.
+    @Test func extensionsSurviveAReaderWithoutThem() throws {
+        let longVarint: [UInt8] = [0x81, 0x80, 0x00]
+        let extensions =
+            Wire.bytes(50_001, Wire.text(1, "x") + Wire.number(2, 300))
+            + Wire.group(50_002, Wire.bytes(7, Wire.nested(1, depth: 3)))
+            + Wire.tag(50_000, 5) + [1, 2, 3, 4] + Wire.tag(50_003, 0) + longVarint
+        func file(_ name: String, _ package: String) -> [UInt8] {
+            Wire.text(1, name) + Wire.bytes(4, Wire.text(1, "M") + extensions)
+                + Wire.bytes(8, Wire.text(1, package) + extensions) + extensions
+        }
+        var read = try Google_Protobuf_FileDescriptorProto(
+            serializedBytes: file("old.proto", "com.old"))
+        read.name = "new.proto"
+        read.options.javaPackage = "com.new"
+        #expect(try read.serializedBytes() == file("new.proto", "com.new"))
+        read.options.unknownFields.removeAll()
+        #expect(read.messageType[0].unknownFields.bytes == extensions)
+        #expect(read.unknownFields.bytes == extensions)
+    }
+
     @Test func packedAndUnpackedMix() throws {
         typealias Annotation = Google_Protobuf_GeneratedCodeInfo.Annotation
         let bytes = Wire.number(1, 1) + Wire.bytes(1, [2, 0x83, 0x01]) + Wire.number(1, 4)
