@@ -5,6 +5,11 @@ import ChaskiCodeGen
 #else
     import Foundation
 #endif
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#endif
 
 /// Carries a `GenerateCommand` out: finds .proto files, runs protoc, compares and writes files.
 struct GenerateShell {
@@ -43,7 +48,11 @@ struct GenerateShell {
 
     /// All paths below `folder`, without what is hidden; nil when there is no such folder.
     private func paths(in folder: String) -> [String]? {
-        try? manager.subpathsOfDirectory(atPath: folder)
+        var isFolder = false
+        guard manager.fileExists(atPath: folder, isDirectory: &isFolder), isFolder else {
+            return nil
+        }
+        return try? manager.subpathsOfDirectory(atPath: folder)
             .filter { !$0.hasPrefix(".") && !$0.contains("/.") }
     }
 
@@ -70,7 +79,7 @@ struct GenerateShell {
             }
             try Data(file.content.utf8).write(to: URL(filePath: file.path), options: .atomic)
         } catch {
-            throw GeneratorError("cannot write '\(file.path)': \(error)")
+            throw GeneratorError("cannot write '\(file.path)': \(Self.reason(error))")
         }
     }
 
@@ -78,7 +87,14 @@ struct GenerateShell {
         do {
             try manager.removeItem(atPath: path)
         } catch {
-            throw GeneratorError("cannot remove '\(path)': \(error)")
+            throw GeneratorError("cannot remove '\(path)': \(Self.reason(error))")
         }
+    }
+
+    /// What the operating system says, where it is behind `error`.
+    private static func reason(_ error: any Error) -> String {
+        let cause = (error as? CocoaError)?.userInfo["NSUnderlyingError"] ?? error
+        guard let cause = cause as? POSIXError else { return "\(error)" }
+        return String(cString: strerror(cause.code.rawValue))
     }
 }

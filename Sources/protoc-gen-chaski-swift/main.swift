@@ -29,7 +29,10 @@ func generate(_ arguments: [String]) throws {
 
 let arguments = Array(CommandLine.arguments.dropFirst())
 do {
-    try arguments.isEmpty ? answerProtoc() : generate(arguments)
+    // Somebody who calls it by hand is no protoc.
+    let isByHand = arguments.isEmpty && isatty(STDIN_FILENO) == 1
+    try arguments.isEmpty && !isByHand
+        ? answerProtoc() : generate(isByHand ? ["--help"] : arguments)
 } catch {
     let name = arguments.isEmpty ? "protoc-gen-chaski-swift" : "chaski-generate"
     try? ProcessRunner.writeAll(STDERR_FILENO, Array("\(name): \(error)\n".utf8))
