@@ -54,7 +54,7 @@ struct JournalDump: ParsableCommand {
 struct JournalVerify: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "verify",
-        abstract: "Check every byte of a journal against its checksums.",
+        abstract: "Check every byte of a journal, and that no file is missing or cut off.",
         discussion:
             "Exit status 1 where something is damaged; an unfinished last write is not damage.")
 
@@ -168,8 +168,8 @@ private struct JournalPrinter {
                 (group.beginsCheckpoint > 0 ? "  begins checkpoint \(group.beginsCheckpoint)" : "")
                 + (group.endsCheckpoint > 0 ? "  ends checkpoint \(group.endsCheckpoint)" : "")
             return "  group \(group.sequence) at \(group.place)  \(group.length) bytes  "
-                + "\(group.entryCount) entries  \(Units.timestamp(wallNanos: group.time.wall))"
-                + checkpoint
+                + "\(group.entryCount) \(group.entryCount == 1 ? "entry" : "entries")  "
+                + "\(Units.timestamp(wallNanos: group.time.wall))" + checkpoint
         case .entry(let entry, let position, let isSound):
             let what =
                 entry.kind == .batch
