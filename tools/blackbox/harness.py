@@ -256,6 +256,11 @@ class Verifier:
     def alive(self):
         return self.process.poll() is None
 
+    def unknown_outcomes(self):
+        """INDETERMINATEs in the history so far; the newest may not be written yet."""
+        with open(self.history, "rb") as history:
+            return sum(line.startswith(b"i ") for line in history)
+
     def wait_started(self, timeout=30.0):
         """Until it has confirmed its first messages."""
         deadline = time.monotonic() + timeout
