@@ -133,9 +133,8 @@ def sigstop(options):
             verifier.note("sigstop")
             broker.signal(signal.SIGSTOP)
             try:
-                for second in range(int(options.pause)):
-                    progress("sigstop %d/%d, stopped for %d s" % (number, rounds, second))
-                    time.sleep(1)
+                progress("sigstop %d/%d, stopped for %.0f s" % (number, rounds, options.pause))
+                time.sleep(options.pause)
             finally:
                 broker.signal(signal.SIGCONT)
         end_progress()
