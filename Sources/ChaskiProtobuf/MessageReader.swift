@@ -232,10 +232,14 @@ public struct MessageReader {
         let message = pointer.assumingMemoryBound(to: ProtobufCMessage.self)
         let count = Int(message.pointee.n_unknown_fields)
         guard count > 0, let fields = message.pointee.unknown_fields else { return }
+        // One array of the right size: one that grew would need up to three times its bytes.
+        var size = 0
+        for index in 0..<count { size &+= fields[index].len &+ Varint.maximumTagBytes }
+        try charge(size &+ unknown.bytes.count &+ Self.overhead, type)
+        unknown.reserve(size)
         for index in 0..<count {
             let field = fields[index]
             let payload = UnsafeRawBufferPointer(start: field.data, count: field.len)
-            try charge(field.len &* 2 &+ 10, type)
             let tag = UInt64(field.tag) << 3 | UInt64(field.wire_type.rawValue)
             unknown.append(tag: tag, payload: payload)
         }

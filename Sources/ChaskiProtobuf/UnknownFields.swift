@@ -22,6 +22,11 @@ public struct UnknownFields: Hashable, Sendable {
         storage.removeAll()
     }
 
+    /// Makes room for so many more bytes.
+    mutating func reserve(_ count: Int) {
+        storage.reserveCapacity(storage.count + count)
+    }
+
     /// Adds records: the first one's tag and the bytes that follow it.
     mutating func append(tag: UInt64, payload: UnsafeRawBufferPointer) {
         Varint.append(tag, to: &storage)
@@ -39,6 +44,8 @@ public struct UnknownFields: Hashable, Sendable {
 enum Varint {
     /// The most bytes that a 64-bit value takes.
     static let maximumBytes = 10
+    /// The most bytes that a field's tag takes.
+    static let maximumTagBytes = 5
 
     /// Appends `value`.
     static func append(_ value: UInt64, to bytes: inout [UInt8]) {

@@ -31,6 +31,7 @@ struct ReplayCommand {
 /// Runs a range of seeds and prints one line for each; `run` reads them.
 struct WorkerCommand {
     let arguments: Arguments
+    static let secondsPerSeed: UInt32 = 120
 
     init(_ arguments: Arguments) { self.arguments = arguments }
 
@@ -38,6 +39,8 @@ struct WorkerCommand {
         guard let options = arguments.options else { return 64 }
         let first = arguments.number("--first", default: 1)
         for seed in first..<(first + arguments.number("--seeds", default: 1)) {
+            // A seed takes about a second: one that never ends costs the process.
+            alarm(Self.secondsPerSeed)
             let report = SeedReport.run(
                 seed: UInt64(seed), options: options, twice: !arguments.has("--once"))
             for violation in report.violations {

@@ -86,9 +86,13 @@ final class RunCommand: Sendable {
                 SeedReport(
                     seed: UInt64(next), operations: 0, hash: 0, features: 0, faults: 0,
                     violations: [
-                        Violation(check: "trap", message: "the process died in this seed", time: 0)
+                        Violation(
+                            check: "trap",
+                            message: "the process died in this seed, or was at it for "
+                                + "\(WorkerCommand.secondsPerSeed) s", time: 0)
                     ]))
             next += 1
+            if stopsAtFirst { return }
         }
     }
 

@@ -1,8 +1,10 @@
 // Decodes mutated inputs; see tools/fuzz.
 //
 //   fuzzer CORPUS SECONDS SEED
+//   fuzzer replay SYNTAX BUDGET FILE
 //
-// CORPUS: records of a byte (2 or 3, the syntax), a length of 4 bytes and an input.
+// CORPUS: records of a byte (2 or 3, the syntax), a length of 4 bytes and an input. What is found is
+// written to a file of its own, with the command that replays it.
 import CHeap
 import ChaskiProtobuf
 import Glibc
@@ -53,27 +55,50 @@ func corpus(_ bytes: [UInt8]) -> [(kind: UInt8, bytes: [UInt8])] {
     return result
 }
 
-func hexadecimal(_ bytes: [UInt8]) -> String {
-    bytes.prefix(400).map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }.joined()
+/// One decoding.
+struct Case {
+    var syntax: UInt8
+    var budget: Int
+    var bytes: [UInt8]
+
+    /// Says what was found, and how to see it again.
+    func found(_ what: String) {
+        let name = "fuzz-finding-\(syntax)-\(budget)-\(bytes.count).bin"
+        if let file = fopen(name, "wb") {
+            fwrite(bytes, 1, bytes.count, file)
+            fclose(file)
+        }
+        print("\(what): again with: \(CommandLine.arguments[0]) replay \(syntax) \(budget) \(name)")
+    }
 }
 
-func check<M: Message>(_ type: M.Type, _ bytes: [UInt8], budget: Int, _ tally: inout Tally) {
+func check(_ input: Case, _ tally: inout Tally) {
+    if input.syntax == 2 {
+        check(ProtobufTestMessages_Proto2_TestAllTypesProto2.self, input, &tally)
+    } else {
+        check(ProtobufTestMessages_Proto3_TestAllTypesProto3.self, input, &tally)
+    }
+}
+
+func check<M: Message>(_ type: M.Type, _ input: Case, _ tally: inout Tally) {
     tally.inputs += 1
     let before = chaski_heap_bytes()
     chaski_heap_reset_peak()
     do throws(DecodingError) {
-        let message = try M(serializedBytes: bytes, options: .init(memoryBudget: budget))
-        account(before, budget, bytes, &tally)
+        let message = try M(
+            serializedBytes: input.bytes, options: .init(memoryBudget: input.budget))
+        account(before, input, &tally)
         tally.accepted += 1
-        serialise(message, bytes, &tally)
+        serialise(message, input, &tally)
     } catch {
-        account(before, budget, bytes, &tally)
+        account(before, input, &tally)
         tally.refused[error.code.rawValue, default: 0] += 1
         if error.field.isEmpty { tally.changed += 1 }
     }
 }
 
-func account(_ before: Int64, _ budget: Int, _ bytes: [UInt8], _ tally: inout Tally) {
+func account(_ before: Int64, _ input: Case, _ tally: inout Tally) {
+    let budget = input.budget
     let used = chaski_heap_peak() - before
     if used > tally.peak {
         tally.peak = used
@@ -82,19 +107,19 @@ func account(_ before: Int64, _ budget: Int, _ bytes: [UInt8], _ tally: inout Ta
     if used > slack { tally.largestShare = max(tally.largestShare, Double(used) / Double(budget)) }
     if used > Int64(budget) + slack {
         tally.overBudget += 1
-        print("OVER BUDGET: \(used) of \(budget), \(bytes.count) bytes in", hexadecimal(bytes))
+        input.found("over budget, \(used) bytes")
     }
 }
 
 /// What was accepted is written, read again and written to the same bytes.
-func serialise<M: Message>(_ message: M, _ input: [UInt8], _ tally: inout Tally) {
+func serialise<M: Message>(_ message: M, _ input: Case, _ tally: inout Tally) {
     let options = EncodingOptions(deterministic: true)
     do {
         let first = try message.serializedBytes(options: options)
         let again = try M(serializedBytes: first)
         if try again.serializedBytes(options: options) != first {
             tally.changed += 1
-            print("CHANGED:", hexadecimal(input))
+            input.found("changed")
         }
         if tally.inputs % 16 == 0 {
             tally.changed += message.debugDescription.isEmpty ? 1 : 0
@@ -103,7 +128,7 @@ func serialise<M: Message>(_ message: M, _ input: [UInt8], _ tally: inout Tally)
         }
     } catch {
         tally.changed += 1
-        print("REFUSED AFTERWARDS:", error, hexadecimal(input))
+        input.found("refused afterwards, \(error)")
     }
 }
 
@@ -124,9 +149,20 @@ func report(_ tally: Tally, seed: UInt64, duration: Int) -> Int32 {
 
 func run() -> Int32 {
     let arguments = CommandLine.arguments
+    if arguments.count == 5, arguments[1] == "replay", let syntax = UInt8(arguments[2]),
+        let budget = Int(arguments[3]), chaski_heap_watch() != 0
+    {
+        let input = Case(syntax: syntax, budget: budget, bytes: contents(of: arguments[4]))
+        // The second time without what is made once a process.
+        var first = Tally()
+        check(input, &first)
+        var tally = Tally()
+        check(input, &tally)
+        return report(tally, seed: 0, duration: 0)
+    }
     guard arguments.count == 4, let duration = Int(arguments[2]), let seed = UInt64(arguments[3])
     else {
-        print("usage: fuzzer CORPUS SECONDS SEED")
+        print("usage: fuzzer CORPUS SECONDS SEED, or fuzzer replay SYNTAX BUDGET FILE")
         return 2
     }
     guard chaski_heap_watch() != 0 else {
@@ -141,13 +177,7 @@ func run() -> Int32 {
     while tally.inputs % 64 != 0 || seconds() < end {
         let (kind, bytes) = mutator.input()
         let budget = 1 << (12 + mutator.numbers.below(11))
-        if kind == 2 {
-            check(
-                ProtobufTestMessages_Proto2_TestAllTypesProto2.self, bytes, budget: budget, &tally)
-        } else {
-            check(
-                ProtobufTestMessages_Proto3_TestAllTypesProto3.self, bytes, budget: budget, &tally)
-        }
+        check(Case(syntax: kind, budget: budget, bytes: bytes), &tally)
     }
     return report(tally, seed: seed, duration: duration)
 }
