@@ -67,7 +67,8 @@ final class RunCommand: Sendable {
         return state.withLock { state in
             if stopsAtFirst, !state.summary.failing.isEmpty { return nil }
             let begin = state.next
-            let end = min(first + seeds, begin + Self.chunk)
+            // Whoever wants the first violation does not wait for the rest of a chunk.
+            let end = min(first + seeds, begin + (stopsAtFirst ? 1 : Self.chunk))
             guard begin < end else { return nil }
             state.next = end
             return begin..<end
