@@ -64,6 +64,8 @@ public struct EncodingError: Error, Hashable, Sendable, CustomStringConvertible 
         case tooDeep
         /// The result would be 2 GiB or more, which no protobuf reader takes.
         case tooLarge
+        /// The span to write into has less room than the result takes.
+        case noRoom
     }
 
     /// What kind of refusal it is.
@@ -82,6 +84,7 @@ public struct EncodingError: Error, Hashable, Sendable, CustomStringConvertible 
         case .missingRequired: "the required field \(field) is not set"
         case .tooDeep: "messages nested too deep in \(field)"
         case .tooLarge: "\(field) is 2 GiB or more when serialised"
+        case .noRoom: "no room for \(field) when serialised"
         }
     }
 }

@@ -37,6 +37,24 @@ struct EncodedTree {
         MessageWriter(arena.state, options)
     }
 
+    /// Writes the tree in the wire format at the start of `room`; how many bytes.
+    @usableFromInline
+    @inline(never)
+    func serialize(
+        _ schema: MessageSchema, into room: UnsafeMutableRawBufferPointer
+    ) throws(EncodingError) -> Int {
+        let message = UnsafeRawPointer(root).assumingMemoryBound(to: ProtobufCMessage.self)
+        // The bound spares a pass that counts, where there is room enough anyway.
+        guard
+            arena.state.pointee.packedBound <= room.count
+                || protobuf_c_message_get_packed_size(message) <= room.count
+        else { throw EncodingError(.noRoom, field: schema.name) }
+        guard let start = room.baseAddress else { return 0 }
+        let count = protobuf_c_message_pack(message, start.assumingMemoryBound(to: UInt8.self))
+        precondition(count <= room.count, "protobuf-c wrote more than it said")
+        return count
+    }
+
     /// The tree in the wire format.
     @usableFromInline
     @inline(never)

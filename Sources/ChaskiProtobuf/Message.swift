@@ -89,6 +89,34 @@ extension Message {
         return bytes
     }
 
+    /// Appends the message in the wire format to `output`, and allocates nothing for the result.
+    ///
+    /// - Throws: `EncodingError`: `noRoom` where the free capacity of `output` is too small, and what
+    ///   `serializedBytes` throws. Then nothing was appended.
+    @inlinable
+    public func serialize(
+        into output: inout OutputRawSpan, options: EncodingOptions = EncodingOptions()
+    ) throws(EncodingError) {
+        let failure = output.withUnsafeMutableBytes { buffer, used -> EncodingError? in
+            let room = UnsafeMutableRawBufferPointer(rebasing: buffer[used...])
+            return withUnsafeTemporaryAllocation(
+                byteCount: TreeMemory.bytes, alignment: TreeMemory.alignment
+            ) { memory -> EncodingError? in
+                do throws(EncodingError) {
+                    let tree = EncodedTree.open(Self._schema, in: memory)
+                    defer { tree.close() }
+                    var writer = tree.writer(options)
+                    try _pack(tree.root, &writer)
+                    used += try tree.serialize(Self._schema, into: room)
+                    return nil
+                } catch {
+                    return error
+                }
+            }
+        }
+        if let failure { throw failure }
+    }
+
     /// A message made by setting fields of an empty one.
     @inlinable
     public static func with<E: Error>(

@@ -141,6 +141,35 @@ import Testing
         #expect(try Chaski_V1_Status(serializedSpan: bytes.span.bytes) == slice)
     }
 
+    @Test func messagesAreAppendedToASpan() throws {
+        let status = Chaski_V1_Status.with { $0.reason = "busy" }
+        let bytes = try status.serializedBytes()
+        // Twice, and then there is one byte too little.
+        let size = bytes.count * 3 - 1
+        let written = [UInt8](unsafeUninitializedCapacity: size) { buffer, count in
+            let raw = UnsafeMutableRawBufferPointer(buffer)
+            var output = OutputRawSpan(buffer: raw, initializedCount: 0)
+            for times in 1...3 {
+                var failure: EncodingError?
+                do throws(EncodingError) {
+                    try status.serialize(into: &output)
+                } catch {
+                    failure = error
+                }
+                #expect(failure?.code == (times == 3 ? .noRoom : nil))
+                #expect(output.byteCount == bytes.count * min(times, 2))
+            }
+            count = output.finalize(for: raw)
+        }
+        #expect(written == bytes + bytes)
+        var none = OutputRawSpan()
+        try Chaski_V1_Status().serialize(into: &none)
+        #expect(throws: EncodingError(.noRoom, field: "chaski.v1.Status")) {
+            var none = OutputRawSpan()
+            try status.serialize(into: &none)
+        }
+    }
+
     @Test func deterministicMapsAreSorted() throws {
         let open = Chaski_V1_Open.with { open in
             for index in 0..<40 { open.metadata["key-\(index)"] = "\(index)" }
