@@ -45,10 +45,13 @@ struct EncodedTree {
     ) throws(EncodingError) -> Int {
         let message = UnsafeRawPointer(root).assumingMemoryBound(to: ProtobufCMessage.self)
         // The bound spares a pass that counts, where there is room enough anyway.
-        guard
-            arena.state.pointee.packedBound <= room.count
-                || protobuf_c_message_get_packed_size(message) <= room.count
-        else { throw EncodingError(.noRoom, field: schema.name) }
+        if arena.state.pointee.packedBound > min(room.count, WireFormat.maximumLength) {
+            let size = protobuf_c_message_get_packed_size(message)
+            guard size <= WireFormat.maximumLength else {
+                throw EncodingError(.tooLarge, field: schema.name)
+            }
+            guard size <= room.count else { throw EncodingError(.noRoom, field: schema.name) }
+        }
         guard let start = room.baseAddress else { return 0 }
         let count = protobuf_c_message_pack(message, start.assumingMemoryBound(to: UInt8.self))
         precondition(count <= room.count, "protobuf-c wrote more than it said")

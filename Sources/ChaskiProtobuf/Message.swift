@@ -71,21 +71,9 @@ extension Message {
         options: EncodingOptions = EncodingOptions()
     ) throws(EncodingError) -> [UInt8] {
         var bytes: [UInt8] = []
-        let failure = withUnsafeTemporaryAllocation(
-            byteCount: TreeMemory.bytes, alignment: TreeMemory.alignment
-        ) { memory -> EncodingError? in
-            do throws(EncodingError) {
-                let tree = EncodedTree.open(Self._schema, in: memory)
-                defer { tree.close() }
-                var writer = tree.writer(options)
-                try _pack(tree.root, &writer)
-                bytes = try tree.serialized(Self._schema)
-                return nil
-            } catch {
-                return error
-            }
+        try withTree(options) { tree throws(EncodingError) in
+            bytes = try tree.serialized(Self._schema)
         }
-        if let failure { throw failure }
         return bytes
     }
 
@@ -97,21 +85,32 @@ extension Message {
     public func serialize(
         into output: inout OutputRawSpan, options: EncodingOptions = EncodingOptions()
     ) throws(EncodingError) {
-        let failure = output.withUnsafeMutableBytes { buffer, used -> EncodingError? in
+        try output.withUnsafeMutableBytes { buffer, used throws(EncodingError) in
             let room = UnsafeMutableRawBufferPointer(rebasing: buffer[used...])
-            return withUnsafeTemporaryAllocation(
-                byteCount: TreeMemory.bytes, alignment: TreeMemory.alignment
-            ) { memory -> EncodingError? in
-                do throws(EncodingError) {
-                    let tree = EncodedTree.open(Self._schema, in: memory)
-                    defer { tree.close() }
-                    var writer = tree.writer(options)
-                    try _pack(tree.root, &writer)
-                    used += try tree.serialize(Self._schema, into: room)
-                    return nil
-                } catch {
-                    return error
-                }
+            try withTree(options) { tree throws(EncodingError) in
+                used += try tree.serialize(Self._schema, into: room)
+            }
+        }
+    }
+
+    /// Calls `body` with the message as a C message.
+    @inlinable
+    @inline(__always)
+    func withTree(
+        _ options: EncodingOptions, _ body: (EncodedTree) throws(EncodingError) -> Void
+    ) throws(EncodingError) {
+        let failure = withUnsafeTemporaryAllocation(
+            byteCount: TreeMemory.bytes, alignment: TreeMemory.alignment
+        ) { memory -> EncodingError? in
+            do throws(EncodingError) {
+                let tree = EncodedTree.open(Self._schema, in: memory)
+                defer { tree.close() }
+                var writer = tree.writer(options)
+                try _pack(tree.root, &writer)
+                try body(tree)
+                return nil
+            } catch {
+                return error
             }
         }
         if let failure { throw failure }

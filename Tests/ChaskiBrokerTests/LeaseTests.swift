@@ -53,6 +53,50 @@ import Testing
         #expect(host.machine.checkInvariants() == nil)
     }
 
+    @Test func `A verdict, or a limit above 0, is a sign of life`() {
+        for sign in 0..<3 {
+            let host = BrokerHost()
+            let topic = host.createTopic()
+            host.subscribe()
+            let quiet = host.open(1).id
+            host.publish(topic, 0, 1)
+            _ = host.takeDeliveries()
+            host.open(2)
+            host.advance(20 * second)
+            host.send(.heartbeat(SessionID(rawValue: 2)))
+            host.advance(20 * second)
+            _ = host.takeDeliveries()
+            switch sign {
+            case 0: host.settle(quiet, .ack, host.tokens([0]))
+            case 1: host.send(.setLimit(quiet, ConsumerLimit(messages: 10, bytes: 1 << 20)))
+            default: host.send(.setLimit(quiet, ConsumerLimit(messages: 0, bytes: 0)))
+            }
+            for sequence in 1..<5 as Range<UInt64> { host.publish(topic, sequence, 1) }
+            let isServed = host.takeDeliveries().contains { $0.consumer == quiet }
+            #expect(isServed == (sign < 2))
+            #expect(host.machine.checkInvariants() == nil)
+        }
+    }
+
+    @Test func `A consumer that acks but never beats its heart is not silent`() {
+        let host = BrokerHost()
+        let topic = host.createTopic()
+        host.subscribe()
+        let busy = host.open(1).id
+        host.publish(topic, 0, 4)
+        _ = host.takeDeliveries()
+        host.open(2)
+        for offset in 0..<3 as Range<Offset> {
+            host.advance(9 * second)
+            host.send(.heartbeat(SessionID(rawValue: 2)))
+            #expect(host.settle(busy, .ack, host.tokens([offset]))?.accepted == 1)
+        }
+        host.advance(9 * second)
+        #expect(host.takeDeliveries().map(\.offset) == [3], "the lease of the last ran out")
+        for sequence in 4..<8 as Range<UInt64> { host.publish(topic, sequence, 1) }
+        #expect(host.takeDeliveries().contains { $0.consumer == busy })
+    }
+
     @Test func `Where all consumers are silent all are served`() {
         let host = BrokerHost()
         let topic = host.createTopic()

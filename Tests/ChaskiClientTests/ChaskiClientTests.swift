@@ -174,6 +174,27 @@ import Testing
         }
     }
 
+    @Test func stallsAreToldAndEndWithTheConnection() async throws {
+        let script = ScriptedBroker.Script(breakAtVerdict: true, stalls: true)
+        try await withBroker(script) { _, client in
+            try await client.producer().publish(Message("m"), to: "orders")
+            let (stalls, told) = AsyncStream.makeStream(of: FailureReason?.self)
+            var configuration = SubscriptionConfiguration()
+            configuration.onStall = { told.yield($0?.reason) }
+            let subscription = try await client.subscribe("billing", configuration)
+            var changes = stalls.makeAsyncIterator()
+            let first = try #require(await changes.next())
+            #expect(first == .damaged)
+            var deliveries = subscription.makeAsyncIterator()
+            let delivery = try #require(try await deliveries.next())
+            // Breaks the connection; the next one is not stalled.
+            try await delivery.ack()
+            let second = try #require(await changes.next())
+            #expect(second == nil)
+            await subscription.close()
+        }
+    }
+
     @Test func verdictsSurviveABrokenConnection() async throws {
         try await withBroker(ScriptedBroker.Script(breakAtVerdict: true)) { broker, client in
             _ = try await client.producer().publish(

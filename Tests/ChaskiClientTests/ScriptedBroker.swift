@@ -18,6 +18,8 @@ final class ScriptedBroker: Sendable {
         var refuseBatch: (number: Int, failure: Failure)?
         /// Breaks the connection when the first verdict comes, and takes it.
         var breakAtVerdict = false
+        /// The first subscribe is told that messages cannot be read.
+        var stalls = false
     }
 
     struct State: Sendable {
@@ -252,9 +254,11 @@ private final class BrokerConnection: ConnectionOwner {
             return
         }
         let claims = try TokenRanges.decode(attachment, epoch: subscribe.claimsEpoch)
-        let stored = broker.state.withLock { state in
+        let (stored, stalls) = broker.state.withLock { state in
             state.claims.append(claims)
-            return claims.isEmpty ? state.stored : []
+            return (
+                claims.isEmpty ? state.stored : [], state.script.stalls && state.claims.count == 1
+            )
         }
         // All claims hold.
         try say(
@@ -268,6 +272,18 @@ private final class BrokerConnection: ConnectionOwner {
                     $0.subscriptionID = 1
                 }
             }, attachment: Array(attachment), on: stream, connection)
+        if stalls {
+            try say(
+                .with {
+                    $0.stalled = .with {
+                        $0.alias = subscribe.alias
+                        $0.status = .with {
+                            $0.code = StatusCode.dataLoss.rawValue
+                            $0.reason = FailureReason.damaged.rawValue
+                        }
+                    }
+                }, on: stream, connection)
+        }
         var sections: [UInt8] = []
         for batch in stored {
             let run = DeliveredRun(

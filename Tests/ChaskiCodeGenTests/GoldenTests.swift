@@ -26,7 +26,7 @@ import Testing
 
     /// What protoc says of `files`: a `FileDescriptorSet` has its files in field 1, a request to a
     /// plugin in field 15.
-    private func described(_ files: [String], in folder: URL = protos) throws -> Request {
+    private func described(_ files: [String], in folder: URL = protos) async throws -> Request {
         let output = FileManager.default.temporaryDirectory
             .appendingPathComponent("golden-\(UUID().uuidString)")
         defer { try? FileManager.default.removeItem(at: output) }
@@ -41,8 +41,15 @@ import Testing
                 "--include_source_info", "--descriptor_set_out=\(output.path)",
             ] + files
         process.standardError = FileHandle.nullDevice
-        try process.run()
-        process.waitUntilExit()
+        // Not `waitUntilExit`, which blocks a thread that other tests need.
+        try await withCheckedThrowingContinuation { (ended: CheckedContinuation<Void, any Error>) in
+            process.terminationHandler = { _ in ended.resume() }
+            do {
+                try process.run()
+            } catch {
+                ended.resume(throwing: error)
+            }
+        }
         try #require(process.terminationStatus == 0, "protoc refused \(files)")
         var request = Request()
         request.fileToGenerate = files
@@ -82,10 +89,10 @@ import Testing
         "Visibility=Public,CModule=CGolden,CDir=CGolden,FileNaming=PathToUnderscores"
 
     @Test(.enabled(if: protoc != nil, "protoc is not installed"))
-    func outputIsTheExpectedOne() throws {
+    func outputIsTheExpectedOne() async throws {
         let schemas = Self.schemas().filter { $0 != "wide.proto" }
         #expect(schemas.count > 10)
-        let response = try respond(described(schemas), Self.settings)
+        let response = try respond(await described(schemas), Self.settings)
         #expect(!response.hasError, "\(response.error)")
         #expect(response.file.count == schemas.count)
         for file in response.file {
@@ -104,8 +111,8 @@ import Testing
     }
 
     @Test(.enabled(if: protoc != nil, "protoc is not installed"))
-    func fiveHundredFields() throws {
-        let response = try respond(described(["wide.proto"]), Self.settings)
+    func fiveHundredFields() async throws {
+        let response = try respond(await described(["wide.proto"]), Self.settings)
         let text = try #require(response.file.first?.content)
         for number in 1...500 { #expect(text.contains("public var field\(number): ")) }
         // An initialiser of so many helps nobody.
@@ -119,8 +126,8 @@ import Testing
             ("Service=Orders,Services=Client", ""), ("Colour=blue", "there is no setting 'Colour'"),
             ("Services=Some", "All, Client, Server, Methods, None"),
         ])
-    func settings(_ parameter: String, _ complaint: String) throws {
-        let response = try respond(described(["bare.proto"]), parameter)
+    func settings(_ parameter: String, _ complaint: String) async throws {
+        let response = try respond(await described(["bare.proto"]), parameter)
         #expect(response.hasError == !complaint.isEmpty)
         #expect(response.error.contains(complaint) || complaint.isEmpty, "\(response.error)")
         guard !response.hasError else { return }
@@ -131,7 +138,7 @@ import Testing
 
     /// Two files whose types Swift could not tell apart: both are named, with their lines.
     @Test(.enabled(if: protoc != nil, "protoc is not installed"))
-    func typesOfOneNameAreRefused() throws {
+    func typesOfOneNameAreRefused() async throws {
         let folder = FileManager.default.temporaryDirectory
             .appendingPathComponent("golden-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
@@ -140,7 +147,7 @@ import Testing
             to: folder.appendingPathComponent("a.proto"), atomically: true, encoding: .utf8)
         try "syntax = \"proto3\";\npackage FooBar;\nmessage M {}\n".write(
             to: folder.appendingPathComponent("b.proto"), atomically: true, encoding: .utf8)
-        let response = try respond(described(["a.proto", "b.proto"], in: folder), "")
+        let response = try respond(await described(["a.proto", "b.proto"], in: folder), "")
         #expect(response.error.hasPrefix("b.proto:3: FooBar.M and foo_bar.M (a.proto:4)"))
         #expect(response.error.contains("swift_prefix"))
     }

@@ -1,3 +1,4 @@
+import ChaskiMessages
 import ChaskiModel
 import ChaskiServer
 import Foundation
@@ -59,13 +60,18 @@ struct StartupTests {
         #expect(ServerConfiguration.isNamespace("orders-1.eu_west"))
     }
 
-    /// Overwrites a namespace's journal; its path, and what was written.
-    private func spoil(_ directory: String, _ namespace: String) throws -> (String, Data) {
+    /// The oldest journal file of a namespace.
+    private func journal(_ directory: String, _ namespace: String) throws -> String {
         let folder = directory + "/" + namespace
-        let journal = try #require(
+        let name = try #require(
             try FileManager.default.contentsOfDirectory(atPath: folder)
                 .filter { $0.hasPrefix("journal-") && $0.hasSuffix(".log") }.sorted().first)
-        let path = folder + "/" + journal
+        return folder + "/" + name
+    }
+
+    /// Overwrites a namespace's journal; its path, and what was written.
+    private func spoil(_ directory: String, _ namespace: String) throws -> (String, Data) {
+        let path = try journal(directory, namespace)
         let size = try #require(FileManager.default.contents(atPath: path)).count
         let garbage = Data(repeating: 0x5a, count: size)
         try garbage.write(to: URL(fileURLWithPath: path))
@@ -82,6 +88,41 @@ struct StartupTests {
         #expect(failure?.failure.message.isEmpty == false)
         #expect(FileManager.default.contents(atPath: path) == garbage)
         try FileManager.default.removeItem(atPath: broker.directory)
+    }
+
+    @Test("What cannot be read is told to its consumers, and what can be is delivered")
+    func damagedBatch() async throws {
+        let broker = try await TestBroker.start()
+        let first = try await RawClient.connect(port: broker.port)
+        try await first.createTopic("orders", subscription: "billing")
+        let publisher = try await RawPublisher.open(first, topic: "orders")
+        _ = try await publisher.publish(["one"], sequence: 0)
+        _ = try await publisher.publish(["to be damaged"], sequence: 1)
+        // Not at the end, where damage looks like a write that a power cut tore.
+        _ = try await publisher.publish(["three"], sequence: 2)
+        try await broker.stop()
+        let path = try journal(broker.directory, "default")
+        var bytes = try #require(FileManager.default.contents(atPath: path))
+        let place = try #require(bytes.range(of: Data("to be damaged".utf8)))
+        bytes[place.lowerBound] ^= 1
+        try bytes.write(to: URL(fileURLWithPath: path))
+
+        let again = try await TestBroker.start(directory: broker.directory)
+        let client = try await RawClient.connect(port: again.port)
+        let consumer = try await RawConsumer.open(client, subscription: "billing")
+        var stalled: Chaski_V1_Stalled?
+        var delivered = 0
+        while stalled == nil || delivered == 0 {
+            let (answer, _) = try await client.message(
+                Chaski_V1_ConsumeResponse.self, on: consumer.stream)
+            if case .stalled(let told) = answer.kind { stalled = told }
+            if case .deliver = answer.kind { delivered += 1 }
+        }
+        #expect(stalled?.alias == 1)
+        #expect(stalled?.status.reason == FailureReason.damaged.rawValue)
+        let info = try await client.describe("billing")
+        #expect(info.stalledBy == stalled?.status && info.cursor == 1)
+        try await again.remove()
     }
 
     @Test("A damaged namespace is fenced, and its neighbours are served")

@@ -90,8 +90,9 @@ public struct SubscriptionConfiguration: Sendable {
     /// Bytes of them; one message is always let through.
     public var maximumBytes: UInt64 = 16 * 1024 * 1024
     /// Called when the broker cannot read the next messages from its disk (`dataLoss`, or a disk
-    /// that fails at the moment), and with nil when it can again. The subscription stays; what can
-    /// be read is delivered. Runs on an event loop: it must not block.
+    /// that fails at the moment), and with nil when it can again, or after a reconnect, when it is
+    /// called again if need be. The subscription stays; what can be read is delivered. Runs on an
+    /// event loop: it must not block.
     public var onStall: (@Sendable (ChaskiError?) -> Void)?
 
     /// The defaults.

@@ -17,6 +17,8 @@ final class ConsumerStream: StreamOwner {
     private var inflater: Inflater?
     /// When the first confirmation must have come; nil once it has.
     private var startDeadlineNanos: Int64?
+    /// The application was told that messages cannot be read.
+    private var isStalled = false
 
     /// The only subscription on the stream.
     private static let alias: UInt32 = 1
@@ -242,6 +244,8 @@ final class ConsumerStream: StreamOwner {
             held: held, now: now)
         startDeadlineNanos = nil
         core.started()
+        // A new stream begins without a stall; one that goes on is told again.
+        if isStalled { tellStall(nil) }
     }
 
     private func received(
@@ -263,7 +267,11 @@ final class ConsumerStream: StreamOwner {
     }
 
     private func received(_ stalled: Chaski_V1_Stalled) {
-        let failure = stalled.hasStatus ? stalled.status.failure : nil
+        tellStall(stalled.hasStatus ? stalled.status.failure : nil)
+    }
+
+    private func tellStall(_ failure: Failure?) {
+        isStalled = failure != nil
         let logger = link.configuration.logger
         if let failure {
             logger.warning(
