@@ -109,7 +109,7 @@ extension Result<Reply, Failure>? {
     }
 
     var published: (offset: Offset, duplicate: Bool)? {
-        if case .success(.published(let offset, _, let duplicate))? = self {
+        if case .success(.published(let offset, _, let duplicate, _))? = self {
             (offset, duplicate)
         } else {
             nil

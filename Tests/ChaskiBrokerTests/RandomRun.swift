@@ -30,6 +30,10 @@ final class RandomRun {
     private(set) var trace: [UInt64] = []
     private var random: Random
     private var topic: TopicID
+    /// A topic that remembers dedup ids, and where messages with them are.
+    private var dedupTopic: TopicID
+    private var idOffsets: [String: (offset: Offset, at: Int64)] = [:]
+    private static let window = 4 * second
     private var clients: [Client] = []
     private var sequences: [UInt128: UInt64] = [:]
     private var asked: [UInt64: (verb: Verb, subscription: String, offsets: [Offset])] = [:]
@@ -44,9 +48,11 @@ final class RandomRun {
         configuration.minimumCeilingStep = UInt64(1 + random.next(40))
         configuration.prefetchBytes = 500 + random.next(20_000)
         configuration.sequenceRanges = 1 + random.next(6)
+        configuration.maximumDedupIDs = 20 + random.next(100)
         host = BrokerHost(configuration)
         host.maximumGroupBytes = 300 + random.next(10_000)
         topic = host.createTopic()
+        dedupTopic = host.createTopic("d", TopicSettings(dedupWindowNanos: Self.window))
         for name in ["s", "u"] {
             host.subscribe(
                 SubscriptionSettings(
@@ -67,7 +73,8 @@ final class RandomRun {
     func step() {
         let choice = random.next(100)
         switch choice {
-        case 0..<22: publish()
+        case 0..<16: publish()
+        case 16..<22: publishWithIDs()
         case 22..<30: connect()
         case 30..<62: verdict()
         case 62..<64: disconnect()
@@ -99,6 +106,46 @@ final class RandomRun {
         let request = host.request()
         host.send(.publish(request, command))
         if host.reply(request).reason == nil { sequences[producer] = base + UInt64(count) }
+    }
+
+    /// Ids of a small pool, each with one payload; now and then another.
+    private func publishWithIDs() {
+        let producer = UInt128(4 + random.next(2))
+        let base = sequences[producer] ?? 0
+        let ids = (0..<1 + random.next(6)).map { _ -> String? in
+            random.next(5) == 0 ? nil : "id \(random.next(60))"
+        }
+        let isConflict = random.next(20) == 0
+        let command = host.publishCommand(
+            dedupTopic, base, ids: ids, producer: producer, text: isConflict ? "other" : nil)
+        let request = host.request()
+        host.send(.publish(request, command))
+        host.settle()
+        // After a refusal nothing is gathered for a moment.
+        if host.reply(request) == nil { host.advance(second) }
+        guard
+            case .success(.published(var next, _, let isRepeat, let duplicates))? =
+                host.reply(request)
+        else { return }
+        if isRepeat { text = "a batch of its own came before" }
+        sequences[producer] = base + UInt64(ids.count)
+        // What the answer says of each member, against what was said before.
+        var named = duplicates[...]
+        for (place, id) in ids.enumerated() {
+            let known = id.flatMap { idOffsets[$0] }
+            if let first = named.first, first.index == UInt32(place) {
+                named.removeFirst()
+                if known?.offset != first.offset {
+                    text = "\(id ?? "-") is said to be at \(first.offset)"
+                }
+            } else {
+                if let known, known.at + Self.window > host.now.clock {
+                    text = "\(id ?? "-") is stored twice, at \(known.offset) and \(next)"
+                }
+                if let id { idOffsets[id] = (next, host.now.clock) }
+                next += 1
+            }
+        }
     }
 
     private func connect() {
@@ -172,8 +219,13 @@ final class RandomRun {
     private func refuse() {
         guard host.gather() else { return }
         host.refuse(Failure(.resourceExhausted, .diskFull, "no room"))
+        reopenProducers()
+    }
+
+    private func reopenProducers() {
         for producer in sequences.keys.sorted() {
             let id = ProducerID(rawValue: producer)
+            let topic = producer < 4 ? topic : dedupTopic
             let result = host.ask { .openProducer($0, topic: topic, id, epoch: 0) }
             if case .success(.producerOpened(let next))? = result { sequences[producer] = next }
         }
@@ -192,11 +244,7 @@ final class RandomRun {
         if host.machine.stateDigest() != again { text = "replay from the start differs" }
         host.crash()
         for index in clients.indices { clients[index].consumer = nil }
-        for producer in sequences.keys.sorted() {
-            let id = ProducerID(rawValue: producer)
-            let result = host.ask { .openProducer($0, topic: topic, id, epoch: 0) }
-            if case .success(.producerOpened(let next))? = result { sequences[producer] = next }
-        }
+        reopenProducers()
     }
 
     // MARK: checking

@@ -95,6 +95,14 @@ import Testing
             let bytes = try #require(try view.subset(indices: ranges))
             let subset = try RecordBatchView(validating: bytes[...], origin: .delivered)
             #expect(try read(subset) == ranges.map { messages[Int($0.lowerBound)] })
+            let compact = try #require(try view.compacted(indices: ranges))
+            let own = try RecordBatchView(validating: compact[...], origin: .delivered)
+            #expect(try read(own) == ranges.map { messages[Int($0.lowerBound)] })
+            #expect((0..<own.count).allSatisfy { own.header(at: $0).index == UInt32($0) })
+            let last = UInt32(own.count - 1)
+            let lastOnly = try #require(try own.subset(indices: [last..<last + 1]))
+            let tail = try RecordBatchView(validating: lastOnly[...], origin: .delivered)
+            #expect(try read(tail) == [messages[Int(ranges[Int(last)].lowerBound)]])
         }
     }
 

@@ -84,7 +84,9 @@ struct OracleTests {
         oracle.emitted(
             .reply(
                 request(number),
-                .success(.published(baseOffset: base, appendTimeNanos: 5, duplicate: false))),
+                .success(
+                    .published(
+                        baseOffset: base, appendTimeNanos: 5, duplicate: false, duplicates: []))),
             now: at(2))
     }
 

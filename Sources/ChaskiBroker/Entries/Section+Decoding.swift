@@ -28,6 +28,8 @@ extension Section {
             var letters: [DeadLetter] = []
             for _ in 0..<number { letters.append(try reader.deadLetter()) }
             self = .deadLetters(id, letters)
+        case .dedupIDs:
+            self = .dedupIDs(TopicID(rawValue: try reader.varint()), try reader.dedupIDs())
         }
         try reader.finish()
     }
@@ -74,10 +76,10 @@ extension ByteReader {
         var producer = KeptProducer(
             id: ProducerID(rawValue: try fixed()), epoch: try varint32(), next: try varint(),
             lastUsed: try zigzag(), stored: [])
-        for _ in 0..<(try count(each: 4)) {
+        for _ in 0..<(try count(each: 5)) {
             let stored = ProducerState.Stored(
                 sequence: try varint(), count: try varint(), offset: try varint(),
-                appendTimeNanos: try zigzag())
+                appendTimeNanos: try zigzag(), areDuplicates: try flag())
             guard stored.count > 0,
                 !stored.sequence.addingReportingOverflow(stored.count).overflow,
                 !stored.offset.addingReportingOverflow(stored.count).overflow,

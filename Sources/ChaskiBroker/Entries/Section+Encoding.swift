@@ -40,6 +40,10 @@ extension Section {
             out.append(varint: id.rawValue)
             out.append(varint: UInt64(letters.count))
             for letter in letters { out.append(letter) }
+        case .dedupIDs(let topic, let entries):
+            out.begin(.dedupIDs)
+            out.append(varint: topic.rawValue)
+            out.append(dedupIDs: entries)
         }
         return out
     }
@@ -79,6 +83,7 @@ extension [UInt8] {
             append(varint: stored.count)
             append(varint: stored.offset)
             append(zigzag: stored.appendTimeNanos)
+            append(stored.areDuplicates ? 1 : 0)
         }
     }
 

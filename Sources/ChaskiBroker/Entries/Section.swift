@@ -69,6 +69,8 @@ enum Section: Hashable {
     /// The messages from an offset on.
     case window(SubscriptionID, from: Offset, [WindowPiece])
     case deadLetters(SubscriptionID, [DeadLetter])
+    /// Dedup ids of a topic, in order of time.
+    case dedupIDs(TopicID, [DedupEntry])
 }
 
 /// The first byte of a section; the second is the version, 1.
@@ -79,4 +81,5 @@ enum SectionKind: UInt8 {
     case subscription = 4
     case window = 5
     case deadLetters = 6
+    case dedupIDs = 40
 }

@@ -57,12 +57,10 @@ extension ByteReader {
         let id = TopicID(rawValue: try varint())
         let name = try text(limit: Limits.nameBytes)
         let incarnation = try varint32()
-        let hasMaximum = try flag()
-        let maximum = try varint()
+        let settings = try topicSettings()
         return TopicCreated(
             id: id, name: name, incarnation: incarnation,
-            settings: TopicSettings(maximumBytes: hasMaximum ? maximum : nil),
-            createdWallNanos: try zigzag())
+            settings: settings, createdWallNanos: try zigzag())
     }
 
     mutating func subscriptionCreated() throws(Failure) -> SubscriptionCreated {
@@ -91,7 +89,7 @@ extension ByteReader {
     }
 
     fileprivate mutating func published() throws(Failure) -> Published {
-        let published = Published(
+        var published = Published(
             topic: TopicID(rawValue: try varint()), producer: ProducerID(rawValue: try fixed()),
             epoch: try varint32(), baseSequence: try varint(), count: try varint32(),
             baseOffset: try varint(), appendTimeNanos: try zigzag())
@@ -99,6 +97,7 @@ extension ByteReader {
             !published.baseSequence.addingReportingOverflow(UInt64(published.count)).overflow,
             !published.baseOffset.addingReportingOverflow(UInt64(published.count)).overflow
         else { throw .corruptEntry("a batch has no valid range") }
+        published.duplicates = try duplicates(of: published.count)
         return published
     }
 

@@ -89,8 +89,7 @@ extension [UInt8] {
         append(varint: created.id.rawValue)
         append(text: created.name)
         append(varint: UInt64(created.incarnation))
-        append(created.settings.maximumBytes == nil ? 0 : 1)
-        append(varint: created.settings.maximumBytes ?? 0)
+        append(settings: created.settings)
         append(zigzag: created.createdWallNanos)
     }
 
@@ -128,6 +127,7 @@ extension [UInt8] {
         append(varint: UInt64(published.count))
         append(varint: published.baseOffset)
         append(zigzag: published.appendTimeNanos)
+        append(duplicates: published.duplicates)
     }
 
     fileprivate mutating func append(settled: Settled) {

@@ -28,15 +28,22 @@ struct SubscriptionCreated: Hashable {
     var createdWallNanos: Int64
 }
 
-/// Stands before its batch in the same group.
+/// Stands before its batch in the same group; without one where all members are duplicates.
 struct Published: Hashable {
     var topic: TopicID
     var producer: ProducerID
     var epoch: UInt32
     var baseSequence: UInt64
+    /// Sequences that it takes.
     var count: UInt32
+    /// Where the members that are no duplicates begin.
     var baseOffset: Offset
     var appendTimeNanos: Int64
+    /// Members that are messages stored before, ascending by index; below `count`.
+    var duplicates: [DuplicateMember] = []
+
+    /// Members that are in the log.
+    var storedCount: UInt32 { count - UInt32(duplicates.count) }
 }
 
 /// A producer opened with a new epoch, or skipped sequences.

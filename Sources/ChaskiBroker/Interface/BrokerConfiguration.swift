@@ -24,6 +24,8 @@ package struct BrokerConfiguration: Sendable {
     package var producerExpiryNanos: Int64 = 24 * 3_600_000_000_000
     /// Recent batches remembered per producer and topic, so that resending them is answered.
     package var sequenceRanges = 128
+    /// Dedup ids remembered in the namespace; beyond it, messages with new ids are refused.
+    package var maximumDedupIDs = 4_000_000
     /// Requests that may wait for one batch in flight.
     package var maximumWaitersPerBatch = 16
     /// For how long an ack repeated by its session is answered OK again, nanoseconds: 10 min.

@@ -53,6 +53,19 @@ package struct ReadRequest: Hashable, Sendable {
 }
 
 /// A member of a publish that was stored before.
+package struct DuplicateMember: Hashable, Sendable {
+    /// Its place in the batch, from 0.
+    package var index: UInt32
+    /// Where the message with its dedup id is.
+    package var offset: Offset
+
+    package init(index: UInt32, offset: Offset) {
+        self.index = index
+        self.offset = offset
+    }
+}
+
+/// An offset that a verdict named in vain, and why.
 package struct SettleRejection: Hashable, Sendable {
     package var offset: Offset
     package var handout: UInt32
@@ -70,8 +83,11 @@ package enum Reply: Sendable {
     case done
     case topicCreated(TopicID)
     case subscriptionCreated(SubscriptionID)
-    /// `duplicate`: the batch had been stored before, at this offset.
-    case published(baseOffset: Offset, appendTimeNanos: Int64, duplicate: Bool)
+    /// The members not named in `duplicates` have the offsets from `baseOffset` on; these are
+    /// messages stored before, by their dedup ids. `duplicate`: the whole batch, by its sequences,
+    /// had been stored before.
+    case published(
+        baseOffset: Offset, appendTimeNanos: Int64, duplicate: Bool, duplicates: [DuplicateMember])
     /// The sequence that comes next (last durable + 1), 0 for a producer not known.
     case producerOpened(nextSequence: UInt64)
     /// What of the claims still holds, and the epoch of tokens from now on.

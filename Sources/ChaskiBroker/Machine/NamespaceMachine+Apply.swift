@@ -55,6 +55,7 @@ extension NamespaceMachine {
             directory.forgotten[oldest.key] = nil
         }
         ages.count -= topic.producers.count
+        dedup.live -= topic.dedup?.liveCount ?? 0
         if isRunning { effects.append(.topicRemoved(id)) }
     }
 
@@ -133,10 +134,7 @@ extension NamespaceMachine {
         topic.lastAppendNanos = max(topic.lastAppendNanos, published.appendTimeNanos)
         state.epoch = max(state.epoch, published.epoch)
         state.next = published.baseSequence + UInt64(published.count)
-        let stored = ProducerState.Stored(
-            sequence: published.baseSequence, count: UInt64(published.count),
-            offset: published.baseOffset, appendTimeNanos: published.appendTimeNanos)
-        state.remember(stored, limit: configuration.sequenceRanges)
+        state.remember(published, limit: configuration.sequenceRanges)
         state.tailEpoch = max(state.tailEpoch, state.epoch)
         state.tailNext = max(state.tailNext, state.next)
     }
@@ -144,6 +142,7 @@ extension NamespaceMachine {
     private func apply(_ advanced: ProducerAdvanced, _ time: Now) {
         guard let state = durableProducer(advanced.producer, advanced.topic, time) else { return }
         if state.pendingAdvances > 0 { state.pendingAdvances -= 1 }
+        if state.pendingAdvances == 0 { state.pendingSkip = 0 }
         state.epoch = max(state.epoch, advanced.epoch)
         state.next = max(state.next, advanced.next ?? 0)
         state.tailEpoch = max(state.tailEpoch, state.epoch)

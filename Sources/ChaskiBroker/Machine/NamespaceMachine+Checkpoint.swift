@@ -8,6 +8,8 @@ struct CheckpointCycle {
         /// Topics by id, with the place of the next and, when its section is out, the rest of its
         /// producers.
         case topics([TopicID], Int, producers: ArraySlice<ProducerID>?)
+        /// Behind a topic's producers, its dedup ids from one position to another.
+        case dedupIDs([TopicID], Int, from: UInt64, to: UInt64)
         /// Subscriptions by id, with the place of the next, and how far it got.
         case subscriptions([SubscriptionID], Int, SubscriptionProgress)
         /// Last, so that it names every topic that was deleted before its section was out: replay
@@ -79,6 +81,8 @@ extension NamespaceMachine {
                     continue
                 }
                 if let section = topicSection(ids, place, producers, &cycle) { return section }
+            case .dedupIDs(let ids, let place, let from, let end):
+                if let section = dedupSection(ids, place, from, end, &cycle) { return section }
             case .subscriptions(let ids, let place, let progress):
                 guard place < ids.count else {
                     cycle.stage = .namespace
@@ -131,11 +135,30 @@ extension NamespaceMachine {
         // A producer takes at most about 6 KiB.
         let now = producers.prefix(32)
         let rest = producers.dropFirst(32)
-        cycle.stage =
-            rest.isEmpty
-            ? .topics(ids, place + 1, producers: nil) : .topics(ids, place, producers: rest)
+        if !rest.isEmpty {
+            cycle.stage = .topics(ids, place, producers: rest)
+        } else if let table = topic.dedup, !table.isEmpty {
+            cycle.stage = .dedupIDs(ids, place, from: table.head, to: table.end)
+        } else {
+            cycle.stage = .topics(ids, place + 1, producers: nil)
+        }
         let kept = now.compactMap { topic.producers[$0] }.filter(\.isDurable).map(\.kept)
         return kept.isEmpty ? nil : .producers(topic.id, kept)
+    }
+
+    /// The next 1,024 dedup ids of a topic, about 30 bytes each; nil where there are none (more).
+    private func dedupSection(
+        _ ids: [TopicID], _ place: Int, _ from: UInt64, _ end: UInt64,
+        _ cycle: inout CheckpointCycle
+    ) -> Section? {
+        let next = min(end, max(from, directory.topics[ids[place]]?.dedup?.head ?? end) &+ 1_024)
+        guard from < end, let table = directory.topics[ids[place]]?.dedup else {
+            cycle.stage = .topics(ids, place + 1, producers: nil)
+            return nil
+        }
+        cycle.stage = .dedupIDs(ids, place, from: next, to: end)
+        let entries = table.entries(in: max(from, table.head)..<max(next, table.head))
+        return entries.isEmpty ? nil : .dedupIDs(ids[place], entries)
     }
 
     /// The next section of a subscription, and what comes after it; nil when that was all.

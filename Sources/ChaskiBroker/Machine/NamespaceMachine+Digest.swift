@@ -62,7 +62,9 @@ extension NamespaceMachine {
             digest.add("next offset", topic.nextOffset)
             digest.add("last append", topic.lastAppendNanos)
             digest.add("quota", topic.settings.maximumBytes ?? .max)
+            digest.add("dedup window", topic.settings.dedupWindowNanos ?? 0)
             add(producersOf: topic, &digest)
+            add(dedupIDsOf: topic, &digest)
         }
         for subscription in directory.subscriptionsByID { add(subscription, &digest) }
         for (name, topic) in directory.forgotten.sorted(by: { $0.value.id < $1.value.id }) {
@@ -86,7 +88,21 @@ extension NamespaceMachine {
                 digest.add("stored count", stored.count)
                 digest.add("stored offset", stored.offset)
                 digest.add("stored time", stored.appendTimeNanos)
+                digest.add("stored as duplicates", UInt64(stored.areDuplicates ? 1 : 0))
             }
+        }
+    }
+
+    private func add(dedupIDsOf topic: TopicState, _ digest: inout some StateSink) {
+        guard let table = topic.dedup else { return }
+        let remembered = table.entries(in: table.head..<table.end)
+            .filter { $0.clock.addingSaturating(table.window) > lastDurable.clock }
+            .sorted { $0.offset < $1.offset }
+        for entry in remembered {
+            digest.add("dedup id", entry.key.high ^ entry.key.low)
+            digest.add("of offset", entry.offset)
+            digest.add("at", entry.clock)
+            digest.add("checksum", UInt64(entry.checksum))
         }
     }
 

@@ -128,7 +128,7 @@ extension NamespaceMachine {
         _ flight: inout InFlightGroup, _ entries: inout [JournalEntry], _ bytes: inout Int,
         _ maximumBytes: Int
     ) {
-        var next: [TopicID: Offset] = [:]
+        var draft = GroupDraft(time: flight.time)
         var added = 0
         while let item = tail.publishes.first, bytes + item.bytes <= maximumBytes || entries.isEmpty
         {
@@ -138,8 +138,9 @@ extension NamespaceMachine {
             case .publish:
                 guard let (work, batch) = item.takeBatch() else { continue }
                 tail.queuedBytes -= work.bytes
+                if item.refusal != nil { continue }
                 added += makeRoomForProducer(work, added, &flight, &entries, &bytes)
-                gather(item, work, batch, flight.time, &next, &entries, &bytes)
+                gather(item, work, batch, &draft, &entries, &bytes)
             case .advance(let advance):
                 item.entries = [.producerAdvanced(advance)]
                 entries.append(item.entries[0], &bytes)
@@ -150,28 +151,41 @@ extension NamespaceMachine {
     }
 
     private func gather(
-        _ item: TailItem, _ work: PublishWork, _ batch: consuming Bytes, _ time: Now,
-        _ next: inout [TopicID: Offset], _ entries: inout [JournalEntry], _ bytes: inout Int
+        _ item: TailItem, _ work: PublishWork, _ batch: consuming Bytes,
+        _ draft: inout GroupDraft, _ entries: inout [JournalEntry], _ bytes: inout Int
     ) {
         guard let topic = directory.topics[work.topic] else {
             preconditionFailure("publishes to a deleted topic are dropped with it")
         }
-        let base = next[work.topic] ?? topic.nextOffset
-        next[work.topic] = base + Offset(work.count)
-        let appendTime = max(time.wall, topic.lastAppendNanos)
-        var body = consume batch
-        body.setBrokerHeader(baseOffset: base, appendTime: appendTime)
-        let published = Published(
+        let base = draft.next[work.topic] ?? topic.nextOffset
+        var published = Published(
             topic: work.topic, producer: work.producer, epoch: work.epoch,
             baseSequence: work.baseSequence, count: work.count, baseOffset: base,
-            appendTimeNanos: appendTime)
+            appendTimeNanos: max(draft.time.wall, topic.lastAppendNanos))
+        var body: Bytes? = consume batch
+        if let table = topic.dedup, let whole = body {
+            switch judge(whole, for: topic, table, base: base, &draft) {
+            case .fresh(let ids): item.dedupIDs = ids
+            case .partial(let duplicates, let rest, let ids):
+                published.duplicates = duplicates
+                body = rest
+                item.dedupIDs = ids
+            case .failure(let failure):
+                refuse(item, work, failure)
+                return
+            }
+            draft.add(item.dedupIDs, of: work.topic)
+        }
+        draft.next[work.topic] = base + Offset(published.storedCount)
         item.entries = [.published(published)]
-        item.stored = StoredBatch(
-            topic: work.topic, baseOffset: base, count: work.count, bytes: body)
         entries.append(item.entries[0], &bytes)
+        guard var body else { return }
+        body.setBrokerHeader(baseOffset: base, appendTime: published.appendTimeNanos)
+        let count = published.storedCount
+        item.stored = StoredBatch(topic: work.topic, baseOffset: base, count: count, bytes: body)
         entries.append(
             JournalEntry(
-                kind: .batch, topic: work.topic, baseOffset: base, count: work.count, body: body))
+                kind: .batch, topic: work.topic, baseOffset: base, count: count, body: body))
         bytes += body.count + 64
     }
 

@@ -10,7 +10,7 @@ extension NamespaceMachine {
         for extra in flight.extras { apply(extra, flight.time, &effects) }
         for item in flight.items {
             for entry in item.entries { apply(entry, flight.time, &effects) }
-            if let stored = item.stored { appended(stored, item) }
+            if item.refusal == nil, let work = item.publish { appended(item, work, flight.time) }
             if !item.opensProducer { answer(item, &effects) }
         }
         // A producer goes on behind all of the group, also behind what an older connection of it
@@ -20,11 +20,16 @@ extension NamespaceMachine {
         shrinkCooled()
         releaseTouched(&effects)
         releaseDue()
+        purgeExpiring()
         finishEvent(now, &effects)
     }
 
     private func answer(_ item: TailItem, _ effects: inout [Effect]) {
         guard !item.requests.isEmpty else { return }
+        if let refusal = item.refusal {
+            for request in item.requests { effects.append(.reply(request, .failure(refusal))) }
+            return
+        }
         let reply: Reply
         switch item.reply {
         case .done: reply = .done
@@ -39,24 +44,18 @@ extension NamespaceMachine {
             guard case .published(let published)? = item.entries.first else {
                 preconditionFailure("a publish has its entry")
             }
-            let first = Reply.published(
-                baseOffset: published.baseOffset, appendTimeNanos: published.appendTimeNanos,
-                duplicate: false)
-            let repeated = Reply.published(
-                baseOffset: published.baseOffset, appendTimeNanos: published.appendTimeNanos,
-                duplicate: true)
             for (place, request) in item.requests.enumerated() {
-                effects.append(.reply(request, .success(place == 0 ? first : repeated)))
+                let reply = published.reply(isRepeat: place > 0)
+                effects.append(.reply(request, .success(reply)))
             }
             return
         }
         for request in item.requests { effects.append(.reply(request, .success(reply))) }
     }
 
-    /// A batch of ours is durable: takes it off the tail, hands it on without a read.
-    private func appended(_ stored: StoredBatch, _ item: TailItem) {
-        guard let topic = directory.topics[stored.topic], let work = item.publish else { return }
-        append(stored.baseOffset, stored.count, stored.bytes.count, to: topic)
+    /// A publish is durable: takes it off the tail, hands its batch on without a read.
+    private func appended(_ item: TailItem, _ work: PublishWork, _ time: Now) {
+        guard let topic = directory.topics[work.topic] else { return }
         topic.queuedBytes -= min(topic.queuedBytes, UInt64(work.bytes))
         if let producer = topic.producers[work.producer] {
             if producer.pending.first === item {
@@ -65,6 +64,9 @@ extension NamespaceMachine {
                 producer.pending.removeAll { $0 === item }
             }
         }
+        guard let stored = item.stored else { return }
+        append(stored.baseOffset, stored.count, stored.bytes.count, to: topic)
+        remember(item.dedupIDs, of: topic, time)
         for subscription in topic.subscriptions where subscription.activity.consumers > 0 {
             let supply = subscription.supply
             let next = supply.freshEnd ?? subscription.window.end
@@ -86,6 +88,7 @@ extension NamespaceMachine {
         for item in flight.items {
             item.entries = []
             item.stored = nil
+            item.dedupIDs = []
             switch item.work {
             case .publish(let work): fail(item, work, failure, &effects)
             case .advance: advances.append(item)
@@ -150,5 +153,15 @@ extension NamespaceMachine {
         tail = Tail()
         checkpoint = nil
         mode = .stopped(failure)
+    }
+}
+
+extension Published {
+    /// What the publisher is told.
+    func reply(isRepeat: Bool) -> Reply {
+        let base = storedCount > 0 ? baseOffset : duplicates.first?.offset ?? baseOffset
+        return .published(
+            baseOffset: base, appendTimeNanos: appendTimeNanos, duplicate: isRepeat,
+            duplicates: duplicates)
     }
 }

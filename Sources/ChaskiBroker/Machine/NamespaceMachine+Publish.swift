@@ -26,9 +26,8 @@ extension NamespaceMachine {
                 ? .next
                 : .failure(.sequenceGap(command.baseSequence, expected: 0, wasRefused: false)))
         switch verdict {
-        case .duplicate(let offset, let time):
-            let reply = Reply.published(baseOffset: offset, appendTimeNanos: time, duplicate: true)
-            effects.append(.reply(request, .success(reply)))
+        case .duplicate(let published):
+            effects.append(.reply(request, .success(published)))
         case .inFlight(let item):
             guard item.requests.count < configuration.maximumWaitersPerBatch else {
                 effects.append(.reply(request, .failure(.overloaded("repeats of one batch"))))
@@ -151,6 +150,7 @@ extension NamespaceMachine {
         let advance = ProducerAdvanced(topic: id, producer: producer, epoch: epoch, next: next)
         guard enqueue(advance, .done, request, state, &effects) else { return }
         state.tailNext = next
+        state.pendingSkip = next
         state.wasRefused = false
     }
 
@@ -215,12 +215,32 @@ extension NamespaceMachine {
         }
     }
 
+    /// A publish of the group that is gathered will not be stored, nor what its producer sent
+    /// behind it: they are told when the group is durable.
+    func refuse(_ item: TailItem, _ work: PublishWork, _ failure: Failure) {
+        item.refusal = failure
+        guard let topic = directory.topics[work.topic] else { return }
+        topic.queuedBytes -= min(topic.queuedBytes, UInt64(work.bytes))
+        guard let state = topic.producers[work.producer],
+            let place = state.pending.firstIndex(where: { $0 === item })
+        else { return }
+        for follower in state.pending.dropFirst(place + 1) {
+            guard let publish = follower.publish else { continue }
+            follower.refusal = .sequenceGap(
+                publish.baseSequence, expected: work.baseSequence, wasRefused: true)
+            topic.queuedBytes -= min(topic.queuedBytes, UInt64(publish.bytes))
+        }
+        state.pending.removeSubrange(place...)
+        state.goBack(to: work.baseSequence)
+    }
+
     /// A publish will never be stored: its producer goes back to what is durable.
     func fail(
         _ item: TailItem, _ work: PublishWork, _ failure: Failure, _ effects: inout [Effect]
     ) {
         for request in item.requests { effects.append(.reply(request, .failure(failure))) }
-        guard let topic = directory.topics[work.topic] else { return }
+        // One refused before has left its tables.
+        guard item.refusal == nil, let topic = directory.topics[work.topic] else { return }
         topic.queuedBytes -= min(topic.queuedBytes, UInt64(work.bytes))
         guard let state = topic.producers[work.producer] else { return }
         if state.pending.first === item {
@@ -228,8 +248,7 @@ extension NamespaceMachine {
         } else {
             state.pending.removeAll { $0 === item }
         }
-        state.tailNext = min(state.tailNext, max(state.next, work.baseSequence))
-        state.wasRefused = true
+        state.goBack(to: max(state.next, work.baseSequence))
     }
 }
 

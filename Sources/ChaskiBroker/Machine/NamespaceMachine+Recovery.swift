@@ -8,7 +8,7 @@ extension NamespaceMachine {
         lastDurable = Now(clock: max(lastDurable.clock, time.clock), wall: time.wall)
         do throws(Failure) {
             switch entry.kind {
-            case .batch: try replayBatch(entry)
+            case .batch: try replayBatch(entry, time)
             case .state:
                 var effects: [Effect] = []
                 apply(try StateEntry(decoding: entry.body), time, &effects)
@@ -22,7 +22,7 @@ extension NamespaceMachine {
         work.touched.removeAll(keepingCapacity: true)
     }
 
-    private func replayBatch(_ entry: JournalEntry) throws(Failure) {
+    private func replayBatch(_ entry: JournalEntry, _ time: Now) throws(Failure) {
         guard let topic = directory.topics[entry.topic] else { return }
         guard entry.count > 0, entry.baseOffset == topic.nextOffset,
             entry.baseOffset <= Offset(Int64.max) - Offset(entry.count)
@@ -31,6 +31,10 @@ extension NamespaceMachine {
                 "a batch at offset \(entry.baseOffset) where \(topic.nextOffset) comes next")
         }
         append(entry.baseOffset, entry.count, entry.body.count, to: topic)
+        guard topic.dedup != nil else { return }
+        let ids = try DedupEntry.entries(
+            of: entry.body, baseOffset: entry.baseOffset, clock: time.clock)
+        remember(ids, of: topic, time)
     }
 
     /// The journal is replayed: from now on commands are taken, and tokens carry `epoch`.
@@ -58,6 +62,7 @@ extension NamespaceMachine {
             let settled = min(topic.lowestUnsettled ?? 0, topic.nextOffset)
             topic.releasedEnd = max(topic.releasedEnd, settled)
         }
+        countDedupIDs()
         for session in sessions.byID.values { session.lastSeen = now.clock }
         guard hasUnresolved else { return }
         let until = now.clock.addingSaturating(configuration.resumeGraceNanos)

@@ -22,6 +22,9 @@ extension NamespaceMachine {
         case .deadLetters(let id, let letters):
             guard let subscription = directory.subscriptions[id] else { break }
             for letter in letters { subscription.dead.insert(letter) }
+        case .dedupIDs(let id, let entries):
+            guard let table = directory.topics[id]?.dedup else { break }
+            for entry in entries { table.restore(entry) }
         }
     }
 

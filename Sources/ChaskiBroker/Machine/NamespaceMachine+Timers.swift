@@ -57,6 +57,7 @@ extension NamespaceMachine {
             }
             markDirty(subscription)
         case .restartGrace: endRestartGrace(now)
+        case .dedup: dedupTimerFired(TopicID(rawValue: timer.subscription), now)
         case .handouts:
             guard let at = tail.handoutsDueAt, at <= now.clock else { break }
             tail.handoutsDueAt = nil

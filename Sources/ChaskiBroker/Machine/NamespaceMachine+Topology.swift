@@ -132,6 +132,11 @@ extension NamespaceMachine {
     }
 
     private static func check(_ settings: TopicSettings) -> Failure? {
+        if let window = settings.dedupWindowNanos,
+            window < Limits.dedupWindowNanosMinimum || window > Limits.dedupWindowNanosMaximum
+        {
+            return invalid("a topic remembers dedup ids for 1 s to 24 h")
+        }
         guard settings.maximumBytes == 0 else { return nil }
         return invalid("with a maximum of 0 bytes a topic would refuse every message")
     }

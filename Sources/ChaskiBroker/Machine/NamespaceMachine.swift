@@ -26,6 +26,7 @@ package final class NamespaceMachine {
     var directory = Directory()
     var sessions = SessionTable()
     var ages = ProducerTable()
+    var dedup = DedupLedger()
     var tail = Tail()
     var timers = TimerTable()
     var reads = ReadTable()
@@ -139,6 +140,8 @@ struct PendingWork {
     var touched: [SubscriptionState] = []
     /// Subscriptions with retries that are due once that time is on disk.
     var due: [SubscriptionState] = []
+    /// Topics whose dedup ids are past their window once that time is on disk.
+    var expiring: [TopicID] = []
     /// Chunks kept dense for repeated acks, the oldest first.
     var cooling: Deque<CoolingChunk> = []
     /// Payload lengths of the messages that are just being handed out.

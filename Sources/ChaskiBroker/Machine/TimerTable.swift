@@ -12,6 +12,8 @@ enum TimerKind: UInt8 {
     case restartGrace
     /// Hand-outs are to be written.
     case handouts
+    /// The newest dedup id of a topic is past its window.
+    case dedup
 }
 
 struct Timer: Comparable {

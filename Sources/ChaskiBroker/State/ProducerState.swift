@@ -9,6 +9,8 @@ final class ProducerState {
         var count: UInt64
         var offset: Offset
         var appendTimeNanos: Int64
+        /// By their dedup ids they are messages stored before.
+        var areDuplicates = false
 
         var endSequence: UInt64 { sequence + count }
     }
@@ -30,6 +32,8 @@ final class ProducerState {
     var pending: Deque<TailItem> = []
     /// Opens and skips on their way.
     var pendingAdvances = 0
+    /// Where the last skip on its way leads; 0 without one.
+    var pendingSkip: UInt64 = 0
     /// Something was refused, and its sequence neither came again nor was skipped.
     var wasRefused = false
 
@@ -58,22 +62,34 @@ final class ProducerState {
         }
     }
 
-    /// Remembers a stored batch; forgets the oldest beyond `limit`.
-    func remember(_ batch: Stored, limit: Int) {
-        if let last = stored.last, last.endSequence == batch.sequence,
-            last.offset + last.count == batch.offset, last.appendTimeNanos == batch.appendTimeNanos
-        {
-            stored[stored.count - 1].count += batch.count
-        } else {
-            stored.append(batch)
-            while stored.count > max(1, limit) { stored.removeFirst() }
+    /// Remembers a stored batch; forgets the oldest beyond `limit` pieces, but for its own.
+    func remember(_ published: Published, limit: Int) {
+        var own = 0
+        for piece in published.pieces {
+            if let last = stored.last, last.endSequence == piece.sequence,
+                last.offset + last.count == piece.offset,
+                last.appendTimeNanos == piece.appendTimeNanos,
+                last.areDuplicates == piece.areDuplicates
+            {
+                stored[stored.count - 1].count += piece.count
+            } else {
+                stored.append(piece)
+            }
+            own += 1
         }
+        while stored.count > max(own, limit) { stored.removeFirst() }
+    }
+
+    /// A batch was refused: its sequence comes next again, unless a skip on its way gives it up.
+    func goBack(to sequence: UInt64) {
+        tailNext = max(min(tailNext, sequence), pendingSkip)
+        wasRefused = true
     }
 
     /// What there is to say about a batch with this epoch and these sequences.
     enum Verdict {
         case next
-        case duplicate(Offset, appendTimeNanos: Int64)
+        case duplicate(Reply)
         case inFlight(TailItem)
         case failure(Failure)
     }
@@ -103,17 +119,42 @@ final class ProducerState {
         guard let at = stored.lastIndex(where: { $0.sequence <= base }),
             base < stored[at].endSequence
         else { return .failure(.sequenceOverlap(base, end)) }
-        // The batch may span several pieces, where their offsets go on as their sequences do.
-        let offset = stored[at].offset + (base - stored[at].sequence)
+        // The batch may span several pieces. Where the offsets of what is no duplicate go on as
+        // the sequences do, it is one of ours.
+        var first: Offset?
+        var next: Offset?
+        var duplicates: [DuplicateMember] = []
+        var sequence = base
         var index = at
-        while stored[index].endSequence < end {
-            guard index + 1 < stored.count,
-                stored[index + 1].sequence == stored[index].endSequence,
-                stored[index + 1].offset == stored[index].offset + stored[index].count
-            else { return .failure(.sequenceOverlap(base, end)) }
+        while sequence < end {
+            guard index < stored.count, stored[index].sequence <= sequence else {
+                return .failure(.sequenceOverlap(base, end))
+            }
+            let piece = stored[index]
+            let skipped = sequence - piece.sequence
+            let count = min(piece.endSequence, end) - sequence
+            if piece.areDuplicates {
+                for place in 0..<count {
+                    duplicates.append(
+                        DuplicateMember(
+                            index: UInt32(clamping: sequence - base + place),
+                            offset: piece.offset + skipped + place))
+                }
+            } else {
+                guard next == nil || next == piece.offset + skipped else {
+                    return .failure(.sequenceOverlap(base, end))
+                }
+                first = first ?? piece.offset + skipped
+                next = piece.offset + skipped + count
+            }
+            sequence += count
             index += 1
         }
-        return .duplicate(offset, appendTimeNanos: stored[at].appendTimeNanos)
+        return .duplicate(
+            .published(
+                baseOffset: first ?? duplicates.first?.offset ?? 0,
+                appendTimeNanos: stored[at].appendTimeNanos, duplicate: true,
+                duplicates: duplicates))
     }
 }
 
@@ -127,5 +168,37 @@ struct ProducerAge: Comparable {
         if a.lastUsed != b.lastUsed { return a.lastUsed < b.lastUsed }
         if a.topic != b.topic { return a.topic < b.topic }
         return a.producer.rawValue < b.producer.rawValue
+    }
+}
+
+extension Published {
+    /// Runs of its members that are all duplicates, or none, at consecutive offsets.
+    var pieces: [ProducerState.Stored] {
+        var pieces: [ProducerState.Stored] = []
+        var next: UInt32 = 0
+        var offset = baseOffset
+        func add(_ count: UInt32, _ first: Offset, _ areDuplicates: Bool) {
+            if let last = pieces.last, last.areDuplicates == areDuplicates,
+                last.offset + last.count == first
+            {
+                pieces[pieces.count - 1].count += UInt64(count)
+            } else {
+                pieces.append(
+                    ProducerState.Stored(
+                        sequence: baseSequence + UInt64(next), count: UInt64(count), offset: first,
+                        appendTimeNanos: appendTimeNanos, areDuplicates: areDuplicates))
+            }
+            next += count
+        }
+        for duplicate in duplicates {
+            let fresh = duplicate.index - next
+            if fresh > 0 {
+                add(fresh, offset, false)
+                offset += Offset(fresh)
+            }
+            add(1, duplicate.offset, true)
+        }
+        if next < count { add(count - next, offset, false) }
+        return pieces
     }
 }

@@ -64,6 +64,10 @@ final class TailItem {
     var entries: [StateEntry] = []
     /// The batch as stored, once it is in a group.
     var stored: StoredBatch?
+    /// The dedup ids that are new with it, once it is in a group.
+    var dedupIDs: [DedupEntry] = []
+    /// It will not be stored: what its requests are told when its turn is over.
+    var refusal: Failure?
 
     init(_ work: TailWork, _ reply: PendingReply, _ requests: [RequestID]) {
         self.work = work

@@ -14,6 +14,8 @@ final class TopicState {
     var releasedEnd: Offset = 0
     var marks = ByteMarks()
     var producers: [ProducerID: ProducerState] = [:]
+    /// Dedup ids, where the topic remembers them.
+    let dedup: DedupTable?
     /// Ascending by id.
     var subscriptions: [SubscriptionState] = []
     // Derived
@@ -30,6 +32,7 @@ final class TopicState {
         incarnation = created.incarnation
         settings = created.settings
         createdWallNanos = created.createdWallNanos
+        dedup = created.settings.dedupWindowNanos.map { DedupTable(window: $0) }
     }
 
     /// Where the oldest unsettled message of any subscription is; nil without subscriptions.

@@ -1,6 +1,10 @@
 extension FailureReason {
     /// The topic's quota is used up.
     public static let topicFull = Self(rawValue: "topic-full")
+    /// A message with this dedup id and another payload is stored already.
+    public static let dedupConflict = Self(rawValue: "dedup-conflict")
+    /// The namespace remembers as many dedup ids as it may.
+    public static let dedupFull = Self(rawValue: "dedup-full")
     /// A newer connection of the same session took over.
     public static let replaced = Self(rawValue: "replaced")
 }

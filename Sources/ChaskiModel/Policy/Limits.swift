@@ -15,6 +15,10 @@ package enum Limits {
     package static let nameBytes = 255
     package static let keyBytes = 1024
     package static let dedupIDBytes = 128
+    /// For how long a topic may remember dedup ids: 10 min unless told.
+    package static let dedupWindowNanos: Int64 = 600_000_000_000
+    package static let dedupWindowNanosMinimum: Int64 = 1_000_000_000
+    package static let dedupWindowNanosMaximum: Int64 = 86_400_000_000_000
     package static let attributes = 64
     package static let attributeNameBytes = 128
     package static let attributeValueBytes = 4 * 1024

@@ -53,8 +53,15 @@ public struct SubscriptionSettings: Hashable, Sendable {
 public struct TopicSettings: Hashable, Sendable {
     /// Bytes that the topic's messages may take on disk; nil for the broker's default share.
     public var maximumBytes: UInt64?
+    /// For how long the topic remembers the dedup ids of its messages, nanoseconds, 1 s to 24 h: a
+    /// message with an id that it remembers is the one stored before. Nil: it does not look at
+    /// them.
+    public var dedupWindowNanos: Int64?
 
-    public init(maximumBytes: UInt64? = nil) { self.maximumBytes = maximumBytes }
+    public init(maximumBytes: UInt64? = nil, dedupWindowNanos: Int64? = nil) {
+        self.maximumBytes = maximumBytes
+        self.dedupWindowNanos = dedupWindowNanos
+    }
 }
 
 /// What a consumer does with a delivery.

@@ -218,7 +218,7 @@ extension Chaski_V1_PublishResult {
         self.init()
         requestID = request
         switch result {
-        case .success(.published(let baseOffset, let appendTimeNanos, let duplicate)):
+        case .success(.published(let baseOffset, let appendTimeNanos, let duplicate, _)):
             self.baseOffset = baseOffset
             appendUnixNanos = appendTimeNanos
             self.duplicate = duplicate

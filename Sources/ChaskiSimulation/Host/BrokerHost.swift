@@ -178,8 +178,8 @@ final class BrokerHost {
     private func noteReply(_ id: RequestID, _ result: Result<Reply, Failure>) {
         var word: UInt64 = 0
         switch result {
-        case .success(.published(let base, _, let duplicate)):
-            word = base << 1 | (duplicate ? 1 : 0)
+        case .success(.published(let base, _, let duplicate, let duplicates)):
+            word = base << 1 | (duplicate ? 1 : 0) | UInt64(duplicates.count) << 40
         case .success(.settled(let accepted, let rejected)):
             word = UInt64(accepted) << 16 | UInt64(rejected.count)
         case .success(.producerOpened(let next)): word = next

@@ -138,7 +138,7 @@ extension Oracle {
         publications[index].outstanding -= 1
         let publication = publications[index]
         switch result {
-        case .success(.published(let base, _, _)):
+        case .success(.published(let base, _, _, _)):
             guard let stored = publication.storedBase else {
                 return violated(
                     "P2", "OK(\(base)) for publication \(index) before its write returned")
