@@ -25,7 +25,7 @@ import Testing
         #expect(host.takeDeliveries().isEmpty)
         host.advance(11 * second)
         let again = host.takeDeliveries()
-        #expect(again.map(\.offset) == [0, 1, 2, 3])
+        #expect(again.map(\.offset) == [0], "one alone: each of them may be what froze the holder")
         #expect(again.allSatisfy { $0.handout == 2 && $0.failed == 0 })
         #expect(host.settle(consumer, .ack, host.tokens([0]))?.rejected.map(\.reason) == [.stale])
     }
@@ -42,9 +42,12 @@ import Testing
             host.advance(10 * second)
             host.send(.heartbeat(SessionID(rawValue: 2)))
         }
-        let again = host.takeDeliveries()
-        #expect(again.map(\.offset) == [0, 1, 2, 3])
-        #expect(again.allSatisfy { $0.consumer == other && $0.handout == 2 })
+        for offset in 0..<4 as Range<Offset> {
+            let again = host.takeDeliveries()
+            #expect(again.map(\.offset) == [offset])
+            #expect(again.allSatisfy { $0.consumer == other && $0.handout == 2 })
+            host.settle(other, .ack, host.tokens([offset], handout: 2))
+        }
         for sequence in 4..<8 as Range<UInt64> { host.publish(topic, sequence, 1) }
         #expect(host.takeDeliveries().map(\.consumer) == Array(repeating: other, count: 4))
         host.send(.heartbeat(SessionID(rawValue: 1)))
@@ -102,18 +105,20 @@ import Testing
         let topic = host.createTopic()
         host.subscribe()
         let only = host.open(1).id
-        host.publish(topic, 0, 2)
-        #expect(host.takeDeliveries().count == 2)
+        host.publish(topic, 0, 1)
+        #expect(host.takeDeliveries().count == 1)
         host.advance(31 * second)
         let again = host.takeDeliveries()
-        #expect(again.map(\.consumer) == [only, only])
-        #expect(again.map(\.handout) == [2, 2])
+        #expect(again.map(\.consumer) == [only])
+        #expect(again.map(\.handout) == [2])
         let later = host.open(2).id
-        host.publish(topic, 2, 1)
+        host.publish(topic, 1, 1)
         #expect(host.takeDeliveries().map(\.consumer) == [later])
         host.send(.disconnected(later))
-        host.publish(topic, 3, 1)
-        #expect(host.takeDeliveries().map(\.consumer) == [only], "the silent one's turn after all")
+        host.publish(topic, 2, 1)
+        #expect(host.takeDeliveries().isEmpty, "the silent one holds a suspect, and nothing else")
+        host.settle(only, .ack, host.tokens([0], handout: 2))
+        #expect(host.takeDeliveries().map(\.consumer) == [only])
         #expect(host.machine.checkInvariants() == nil)
     }
 

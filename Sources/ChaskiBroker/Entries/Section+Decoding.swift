@@ -125,13 +125,18 @@ extension ByteReader {
         case 0: return .open(try varint())
         case 1: return .acked(try varint())
         case 2: return .dead(try varint())
-        case 4...7:
+        case let kind where kind & ~WindowPiece.messageBits == WindowPiece.messageKind:
             let failed = try varint32()
             let returns = try varint32()
-            let due: Int64? = kind & 1 != 0 ? try zigzag() : nil
-            let until: Int64? = kind & 2 != 0 ? try zigzag() : nil
-            return .message(
-                KeptMessage(failed: failed, returns: returns, due: due, extendedUntil: until))
+            let due: Int64? = kind & WindowPiece.hasDue != 0 ? try zigzag() : nil
+            let until: Int64? = kind & WindowPiece.isExtended != 0 ? try zigzag() : nil
+            var kept = KeptMessage(
+                failed: failed, returns: returns, due: due, extendedUntil: until)
+            if kind & WindowPiece.isSuspect != 0 {
+                kept.abandoned = try byte()
+                kept.suspicion = try byte()
+            }
+            return .message(kept)
         default: throw .corruptEntry("a window's piece \(kind) is not known")
         }
     }
@@ -150,6 +155,13 @@ extension ByteReader {
 }
 
 extension WindowPiece {
+    /// The first byte of a piece that is one message, and what may be added to it.
+    static let messageKind: UInt8 = 4
+    static let hasDue: UInt8 = 1
+    static let isExtended: UInt8 = 2
+    static let isSuspect: UInt8 = 8
+    static let messageBits: UInt8 = hasDue | isExtended | isSuspect
+
     /// Messages that it covers.
     var count: UInt64 {
         switch self {

@@ -99,11 +99,19 @@ extension [UInt8] {
             append(2)
             append(varint: count)
         case .message(let kept):
-            append(4 | (kept.due == nil ? 0 : 1) | (kept.extendedUntil == nil ? 0 : 2))
+            let isSuspect = kept.abandoned > 0 || kept.suspicion > 0
+            append(
+                WindowPiece.messageKind | (kept.due == nil ? 0 : WindowPiece.hasDue)
+                    | (kept.extendedUntil == nil ? 0 : WindowPiece.isExtended)
+                    | (isSuspect ? WindowPiece.isSuspect : 0))
             append(varint: UInt64(kept.failed))
             append(varint: UInt64(kept.returns))
             if let due = kept.due { append(zigzag: due) }
             if let until = kept.extendedUntil { append(zigzag: until) }
+            if isSuspect {
+                append(kept.abandoned)
+                append(kept.suspicion)
+            }
         }
     }
 

@@ -18,6 +18,8 @@ struct KeptMessage: Hashable {
     var due: Int64?
     /// Until when its lease was extended by name.
     var extendedUntil: Int64?
+    var abandoned: UInt8 = 0
+    var suspicion: UInt8 = 0
 }
 
 struct NamespaceSection: Hashable {

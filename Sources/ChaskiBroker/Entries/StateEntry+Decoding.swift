@@ -138,8 +138,10 @@ extension ByteReader {
         guard let cause = ReturnCause(rawValue: try byte()) else {
             throw .corruptEntry("a cause is not known")
         }
+        let mayDie = try flag()
         return Returned(
-            subscription: subscription, session: session, cause: cause, ranges: try ranges())
+            subscription: subscription, session: session, cause: cause,
+            together: try varint32(), mayDie: mayDie, ranges: try ranges())
     }
 
     mutating func ranges() throws(Failure) -> [EntryRange] {

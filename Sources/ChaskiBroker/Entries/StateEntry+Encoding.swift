@@ -71,6 +71,8 @@ extension StateEntry {
             out.append(varint: returned.subscription.rawValue)
             out.append(littleEndian: returned.session.rawValue)
             out.append(returned.cause.rawValue)
+            out.append(returned.mayDie ? 1 : 0)
+            out.append(varint: UInt64(returned.together))
             out.append(ranges: returned.ranges)
         case .clock:
             out.begin(.clock)

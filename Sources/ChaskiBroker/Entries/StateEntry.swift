@@ -88,6 +88,8 @@ enum ReturnCause: UInt8 {
     case consumerClosed = 4
     /// Nobody claimed them after a restart.
     case restart = 5
+    /// An earlier message of their key came back.
+    case superseded = 6
 }
 
 struct Returned: Hashable {
@@ -95,6 +97,10 @@ struct Returned: Hashable {
     /// 0 where it is not known.
     var session: SessionID
     var cause: ReturnCause
+    /// Where their holder vanished: how many messages it held, these included; else 0.
+    var together: UInt32 = 0
+    /// Whether the dead store has room, should one of them die.
+    var mayDie = true
     var ranges: [EntryRange]
 }
 

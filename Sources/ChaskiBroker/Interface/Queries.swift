@@ -65,6 +65,8 @@ package enum DeathCause: UInt8, Hashable, Sendable, CaseIterable {
     case failedOnPurpose = 1
     /// It failed as often as the retry policy allows.
     case maximumFailures = 2
+    /// Whoever held it alone vanished, as often as the subscription allows.
+    case abandoned = 3
 }
 
 /// A message that is dead for a subscription.

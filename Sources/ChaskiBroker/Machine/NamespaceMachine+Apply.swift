@@ -25,7 +25,7 @@ extension NamespaceMachine {
             else { break }
             for range in handed.ranges { subscription.totals.handedOut &+= UInt64(range.count) }
         case .settled(let settled): apply(settled, time)
-        case .returned(let returned): apply(returned)
+        case .returned(let returned): apply(returned, time)
         case .clock: break
         }
     }
@@ -103,6 +103,7 @@ extension NamespaceMachine {
         for case let holder? in subscription.leases.holders {
             if let consumer = holder.consumer { sessions.consumers[consumer] = nil }
             holder.session.holders[id] = nil
+            if holder.session.apart === holder { endApart(holder.session) }
         }
         sessions.unjournaled.removeAll { $0.subscription === subscription }
         work.ceilings.removeAll { $0 === subscription }

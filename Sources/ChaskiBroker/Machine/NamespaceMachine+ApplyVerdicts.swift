@@ -15,10 +15,18 @@ extension NamespaceMachine {
         finish(subscription, settled.session)
     }
 
-    func apply(_ returned: Returned) {
+    func apply(_ returned: Returned, _ time: Now) {
         guard let subscription = directory.subscriptions[returned.subscription] else { return }
         guard fits(returned.ranges, subscription) else { return }
-        for range in returned.ranges { comeBack(range, subscription) }
+        if returned.together == 1 {
+            abandon(returned, subscription, time)
+        } else {
+            let suspicion = Suspicion(together: returned.together)
+            for range in returned.ranges { comeBack(range, subscription, suspicion) }
+        }
+        if returned.together > 0, isRunning, let session = sessions.byID[returned.session] {
+            session.noteLapse(of: returned.ranges)
+        }
         finish(subscription, returned.session)
     }
 
@@ -45,7 +53,9 @@ extension NamespaceMachine {
         work.touched.append(subscription)
         guard isRunning else { return }
         markDirty(subscription)
-        if let holder = sessions.byID[session]?.holders[subscription.id] { retireIfIdle(holder) }
+        guard let session = sessions.byID[session] else { return }
+        if session.apart != nil { settleApart(session) }
+        if let holder = session.holders[subscription.id] { retireIfIdle(holder) }
     }
 
     private func applyAck(_ settled: Settled, _ subscription: SubscriptionState, _ time: Now) {
@@ -93,34 +103,46 @@ extension NamespaceMachine {
                     die(letter, subscription)
                     continue
                 }
-                leave(slot.pointee, offset, subscription)
                 let delay =
                     isTerminal
                     ? policy.maximumBackoffNanos
                     : settled.delayNanos
                         ?? policy.delay(afterFailure: failures, seed: settled.seed, offset: offset)
+                // Whoever fails it lives: it is suspected no more.
                 var waiting = Slot(state: .waiting)
                 waiting.failed = failures
+                waiting.abandoned = slot.pointee.abandoned
                 waiting.returns = range.handout
                 waiting.due = time.clock.addingSaturating(delay)
-                slot.pointee = waiting
-                subscription.counts.enter(.waiting)
-                if isRunning {
-                    subscription.retries.push(RetryDue(due: waiting.due, offset: offset))
-                    setRetryTimer(subscription)
-                }
+                wait(waiting, slot, offset, subscription)
             }
         }
     }
 
-    private func die(_ letter: DeadLetter, _ subscription: SubscriptionState) {
+    /// Makes a message wait for its time.
+    func wait(
+        _ waiting: Slot, _ slot: UnsafeMutablePointer<Slot>, _ offset: Offset,
+        _ subscription: SubscriptionState
+    ) {
+        precondition(waiting.state == .waiting, "it is to wait")
+        leave(slot.pointee, offset, subscription)
+        slot.pointee = waiting
+        subscription.counts.enter(.waiting)
+        guard isRunning else { return }
+        subscription.retries.push(RetryDue(due: waiting.due, offset: offset))
+        setRetryTimer(subscription)
+    }
+
+    func die(_ letter: DeadLetter, _ subscription: SubscriptionState) {
         guard let before = subscription.window.settle(letter.offset, as: .dead) else { return }
         leave(before, letter.offset, subscription)
         subscription.dead.insert(letter)
     }
 
     /// Back among what is to be handed out, with nothing spent.
-    private func comeBack(_ range: EntryRange, _ subscription: SubscriptionState) {
+    func comeBack(
+        _ range: EntryRange, _ subscription: SubscriptionState, _ suspicion: Suspicion = .none
+    ) {
         for offset in range.first..<range.end {
             guard let slot = subscription.window.slot(offset), !slot.pointee.isSettled else {
                 continue
@@ -129,10 +151,22 @@ extension NamespaceMachine {
             leave(before, offset, subscription)
             var back = Slot(state: .returned)
             back.failed = before.failed
+            back.abandoned = before.abandoned
+            back.suspicion = suspicion.sharpening(before.suspicion)
             back.returns = max(before.returns, range.handout)
             slot.pointee = back
             subscription.counts.enter(.returned)
-            if isRunning { subscription.wanted.push(offset) }
+            if isRunning { queueAgain(back, offset, subscription) }
+        }
+    }
+
+    /// What came back joins what is to be handed out again.
+    func queueAgain(_ slot: Slot, _ offset: Offset, _ subscription: SubscriptionState) {
+        precondition(slot.state == .returned, "it did not come back")
+        if slot.suspicion > 0 {
+            subscription.suspects.push(offset)
+        } else {
+            subscription.wanted.push(offset)
         }
     }
 

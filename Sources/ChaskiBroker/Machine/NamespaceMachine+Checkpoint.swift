@@ -230,7 +230,8 @@ extension SubscriptionState {
         KeptMessage(
             failed: slot.failed, returns: slot.returns,
             due: slot.state == .waiting ? slot.due : nil,
-            extendedUntil: slot.has(Slot.extended) ? extensions[offset] : nil)
+            extendedUntil: slot.has(Slot.extended) ? extensions[offset] : nil,
+            abandoned: slot.abandoned, suspicion: slot.suspicion)
     }
 
     /// A settled run: the dead of it are named, since they pin.

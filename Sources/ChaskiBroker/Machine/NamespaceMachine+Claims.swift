@@ -98,7 +98,8 @@ extension NamespaceMachine {
 
     @discardableResult
     func returnGroup(
-        _ index: UInt32, _ holder: Holder, cause: ReturnCause, where isMeant: (Slot) -> Bool
+        _ index: UInt32, _ holder: Holder, cause: ReturnCause, together: UInt32 = 0,
+        where isMeant: (Slot) -> Bool
     ) -> Bool {
         let subscription = holder.subscription
         var ranges: [EntryRange] = []
@@ -108,25 +109,25 @@ extension NamespaceMachine {
                     slot.pointee.a == index, !slot.pointee.has(Slot.inFlight),
                     isMeant(slot.pointee)
                 else { continue }
-                slot.pointee.flags |= Slot.inFlight
+                slot.pointee.flags |= Slot.inFlight | Slot.returning
                 ranges.append(offset: offset, handout: slot.pointee.handout)
             }
         }
-        proposeReturn(ranges, subscription.id, holder.session.id, cause)
+        proposeReturn(ranges, subscription.id, holder.session.id, cause, together: together)
         return !ranges.isEmpty
     }
 
     /// Entries of at most `Limits.settleRanges` ranges each.
     func proposeReturn(
         _ ranges: [EntryRange], _ subscription: SubscriptionID, _ session: SessionID,
-        _ cause: ReturnCause
+        _ cause: ReturnCause, together: UInt32 = 0
     ) {
         let sorted = ranges.sortedByOffset()
         var start = 0
         while start < sorted.count {
             let end = min(sorted.count, start + Limits.settleRanges)
             let returned = Returned(
-                subscription: subscription, session: session, cause: cause,
+                subscription: subscription, session: session, cause: cause, together: together,
                 ranges: Array(sorted[start..<end]))
             tail.control.append(TailItem(.entry(.returned(returned)), .done, []))
             start = end

@@ -65,12 +65,16 @@ extension NamespaceMachine {
 
     /// What every event ends with: deliveries that have become possible.
     func finishEvent(_ now: Now, _ effects: inout [Effect]) {
-        guard !work.dirty.isEmpty else { return }
-        let dirty = work.dirty
-        work.dirty.removeAll(keepingCapacity: true)
-        for subscription in dirty {
-            subscription.activity.isDirty = false
-            serve(subscription, now, &effects)
+        // Serving one may make another servable: a few rounds do, the rest is for the next event.
+        var rounds = 0
+        while !work.dirty.isEmpty, rounds < 4 {
+            let dirty = work.dirty
+            work.dirty.removeAll(keepingCapacity: true)
+            for subscription in dirty {
+                subscription.activity.isDirty = false
+                serve(subscription, now, &effects)
+            }
+            rounds += 1
         }
     }
 

@@ -29,6 +29,7 @@ extension NamespaceMachine {
             effects.append(.reply(opening.request, .failure(failure)))
             return
         }
+        session.noteSeen(now.clock)
         let holder = self.holder(of: session, subscription)
         if let old = holder.consumer {
             detach(holder)
@@ -138,6 +139,7 @@ extension NamespaceMachine {
         sessions.consumers[consumer] = nil
         holder.isSilent = false
         subscription.activity.disconnect(holder)
+        if holder.session.apart === holder, !holder.isProbing { endApart(holder.session) }
         precondition(subscription.activity.consumers > 0, "consumers are miscounted")
         subscription.activity.consumers -= 1
         if subscription.activity.consumers == 0 { subscription.supply.dropAll() }
@@ -147,7 +149,7 @@ extension NamespaceMachine {
 
     /// The holder's consumer said something.
     func signOfLife(_ holder: Holder, _ now: Now) {
-        holder.session.lastSeen = max(holder.session.lastSeen, now.clock)
+        holder.session.noteSeen(now.clock)
         guard holder.isSilent else { return }
         holder.isSilent = false
         holder.subscription.activity.arrange()
@@ -158,6 +160,7 @@ extension NamespaceMachine {
     func retireIfIdle(_ holder: Holder) {
         guard holder.consumer == nil, holder.messagesOut == 0 else { return }
         holder.session.holders[holder.subscription.id] = nil
+        if holder.session.apart === holder { endApart(holder.session) }
         if !holder.unjournaled.isEmpty { flushHandouts(of: holder) }
         sessions.unjournaled.removeAll { $0 === holder }
         holder.subscription.leases.removeHolder(holder)
@@ -174,7 +177,7 @@ extension NamespaceMachine {
 
     func heartbeat(_ id: SessionID, _ now: Now) {
         guard let session = sessions.byID[id] else { return }
-        session.lastSeen = now.clock
+        session.noteSeen(now.clock)
         for holder in session.holders.values {
             let floor = now.clock.addingSaturating(holder.subscription.settings.leaseNanos)
             holder.leaseFloor = max(holder.leaseFloor, floor)

@@ -40,7 +40,9 @@ extension NamespaceMachine {
             directory.subscriptions[subscription.id] === subscription
         else { return }
         var outbox = Outbox()
-        let missing = serveAgain(subscription, now, &outbox)
+        let suspect = serveSuspects(subscription, now, &outbox)
+        let again = serveAgain(subscription, now, &outbox)
+        let missing = suspect ?? again
         serveFresh(subscription, now, &outbox)
         wantCeiling(subscription)
         requestRead(subscription, missing: missing, now, &effects)

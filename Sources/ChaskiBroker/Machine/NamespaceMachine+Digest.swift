@@ -123,11 +123,14 @@ extension NamespaceMachine {
             position = offset + 1
             guard let slot = window.slot(offset)?.pointee else { continue }
             let due = slot.state == .waiting && slot.due > lastDurable.clock ? slot.due : nil
-            if slot.failed == 0, slot.returns == 0, due == nil, !slot.has(Slot.extended) {
+            if slot.failed == 0, slot.returns == 0, due == nil, !slot.has(Slot.extended),
+                slot.abandoned == 0, slot.suspicion == 0
+            {
                 continue
             }
             digest.add("open from", offset)
             digest.add("failed, returned", UInt64(slot.failed) << 32 | UInt64(slot.returns))
+            digest.add("abandoned, suspicion", UInt64(slot.abandoned) << 32 | UInt64(slot.suspicion))
             digest.add("due", due ?? .min)
             digest.add("extended", subscription.extensions[offset] ?? .min)
         }

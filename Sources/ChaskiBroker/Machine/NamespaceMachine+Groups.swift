@@ -76,8 +76,11 @@ extension NamespaceMachine {
             switch item.work {
             case .entry(.settled(var settled)):
                 // Whether they may die is decided here, in order, and written down.
-                settled.mayDie = reserveDeaths(settled, flight)
+                settled.mayDie = reserveDeaths(.settled(settled), flight)
                 item.entries = [.settled(settled)]
+            case .entry(.returned(var returned)):
+                returned.mayDie = reserveDeaths(.returned(returned), flight)
+                item.entries = [.returned(returned)]
             case .entry(let entry): item.entries = [entry]
             case .createSubscription(var created):
                 created.startOffset = resolveStart(created)
@@ -93,26 +96,25 @@ extension NamespaceMachine {
         }
     }
 
-    /// Whether the dead store has room for all that a verdict may kill, whatever else the group
+    /// Whether the dead store has room for all that an entry may kill, whatever else the group
     /// kills before.
-    private func reserveDeaths(_ settled: Settled, _ flight: InFlightGroup) -> Bool {
-        guard settled.verb == .retry || settled.verb == .fail,
-            let subscription = directory.subscriptions[settled.subscription]
+    private func reserveDeaths(_ entry: StateEntry, _ flight: InFlightGroup) -> Bool {
+        guard let mortal = entry.mortal,
+            let subscription = directory.subscriptions[mortal.subscription]
         else { return true }
         let limit = configuration.maximumDeadLetters
         let room = limit - min(limit, subscription.dead.count)
         // Far from the limit nothing need be counted.
-        if room > Int(settled.offsetCount) + flight.items.count * 1_000_000 { return true }
+        if room > Int(mortal.count) + flight.items.count * 1_000_000 { return true }
         var before: UInt64 = 0
         for item in flight.items {
-            for case .settled(let other) in item.entries
-            where other.subscription == settled.subscription && other.mayDie
-                && (other.verb == .retry || other.verb == .fail)
-            {
-                before += other.offsetCount
+            for entry in item.entries where entry.mayDie {
+                if let other = entry.mortal, other.subscription == mortal.subscription {
+                    before += other.count
+                }
             }
         }
-        return before + settled.offsetCount <= UInt64(room)
+        return before + mortal.count <= UInt64(room)
     }
 
     private func resolveStart(_ created: SubscriptionCreated) -> Offset {
@@ -225,8 +227,30 @@ extension NamespaceMachine {
     }
 }
 
-extension Settled {
-    var offsetCount: UInt64 { ranges.reduce(0) { $0 + UInt64($1.count) } }
+extension StateEntry {
+    /// How many messages of which subscription it may kill; nil where none.
+    fileprivate var mortal: (subscription: SubscriptionID, count: UInt64)? {
+        switch self {
+        case .settled(let settled) where settled.verb == .retry || settled.verb == .fail:
+            (settled.subscription, settled.ranges.offsetCount)
+        case .returned(let returned) where returned.together == 1:
+            (returned.subscription, returned.ranges.offsetCount)
+        default: nil
+        }
+    }
+
+    fileprivate var mayDie: Bool {
+        switch self {
+        case .settled(let settled): settled.mayDie
+        case .returned(let returned): returned.mayDie
+        default: false
+        }
+    }
+}
+
+extension [EntryRange] {
+    /// Offsets in them.
+    var offsetCount: UInt64 { reduce(0) { $0 + UInt64($1.count) } }
 }
 
 extension [JournalEntry] {

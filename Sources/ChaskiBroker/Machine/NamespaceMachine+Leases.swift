@@ -60,7 +60,8 @@ extension NamespaceMachine {
         while let at = nextLapse(of: holder), at <= now.clock, let first = holder.groups.first {
             noteSilence(of: holder, now)
             let cause: ReturnCause = holder.consumer == nil ? .sessionLapsed : .leaseExpired
-            returnGroup(first.index, holder, cause: cause) { _ in true }
+            let together = holder.session.heldTogether
+            returnGroup(first.index, holder, cause: cause, together: together) { _ in true }
             // Whatever is left in it is on its way with a verdict.
             holder.groups.removeFirst()
         }
@@ -86,7 +87,7 @@ extension NamespaceMachine {
                 if let slot = subscription.window.slot(offset), slot.pointee.state == .unresolved,
                     !slot.pointee.has(Slot.inFlight)
                 {
-                    slot.pointee.flags |= Slot.inFlight
+                    slot.pointee.flags |= Slot.inFlight | Slot.returning
                     ranges.append(offset: offset, handout: slot.pointee.handout)
                 }
             }

@@ -14,7 +14,9 @@ extension NamespaceMachine {
             && supply.freshBytes < configuration.prefetchBytes / 2
             && subscription.activity.rotation.contains { $0.limit.messages > 0 }
             && now.clock >= supply.freshBlock?.retryAt ?? .min
-        if subscription.wanted.first == nil { subscription.supply.againBlock = nil }
+        if subscription.wanted.first == nil, subscription.suspects.first == nil {
+            subscription.supply.againBlock = nil
+        }
         if let missing, now.clock >= supply.againBlock?.retryAt ?? .min,
             !(wantsFresh && supply.lastWasAgain)
         {
@@ -31,7 +33,7 @@ extension NamespaceMachine {
         let id = ReadID(rawValue: reads.next)
         reads.next += 1
         reads.subscriptions[id.rawValue] = subscription.id
-        subscription.supply.reading = (id, purpose)
+        subscription.supply.reading = (id, purpose, offset)
         subscription.supply.lastWasAgain = purpose == .again
         effects.append(
             .read(
@@ -57,7 +59,7 @@ extension NamespaceMachine {
             guard subscription.activity.consumers > 0 else { break }
             switch reading.purpose {
             case .fresh: takeFresh(batches, subscription, now)
-            case .again: takeAgain(batches, subscription, now)
+            case .again: takeAgain(batches, reading.from, subscription, now)
             }
         }
         markDirty(subscription)
@@ -84,14 +86,14 @@ extension NamespaceMachine {
     }
 
     private func takeAgain(
-        _ batches: [StoredBatch], _ subscription: SubscriptionState, _ now: Now
+        _ batches: [StoredBatch], _ from: Offset, _ subscription: SubscriptionState, _ now: Now
     ) {
         subscription.supply.again = batches.filter { $0.topic == subscription.topic.id }
-        guard let wanted = subscription.wanted.first,
-            subscription.batchAtHand(holding: wanted) == nil,
-            batches.first.map({ $0.baseOffset > wanted }) ?? true
+        guard let slot = subscription.window.slot(from), !slot.pointee.isSettled,
+            subscription.batchAtHand(holding: from) == nil,
+            batches.first.map({ $0.baseOffset > from }) ?? true
         else { return }
-        block(.again, of: subscription, .missing(wanted), now)
+        block(.again, of: subscription, .missing(from), now)
     }
 
     /// What is to be read cannot be read: tries again in a second.

@@ -18,7 +18,8 @@ extension NamespaceMachine {
             guard serveAgain(subscription, batch, now, &outbox) else { break }
         }
         // Batches that nothing is wanted of any more.
-        let wanted = subscription.wanted.first ?? .max
+        let wanted = min(
+            subscription.wanted.first ?? .max, subscription.suspects.first ?? .max)
         subscription.supply.again.removeAll { $0.baseOffset + Offset($0.count) <= wanted }
         return missing
     }
@@ -27,7 +28,7 @@ extension NamespaceMachine {
     private func firstWanted(_ subscription: SubscriptionState) -> Offset? {
         while let offset = subscription.wanted.first {
             if offset < subscription.window.end, let slot = subscription.window.slot(offset) {
-                if slot.pointee.state == .returned { return offset }
+                if slot.pointee.state == .returned, slot.pointee.suspicion == 0 { return offset }
                 if slot.pointee.state == .leased, slot.pointee.has(Slot.unsized) { return offset }
             }
             subscription.wanted.pop()
@@ -75,7 +76,7 @@ extension NamespaceMachine {
     }
 
     /// The next consumer, in turn, with room for a message of this length.
-    private func nextFitting(_ subscription: SubscriptionState, _ bytes: UInt64) -> Holder? {
+    func nextFitting(_ subscription: SubscriptionState, _ bytes: UInt64) -> Holder? {
         let rotation = subscription.activity.rotation
         for step in 0..<rotation.count {
             let place = (subscription.activity.turn + step) % rotation.count
@@ -87,7 +88,7 @@ extension NamespaceMachine {
         return nil
     }
 
-    private func handOutAgain(
+    func handOutAgain(
         _ slot: UnsafeMutablePointer<Slot>, _ offset: Offset, _ length: UInt32, _ holder: Holder,
         _ now: Now
     ) {

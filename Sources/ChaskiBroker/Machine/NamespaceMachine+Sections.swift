@@ -139,6 +139,8 @@ extension Slot {
         state = kept.due != nil ? .waiting : kept.returns > 0 ? .returned : .unseen
         failed = kept.failed
         returns = kept.returns
+        abandoned = kept.abandoned
+        suspicion = kept.suspicion
         if let due = kept.due { self.due = due }
         if kept.extendedUntil != nil { flags |= Slot.extended }
     }

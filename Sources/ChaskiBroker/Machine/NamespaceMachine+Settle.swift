@@ -97,6 +97,10 @@ extension NamespaceMachine {
                 continue
             }
             if slot.pointee.flags & Slot.inFlight != 0 {
+                if slot.pointee.has(Slot.returning) {
+                    found.reject(offset, range, .stale)
+                    continue
+                }
                 found.waits = true
                 if verb == .ack, slot.pointee.has(Slot.ackInFlight) {
                     found.accepted += 1

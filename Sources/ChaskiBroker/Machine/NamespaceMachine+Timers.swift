@@ -139,7 +139,7 @@ extension NamespaceMachine {
             slot.pointee.a = 0
             slot.pointee.b = 0
             subscription.counts.enter(.returned)
-            subscription.wanted.push(first.offset)
+            queueAgain(slot.pointee, first.offset, subscription)
         }
         setRetryTimer(subscription)
     }

@@ -9,11 +9,32 @@ final class SessionState {
     var holders: [SubscriptionID: Holder] = [:]
     /// Broker clock, nanoseconds.
     var lastSeen: Int64
+    /// One of its holders that is to have, or has, nothing but suspects: nothing else is handed to
+    /// the session meanwhile.
+    var apart: Holder?
+    /// Messages that lapsed since it was last heard.
+    private var lapsed: UInt32 = 0
 
     init(id: SessionID, ordinal: UInt32, lastSeen: Int64) {
         self.id = id
         self.ordinal = ordinal
         self.lastSeen = lastSeen
+    }
+
+    /// Messages that it holds, of any subscription.
+    var held: UInt32 { holders.values.reduce(0) { $0 &+ $1.messagesOut } }
+
+    /// Messages that it held when it was last heard, and has not given a verdict on.
+    var heldTogether: UInt32 { max(1, held &+ lapsed) }
+
+    func noteLapse(of ranges: [EntryRange]) {
+        lapsed &+= ranges.reduce(0) { $0 &+ $1.count }
+    }
+
+    /// It was heard.
+    func noteSeen(_ clock: Int64) {
+        lastSeen = max(lastSeen, clock)
+        lapsed = 0
     }
 }
 
@@ -29,6 +50,8 @@ final class Holder {
     /// without anybody knowing: nothing is handed to it while there is another, until it says
     /// something.
     var isSilent = false
+    /// What it holds are suspects, and nothing else.
+    var isProbing = false
     /// What its consumer was told of messages that cannot be read.
     var toldStall: Failure?
     var limit = ConsumerLimit(messages: 0, bytes: 0)
@@ -60,6 +83,7 @@ final class Holder {
     /// Whether it may get one more message of this length.
     @inline(__always)
     func hasRoom(bytes: UInt64) -> Bool {
+        if session.apart != nil { return false }
         if messagesOut == 0 { return limit.messages > 0 }
         return messagesOut < limit.messages && bytesOut &+ bytes <= limit.bytes && unsizedOut == 0
     }

@@ -20,6 +20,11 @@ enum SlotState: UInt8 {
 struct Slot {
     var state: SlotState = .unseen
     var flags: UInt8 = 0
+    /// How often whoever held it alone vanished.
+    var abandoned: UInt8 = 0
+    /// It was held by one who vanished: with how many others it may be handed out (`Suspicion`);
+    /// 0 with any number.
+    var suspicion: UInt8 = 0
     /// Attempts spent.
     var failed: UInt32 = 0
     /// How often it came back from a hand-out; the next hand-out has this number plus one.
@@ -37,6 +42,8 @@ struct Slot {
     static let claimed: UInt8 = 8
     /// Its payload's length is not known yet (claimed after a restart).
     static let unsized: UInt8 = 16
+    /// It is on its way back without a verdict: a token of it is stale.
+    static let returning: UInt8 = 32
 
     @inline(__always)
     func has(_ flag: UInt8) -> Bool { flags & flag != 0 }
@@ -61,5 +68,6 @@ struct Slot {
     /// Whether it is as if it had never been looked at, so that nothing of it need be kept.
     var isDefault: Bool {
         !isSettled && state != .waiting && failed == 0 && returns == 0 && !has(Slot.extended)
+            && abandoned == 0 && suspicion == 0
     }
 }

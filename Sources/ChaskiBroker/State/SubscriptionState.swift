@@ -26,6 +26,8 @@ final class SubscriptionState {
     /// Offsets that must be read: to be handed out again, or to learn their length. May hold some
     /// that need it no more.
     var wanted = Heap<Offset>()
+    /// Offsets that came back from one who vanished. May hold some that are suspected no more.
+    var suspects = Heap<Offset>()
     /// May hold some that do not wait any more.
     var retries = Heap<RetryDue>()
     var supply = Supply()
@@ -138,6 +140,8 @@ struct Activity {
     /// all are silent, all.
     private(set) var rotation: [Holder] = []
     var turn = 0
+    /// The holder that gets nothing until it holds nothing, so that it can have suspects.
+    var reserved: Holder?
     /// Deletion is on its way.
     var isDeleting = false
     /// Timers set for retries and for a new read.

@@ -40,7 +40,7 @@ struct Supply {
     /// Batches for messages that are handed out again, ascending.
     var again: [StoredBatch] = []
     /// The read under way.
-    var reading: (id: ReadID, purpose: Purpose)?
+    var reading: (id: ReadID, purpose: Purpose, from: Offset)?
     /// The last read was for messages handed out again: the next is for fresh ones, if needed.
     var lastWasAgain = false
     /// Why fresh messages, and those to be handed out again, cannot be read at the moment.

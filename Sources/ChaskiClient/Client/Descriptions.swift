@@ -68,7 +68,7 @@ public struct DeadLetterInfo: Hashable, Sendable {
     public var offset: Offset
     /// When it died, nanoseconds since 1970.
     public var diedNanos: Int64
-    /// `failed-on-purpose` or `maximum-failures`.
+    /// `failed-on-purpose`, `maximum-failures` or `abandoned`.
     public var cause: String
     /// What the consumer said at the last failure.
     public var reason: String

@@ -609,7 +609,7 @@ public struct Chaski_V1_DeadLetter: ChaskiProtobuf.Message {
     /// When it died, by the wall clock.
     public var diedUnixNanos: Int64 = 0
 
-    /// "failed-on-purpose" or "maximum-failures".
+    /// "failed-on-purpose", "maximum-failures" or "abandoned".
     public var cause: String = ""
 
     /// What the consumer said at the last failure.

@@ -37,6 +37,10 @@ public struct SubscriptionSettings: Hashable, Sendable {
     public var leaseNanos: Int64
     /// Messages tracked at once (handed out, waiting, passed over); at the bound the cursor stops.
     public var maximumUnsettled: UInt32
+    /// How often whoever holds a message alone may vanish (its process dies, or is cut off for
+    /// longer than the lease) before the message is dead, at least 1; 3 unless told. A message that
+    /// was held together with others is not counted: it is handed out again in ever smaller groups.
+    public var maximumAbandoned: UInt32 = 3
 
     public init(
         start: StartPosition = .earliest, retry: RetryPolicy = RetryPolicy(),

@@ -174,6 +174,7 @@ extension Shard {
             switch letter.cause {
             case .failedOnPurpose: $0.cause = "failed-on-purpose"
             case .maximumFailures: $0.cause = "maximum-failures"
+            case .abandoned: $0.cause = "abandoned"
             }
             $0.reason = letter.reason
             $0.failed = letter.failed

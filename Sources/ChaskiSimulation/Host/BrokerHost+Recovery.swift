@@ -156,6 +156,7 @@ extension BrokerHost {
     /// the model.
     func checkAtRest() {
         guard let machine, let journal else { return }
+        learnAbandoned()
         checkInvariants()
         checkDurableState()
         oracle.checkDrained(lag: { self.lag(of: $0) })
@@ -167,6 +168,18 @@ extension BrokerHost {
             let dead = machine.deadLetters(
                 subscription: subscription.name, from: 0, limit: 1_000_000)
             oracle.checkDead(subscription, (dead ?? []).map { ($0.offset, $0.failed, $0.cause) })
+        }
+    }
+
+    /// Tells the model which messages died abandoned: clients see no more of it than silence.
+    func learnAbandoned() {
+        guard let machine else { return }
+        for subscription in oracle.subscriptionOrder where !subscription.removed {
+            let dead =
+                machine.deadLetters(subscription: subscription.name, from: 0, limit: 1_000_000)
+            for letter in dead ?? [] where letter.cause == .abandoned {
+                oracle.learnAbandoned(subscription, letter.offset)
+            }
         }
     }
 

@@ -24,12 +24,25 @@ extension Oracle {
             }
         }
         checkLimit(of: number, subscription, now: now)
+        if deliveries.count == 1, deliveries[0].runs.count == 1, deliveries[0].runs[0].count == 1,
+            deliveries[0].runs[0].handout > 1, held(by: number, subscription, now: now) == 1
+        {
+            subscription.withRecord(deliveries[0].runs[0].first) { $0.alone += 1 }
+        }
     }
 
     /// The count kept along holds lapsed leases too, so that only an excess is counted anew.
     private func checkLimit(of number: Int, _ subscription: SubscriptionModel, now: Now) {
         let limit = Int(consumers[number].limit.messages)
         guard consumers[number].outstanding > limit else { return }
+        let held = held(by: number, subscription, now: now)
+        if held > limit {
+            violated("F1", "consumer \(number) holds \(held) messages; its limit is \(limit)")
+        }
+    }
+
+    /// Messages that a consumer holds, without those that have a verdict under way.
+    private func held(by number: Int, _ subscription: SubscriptionModel, now: Now) -> Int {
         var held = 0
         for index in subscription.window {
             let record = subscription.messages[index]
@@ -39,9 +52,7 @@ extension Oracle {
                 held += 1
             }
         }
-        if held > limit {
-            violated("F1", "consumer \(number) holds \(held) messages; its limit is \(limit)")
-        }
+        return held
     }
 
     /// A batch that leaves the process is one whose write returned, as it was published.

@@ -91,6 +91,7 @@ extension Oracle {
                 violated("Q3", "\(subscription.name)@\(offset) is dead and was never handed out")
                 continue
             }
+            if cause == .abandoned { learnAbandoned(subscription, offset) }
             let record = subscription.messages[Int(offset)]
             if record.state != .dead, !record.mayBeSettled {
                 violated("Q3", "\(subscription.name)@\(offset) is dead without a cause")
@@ -102,10 +103,26 @@ extension Oracle {
                 violated("A7", "\(subscription.name)@\(offset): \(failed) failures")
             }
         }
-        let offsets = Set(listed.map { $0.0 })
+        let offsets = Set(listed.map(\.0))
         for (index, record) in subscription.messages.enumerated()
         where record.state == .dead && !offsets.contains(Offset(index)) {
             violated("Q1", "\(subscription.name)@\(index) died and is not among the dead letters")
         }
+    }
+
+    /// Q3: the broker says that whoever held this message alone vanished too often. Clients see no
+    /// more of it than that each hand-out ended without a verdict.
+    func learnAbandoned(_ subscription: SubscriptionModel, _ offset: Offset) {
+        guard offset < Offset(subscription.messages.count) else { return }
+        let record = subscription.messages[Int(offset)]
+        guard record.state != .dead else { return }
+        if record.state != .leased || record.alone + 1 < subscription.settings.maximumAbandoned {
+            violated(
+                "Q3",
+                "\(subscription.name)@\(offset) died abandoned, as \(record.state), after "
+                    + "\(record.alone) hand-outs alone")
+        }
+        forget(outstandingOf: record)
+        subscription.withRecord(offset) { $0.state = .dead }
     }
 }

@@ -26,6 +26,8 @@ struct MessageRecord {
     var handout: UInt32 = 0
     /// The consumer that holds it or held it last; -1 for none.
     var consumer: Int32 = -1
+    /// Hand-outs, but for the first, to one who held nothing else.
+    var alone: UInt32 = 0
     /// Bounds of the attempts spent.
     var failedLow: UInt32 = 0
     var failedHigh: UInt32 = 0

@@ -169,6 +169,7 @@ package final class Simulation {
     /// Whether everything has come to its end.
     private func checkDrain() -> Bool {
         nextDrainCheck = now + 200_000_000
+        host.learnAbandoned()
         if host.isServing, clients.allSatisfy({ $0.isDone }), oracle.isDrained,
             oracle.pending.isEmpty,
             host.isIdle, host.isThrough
