@@ -90,6 +90,12 @@ let package = Package(
             ["ChaskiModel", "ChaskiMessages", "ChaskiProtobuf", "CChaskiShims", "CZlib", deque]),
         ours("ChaskiStorage", ["ChaskiModel", deque]),
         ours("ChaskiBroker", ["ChaskiModel", "ChaskiRecords", deque]),
+        ours(
+            "ChaskiStreams",
+            [
+                "ChaskiModel", "ChaskiMessages", "ChaskiProtobuf", "ChaskiRecords", "ChaskiWire",
+                "ChaskiBroker", deque,
+            ]),
         ours("ChaskiCodeGen", ["ChaskiMessages", "ChaskiProtobuf"]),
 
         // IO shells
@@ -99,7 +105,7 @@ let package = Package(
             "ChaskiServer",
             [
                 "ChaskiModel", "ChaskiMessages", "ChaskiProtobuf", "ChaskiRecords", "ChaskiWire",
-                "ChaskiBroker", "ChaskiStorage",
+                "ChaskiBroker", "ChaskiStreams", "ChaskiStorage",
                 "ChaskiDisk", "ChaskiTransport", nio, nioPosix, logging, metrics, lifecycle, deque,
             ]),
         ours(

@@ -2,6 +2,7 @@ import ChaskiBroker
 import ChaskiMessages
 import ChaskiModel
 import ChaskiStorage
+import ChaskiStreams
 import NIOCore
 
 extension ServerConnection {

@@ -1,5 +1,6 @@
 package import ChaskiModel
 import ChaskiRecords
+import ChaskiStreams
 import ChaskiTransport
 import ChaskiWire
 import Logging
@@ -11,7 +12,7 @@ final class BrokerContext: Sendable {
     let shards: ShardDirectory
     let connections: ConnectionRegistry
     let flow: FlowLimits
-    let recordLimits: RecordBatchLimits
+    let streams: StreamSettings
     let wire: ChaskiWire.ConnectionConfiguration
     let metrics: BrokerMetrics
     let logger: Logger
@@ -29,9 +30,12 @@ final class BrokerContext: Sendable {
         connections = ConnectionRegistry(limit: flow.connections)
         self.flow = flow
         let limits = PeerLimits()
-        recordLimits = RecordBatchLimits(
-            messages: limits.batchMessages, payloadBytes: limits.payloadBytes,
-            batchBytes: limits.unitBytes)
+        streams = StreamSettings(
+            pauseBytes: flow.pauseBytes, resumeBytes: min(flow.resumeBytes, flow.pauseBytes),
+            deliverBytes: flow.deliverBytes,
+            recordLimits: RecordBatchLimits(
+                messages: limits.batchMessages, payloadBytes: limits.payloadBytes,
+                batchBytes: limits.unitBytes))
         wire = ConnectionConfiguration(role: .server, limits: limits, software: Self.software)
         self.metrics = metrics
         self.logger = logger

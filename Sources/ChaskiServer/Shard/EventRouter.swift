@@ -1,9 +1,10 @@
 import ChaskiModel
+import ChaskiStreams
 import NIOCore
 
 /// A shard's table of the connections that it talks to, and what waits to be said to each.
 /// Confined to the shard's loop.
-final class EventRouter {
+final class EventRouter: ShardEventSink {
     private struct Route {
         let port: ConnectionPort
         let isLocal: Bool

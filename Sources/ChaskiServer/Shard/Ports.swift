@@ -1,4 +1,5 @@
 import ChaskiModel
+import ChaskiStreams
 import NIOCore
 
 /// The way to a connection, from any loop.

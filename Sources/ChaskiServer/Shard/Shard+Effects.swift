@@ -1,6 +1,7 @@
 import ChaskiBroker
 import ChaskiModel
 import ChaskiStorage
+import ChaskiStreams
 
 extension Shard {
     /// Carries out what the core wants done, in order, until it wants nothing more.
@@ -13,17 +14,10 @@ extension Shard {
     }
 
     private func carryOut(_ effect: Effect) {
+        let isForConnections = service.carryOut(effect)
         switch effect {
-        case .reply(let request, let result):
-            if let followUp = followUps.removeValue(forKey: request) {
-                follow(followUp, request: request, result)
-            } else {
-                router.send(
-                    .replied(request, result), to: Numbering.connection(of: request.rawValue))
-            }
-        case .deliver(let consumer, _, let deliveries):
-            router.send(
-                .deliver(consumer, deliveries), to: Numbering.connection(of: consumer.rawValue))
+        case .reply, .deliver, .consumerEnded:
+            assert(isForConnections, "the service knows all of these")
         case .read(let request):
             reads.waiting.append(request)
         case .released(let topic, let range):
@@ -31,10 +25,8 @@ extension Shard {
         case .topicRemoved(let topic):
             journal.index.topicRemoved(topic)
             commit.wantsMaintenance = true
-        case .consumerEnded(let consumer, let failure):
-            router.send(.ended(consumer, failure), to: Numbering.connection(of: consumer.rawValue))
-        case .stalled(let subscription, let consumers, let failure):
-            stalled(subscription, consumers, failure)
+        case .stalled(let subscription, _, let failure):
+            stalled(subscription, failure)
         }
     }
 }

@@ -81,11 +81,8 @@ extension Shard {
         }
     }
 
-    /// Messages of a subscription cannot be read, or can again: said once in the log, and to its
-    /// consumers.
-    func stalled(
-        _ subscription: SubscriptionID, _ consumers: [ConsumerID], _ failure: Failure?
-    ) {
+    /// Messages of a subscription cannot be read, or can again: said once in the log.
+    func stalled(_ subscription: SubscriptionID, _ failure: Failure?) {
         var metadata: Logger.Metadata = ["subscription": "\(subscription.rawValue)"]
         if let info = machine.subscriptions().first(where: { $0.id == subscription }) {
             metadata["subscription"] = "\(info.name)"
@@ -97,10 +94,6 @@ extension Shard {
             logger.error("messages cannot be read", metadata: metadata)
         } else {
             logger.notice("messages can be read again", metadata: metadata)
-        }
-        for consumer in consumers {
-            router.send(
-                .stalled(consumer, failure), to: Numbering.connection(of: consumer.rawValue))
         }
     }
 }

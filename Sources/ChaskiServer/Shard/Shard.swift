@@ -1,6 +1,7 @@
 import ChaskiBroker
 import ChaskiModel
 import ChaskiStorage
+import ChaskiStreams
 import DequeModule
 import Logging
 import NIOCore
@@ -26,11 +27,11 @@ final class Shard {
     let router: EventRouter
 
     let machine: NamespaceMachine
+    let service: NamespaceService
     var clock: BrokerClock
     var effects: [Effect] = []
     /// The array that `effects` was swapped with, kept for its storage.
     var spareEffects: [Effect] = []
-    var followUps: [RequestID: FollowUp] = [:]
     var commit = CommitState()
     var reads = ReadQueue()
     var publishing = PublishingGate()
@@ -54,6 +55,7 @@ final class Shard {
         machine = parts.machine
         clock = parts.clock
         router = EventRouter(loop: loop)
+        service = NamespaceService(machine, sink: router)
         counters.files = parts.journal.recovery.files
         commit.bytesSinceCheckpoint = Int(clamping: parts.journal.recovery.replayedBytes)
         publishing.space = parts.journal.spaceState.refusal
@@ -73,14 +75,9 @@ final class Shard {
             router.attach(port)
         case .detach:
             router.detach(port)
-        case .command(let command):
+        case .command, .bind, .subscribe, .admin:
+            guard let command = service.command(for: request) else { return }
             machine.handle(command, now: clock.now(), effects: &effects)
-        case .bind(let request, let topic, let producer, let epoch):
-            bind(request, topic: topic, producer: producer, epoch: epoch)
-        case .subscribe(let request):
-            subscribe(request)
-        case .admin(let request, let admin):
-            handle(admin, request: request)
         }
     }
 

@@ -1,8 +1,8 @@
-import ChaskiMessages
+package import ChaskiMessages
 import ChaskiModel
 
 /// A unary request to a namespace, decoded.
-enum AdminRequest: Sendable {
+package enum AdminRequest: Sendable {
     case createTopic(Chaski_V1_CreateTopicRequest)
     case describeTopic(Chaski_V1_DescribeTopicRequest)
     case listTopics(Chaski_V1_ListTopicsRequest)
@@ -15,7 +15,7 @@ enum AdminRequest: Sendable {
 }
 
 /// The methods that a broker has.
-enum Method: String, CaseIterable {
+package enum Method: String, CaseIterable {
     case createTopic = "chaski.v1.Topics/Create"
     case describeTopic = "chaski.v1.Topics/Describe"
     case listTopics = "chaski.v1.Topics/List"

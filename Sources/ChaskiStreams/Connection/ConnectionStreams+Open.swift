@@ -1,15 +1,14 @@
 import ChaskiModel
-import ChaskiTransport
 import ChaskiWire
 
-extension ServerConnection {
+extension ConnectionStreams {
     /// A client called a method.
     func open(_ id: StreamID, _ open: OpenRequest) {
         do throws(Failure) {
             streams[id] = try stream(id, open)
-            if let nanos = open.timeoutNanos { scheduleDeadline(id, nanos: nanos) }
+            if let nanos = open.timeoutNanos { host.scheduleDeadline(of: id, nanos: nanos) }
         } catch {
-            connection?.machine.close(id, error, now: Connection.nowNanos())
+            host.close(id, error)
         }
     }
 

@@ -1,18 +1,18 @@
-import ChaskiModel
+package import ChaskiModel
 import ChaskiWire
 
 /// A call of a method with one request and one answer.
-final class UnaryStream {
+package final class UnaryStream {
     private let id: StreamID
     private let method: Method
     /// The line to the namespace; nil for a method about the broker.
     private let link: Int?
-    private unowned let owner: ServerConnection
+    private unowned let owner: ConnectionStreams
     private var isStarted = false
     /// Whether an answer is on its way.
     private(set) var isBusy = false
 
-    init(_ id: StreamID, _ method: Method, link: Int?, _ owner: ServerConnection) {
+    init(_ id: StreamID, _ method: Method, link: Int?, _ owner: ConnectionStreams) {
         self.id = id
         self.method = method
         self.link = link
@@ -27,7 +27,7 @@ final class UnaryStream {
             owner.send(.admin(owner.expect(.unary(self)), request), over: link)
         } else {
             isBusy = true
-            owner.answerStatus(self)
+            owner.host.answerStatus(self)
         }
         owner.consumed(id, message.windowBytes)
     }
@@ -39,7 +39,8 @@ final class UnaryStream {
         }
     }
 
-    func answered(_ result: Result<[UInt8], Failure>) {
+    /// The answer is there, or why there is none.
+    package func answered(_ result: Result<[UInt8], Failure>) {
         isBusy = false
         switch result {
         case .success(let bytes):

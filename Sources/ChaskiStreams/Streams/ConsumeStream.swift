@@ -3,13 +3,12 @@ import ChaskiMessages
 import ChaskiModel
 import ChaskiProtobuf
 import ChaskiWire
-import Logging
 
 /// A consumer session's stream: subscriptions and verdicts in, deliveries and answers out.
 final class ConsumeStream {
     let id: StreamID
     private let link: Int
-    private unowned let owner: ServerConnection
+    private unowned let owner: ConnectionStreams
     private var session: SessionID?
     /// Subscriptions on this stream, in order of their aliases' arrival; few.
     private var subscriptions: [Subscription] = []
@@ -31,7 +30,7 @@ final class ConsumeStream {
     /// Subscriptions that one stream may serve.
     private static let maximumSubscriptions = 1_000
 
-    init(_ id: StreamID, link: Int, _ owner: ServerConnection) {
+    init(_ id: StreamID, link: Int, _ owner: ConnectionStreams) {
         self.id = id
         self.link = link
         self.owner = owner
@@ -219,7 +218,7 @@ final class ConsumeStream {
         }
         precondition(subscription.isOpen, "a delivery before the subscription was answered")
         var writer = DeliveryWriter(
-            preferredBytes: owner.broker.flow.deliverBytes, maximumBytes: owner.largestAttachment)
+            preferredBytes: owner.settings.deliverBytes, maximumBytes: owner.largestAttachment)
         var messages: UInt64 = 0
         for delivery in deliveries {
             messages += delivery.messages
@@ -232,7 +231,7 @@ final class ConsumeStream {
             }
         }
         writer.finish { owner.deliver(subscription.deliverPrefix, $0, on: id) }
-        owner.broker.metrics.delivered(messages: Int(clamping: messages))
+        owner.host.delivered(messages: Int(clamping: messages))
     }
 
     /// Ends the subscription on this stream: what its consumer holds is released, for one that can
@@ -240,12 +239,7 @@ final class ConsumeStream {
     private func cannotDeliver(
         _ delivery: Delivery, _ subscription: Subscription, _ failure: Failure
     ) {
-        owner.broker.logger.error(
-            "a batch cannot be delivered",
-            metadata: [
-                "topic": "\(delivery.batch.topic.rawValue)",
-                "offset": "\(delivery.batch.baseOffset)", "detail": "\(failure.message)",
-            ])
+        owner.host.batchNotDelivered(delivery.batch, failure)
         subscriptions.removeAll { $0.consumer == subscription.consumer }
         close(subscription)
         say(

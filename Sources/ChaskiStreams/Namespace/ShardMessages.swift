@@ -1,25 +1,25 @@
-import ChaskiBroker
-import ChaskiModel
+package import ChaskiBroker
+package import ChaskiModel
 
 /// How requests and consumers are numbered: the connection in the upper bits, so that a shard
 /// finds the way back without a table entry per request.
-enum Numbering {
+package enum Numbering {
     /// Bits of a connection's own numbers; they wrap after 68 billion requests, long after the
     /// request that bore the number was answered.
-    static let ownBits: UInt64 = 36
-    static let ownMask: UInt64 = (1 << ownBits) - 1
+    package static let ownBits: UInt64 = 36
+    package static let ownMask: UInt64 = (1 << ownBits) - 1
     /// Connections are numbered in the bits above.
-    static let connectionMask: UInt64 = (1 << (64 - ownBits)) - 1
+    package static let connectionMask: UInt64 = (1 << (64 - ownBits)) - 1
 
-    static func connection(of raw: UInt64) -> UInt64 { raw >> ownBits }
+    package static func connection(of raw: UInt64) -> UInt64 { raw >> ownBits }
 
-    static func raw(connection: UInt64, own: UInt64) -> UInt64 {
+    package static func raw(connection: UInt64, own: UInt64) -> UInt64 {
         (connection & connectionMask) << ownBits | own & ownMask
     }
 }
 
 /// What a connection asks of a shard.
-enum ShardRequest: Sendable {
+package enum ShardRequest: Sendable {
     /// Goes to the core as it is.
     case command(Command)
     /// Looks a topic up and opens the producer on it; answered by `bound`.
@@ -35,34 +35,34 @@ enum ShardRequest: Sendable {
 }
 
 /// A consumer to be opened.
-struct SubscribeRequest: Sendable {
-    var request: RequestID
-    var consumer: ConsumerID
-    var session: SessionID
-    var subscription: String
-    var limit: ConsumerLimit
-    var claims: SessionClaims
+package struct SubscribeRequest: Sendable {
+    package var request: RequestID
+    package var consumer: ConsumerID
+    package var session: SessionID
+    package var subscription: String
+    package var limit: ConsumerLimit
+    package var claims: SessionClaims
 }
 
 /// A topic that a publisher may write to.
-struct BoundTopic: Sendable {
-    var id: TopicID
-    var incarnation: UInt32
-    var nextSequence: UInt64
+package struct BoundTopic: Sendable {
+    package var id: TopicID
+    package var incarnation: UInt32
+    package var nextSequence: UInt64
 }
 
 /// A subscription that a consumer listens to.
-struct OpenedConsumer: Sendable {
-    var id: SubscriptionID
-    var topic: String
-    var topicIncarnation: UInt32
-    var epoch: UInt32
-    var leaseNanos: Int64
-    var held: [TokenRange]
+package struct OpenedConsumer: Sendable {
+    package var id: SubscriptionID
+    package var topic: String
+    package var topicIncarnation: UInt32
+    package var epoch: UInt32
+    package var leaseNanos: Int64
+    package var held: [TokenRange]
 }
 
 /// What a shard has to say to a connection.
-enum ShardEvent: Sendable {
+package enum ShardEvent: Sendable {
     case replied(RequestID, Result<Reply, Failure>)
     case bound(RequestID, Result<BoundTopic, Failure>)
     case subscribed(RequestID, Result<OpenedConsumer, Failure>)

@@ -8,26 +8,24 @@ enum FollowUp {
     case admin(AdminRequest)
 }
 
-extension Shard {
+extension NamespaceService {
     /// Looks `topic` up and asks the core where the producer stands.
-    func bind(_ request: RequestID, topic: String, producer: ProducerID, epoch: UInt32) {
+    func bind(
+        _ request: RequestID, topic: String, producer: ProducerID, epoch: UInt32
+    ) -> Command? {
         guard let info = machine.topic(named: topic) else {
             reply(.bound(request, .failure(.unknownTopic(topic))), request)
-            return
+            return nil
         }
         followUps[request] = .bind(info)
-        machine.handle(
-            .openProducer(request, topic: info.id, producer, epoch: epoch), now: clock.now(),
-            effects: &effects)
+        return .openProducer(request, topic: info.id, producer, epoch: epoch)
     }
 
-    func subscribe(_ request: SubscribeRequest) {
+    func subscribe(_ request: SubscribeRequest) -> Command {
         followUps[request.request] = .subscribe(subscription: request.subscription)
-        machine.handle(
-            .openConsumer(
-                request.request, request.consumer, session: request.session,
-                subscription: request.subscription, request.limit, claims: request.claims),
-            now: clock.now(), effects: &effects)
+        return .openConsumer(
+            request.request, request.consumer, session: request.session,
+            subscription: request.subscription, request.limit, claims: request.claims)
     }
 
     /// The core answered the first half of `request`.
@@ -40,10 +38,6 @@ extension Shard {
         case .admin(let admin):
             reply(.answered(request, result.flatMap { _ in answer(admin) }), request)
         }
-    }
-
-    func reply(_ event: ShardEvent, _ request: RequestID) {
-        router.send(event, to: Numbering.connection(of: request.rawValue))
     }
 
     private func bound(_ reply: Reply, _ topic: TopicInfo) -> Result<BoundTopic, Failure> {

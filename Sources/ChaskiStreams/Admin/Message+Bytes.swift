@@ -1,9 +1,9 @@
-import ChaskiModel
-import ChaskiProtobuf
+package import ChaskiModel
+package import ChaskiProtobuf
 
 extension ChaskiProtobuf.Message {
     /// The message in the wire format; `internal` where it cannot be encoded.
-    func bytes() throws(Failure) -> [UInt8] {
+    package func bytes() throws(Failure) -> [UInt8] {
         do {
             return try serializedBytes()
         } catch {
@@ -16,7 +16,7 @@ extension ChaskiProtobuf.Message {
     /// Decodes a control message with the limits of the framing layer.
     ///
     /// - Throws: `protocol-error` for bytes that are no such message.
-    init(control bytes: Bytes) throws(Failure) {
+    package init(control bytes: Bytes) throws(Failure) {
         do {
             try self.init(
                 serializedBytes: bytes,

@@ -1,10 +1,10 @@
-import ChaskiMessages
-import ChaskiModel
+package import ChaskiMessages
+package import ChaskiModel
 
 extension SubscriptionSettings {
     /// The settings that a request asks for, with the defaults for what it leaves out. The core
     /// checks them: what cannot be is handed on as the nearest value that it refuses.
-    init(_ message: Chaski_V1_SubscriptionSettings) {
+    package init(_ message: Chaski_V1_SubscriptionSettings) {
         self.init()
         switch message.start.position {
         case .earliest, nil: start = .earliest
@@ -25,7 +25,7 @@ extension SubscriptionSettings {
     }
 
     /// As it is said on the wire, every value given.
-    var asMessage: Chaski_V1_SubscriptionSettings {
+    package var asMessage: Chaski_V1_SubscriptionSettings {
         var message = Chaski_V1_SubscriptionSettings()
         switch start {
         case .earliest: message.start.position = .earliest(true)

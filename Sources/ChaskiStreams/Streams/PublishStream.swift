@@ -11,7 +11,7 @@ import DequeModule
 final class PublishStream {
     private let id: StreamID
     private let link: Int
-    private unowned let owner: ServerConnection
+    private unowned let owner: ConnectionStreams
     private var producer: (id: ProducerID, epoch: UInt32)?
     /// Topics by alias; nil while the shard looks for one.
     private var topics: [UInt32: TopicID?] = [:]
@@ -34,7 +34,7 @@ final class PublishStream {
     /// Results in one message.
     private static let maximumResults = 1_024
 
-    init(_ id: StreamID, link: Int, _ owner: ServerConnection) {
+    init(_ id: StreamID, link: Int, _ owner: ConnectionStreams) {
         self.id = id
         self.link = link
         self.owner = owner
@@ -99,7 +99,7 @@ final class PublishStream {
         let command: PublishCommand
         do throws(Failure) {
             let view = try RecordBatchView(
-                validating: message.attachment, limits: owner.broker.recordLimits)
+                validating: message.attachment, limits: owner.settings.recordLimits)
             guard let count = UInt32(exactly: view.count) else { throw .unexpectedReply }
             command = PublishCommand(
                 topic: try topic(batch.alias), producer: producer.id,
@@ -109,7 +109,7 @@ final class PublishStream {
             owner.answer(request, .failure(error))
             return
         }
-        owner.broker.metrics.batchReceived(messages: Int(command.count))
+        owner.host.batchReceived(messages: Int(command.count))
         owner.send(.command(.publish(request, command)), over: link)
     }
 

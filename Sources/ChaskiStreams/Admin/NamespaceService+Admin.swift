@@ -4,15 +4,15 @@ import ChaskiModel
 import ChaskiProtobuf
 import ChaskiWire
 
-extension Shard {
+extension NamespaceService {
     /// Starts a unary request; the answer follows as `answered`, at once for queries.
-    func handle(_ admin: AdminRequest, request: RequestID) {
-        if let command = command(for: admin, request) {
-            followUps[request] = .admin(admin)
-            machine.handle(command, now: clock.now(), effects: &effects)
-        } else {
+    func take(_ admin: AdminRequest, request: RequestID) -> Command? {
+        guard let command = command(for: admin, request) else {
             reply(.answered(request, answer(admin)), request)
+            return nil
         }
+        followUps[request] = .admin(admin)
+        return command
     }
 
     /// What a request asks of the core; nil for a query.
