@@ -1,5 +1,5 @@
 package import ChaskiMessages
-import ChaskiModel
+package import ChaskiModel
 
 /// A unary request to a namespace, decoded.
 package enum AdminRequest: Sendable {
@@ -35,7 +35,7 @@ extension AdminRequest {
     /// namespace's.
     ///
     /// - Throws: `protocol-error` for bytes that are no such message.
-    init?(_ method: Method, _ bytes: Bytes) throws(Failure) {
+    package init?(_ method: Method, _ bytes: Bytes) throws(Failure) {
         switch method {
         case .createTopic: self = .createTopic(try .init(control: bytes))
         case .describeTopic: self = .describeTopic(try .init(control: bytes))
