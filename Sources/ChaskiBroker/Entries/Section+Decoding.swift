@@ -95,7 +95,8 @@ extension ByteReader {
         let section = SubscriptionSection(
             created: try subscriptionCreated(), settledBelow: try varint(), ceiling: try varint(),
             totals: SubscriptionTotals(
-                acked: try varint(), handedOut: try varint(), failed: try varint()))
+                acked: try varint(), handedOut: try varint(), failed: try varint()),
+            pause: try pause(), breakerSwitch: try breakerSwitch())
         guard section.settledBelow <= Offset(Int64.max), section.ceiling <= Offset(Int64.max),
             section.settledBelow >= section.created.startOffset
         else { throw .corruptEntry("a subscription's offsets are impossible") }

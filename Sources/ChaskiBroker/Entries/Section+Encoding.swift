@@ -29,6 +29,8 @@ extension Section {
             out.append(varint: section.totals.acked)
             out.append(varint: section.totals.handedOut)
             out.append(varint: section.totals.failed)
+            out.append(pause: section.pause)
+            out.append(section.breakerSwitch.rawValue)
         case .window(let id, let from, let pieces):
             out.begin(.window)
             out.append(varint: id.rawValue)

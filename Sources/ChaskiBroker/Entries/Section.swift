@@ -60,6 +60,8 @@ struct SubscriptionSection: Hashable {
     var settledBelow: Offset
     var ceiling: Offset
     var totals: SubscriptionTotals
+    var pause: Pause?
+    var breakerSwitch = BreakerSwitch.auto
 }
 
 /// A piece of a checkpoint: replaces that piece of the state at its place in the journal.

@@ -39,6 +39,12 @@ extension StateEntry {
                     ranges: try reader.ranges()))
         case .settled: self = .settled(try reader.settled())
         case .returned: self = .returned(try reader.returned())
+        case .subscriptionPaused:
+            let id = SubscriptionID(rawValue: try reader.varint())
+            self = .subscriptionPaused(id, try reader.pauseChange())
+        case .breakerSwitched:
+            let id = SubscriptionID(rawValue: try reader.varint())
+            self = .breakerSwitched(id, try reader.breakerSwitch())
         case .clock: self = .clock
         }
     }
@@ -121,10 +127,14 @@ extension ByteReader {
             subscription: subscription, session: session, verb: verb, ranges: [])
         if verb == .retry || verb == .fail || verb == .extend {
             let bits = try byte()
-            guard bits & ~3 == 0 else { throw .corruptEntry("a flag is not known") }
+            guard bits & ~7 == 0 else { throw .corruptEntry("a flag is not known") }
             let delay = try zigzag()
             settled.delayNanos = bits & 1 != 0 ? delay : nil
             settled.mayDie = bits & 2 != 0
+            settled.isProbe = bits & 4 != 0
+            guard !settled.isProbe || verb == .retry && settled.delayNanos != nil else {
+                throw .corruptEntry("a probe that does not wait")
+            }
             settled.seed = try fixed()
             settled.reason = try text(limit: StateEncoding.reasonBytes)
         }

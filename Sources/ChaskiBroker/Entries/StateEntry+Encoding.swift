@@ -14,6 +14,8 @@ enum StateKind: UInt8 {
     case settled = 10
     case returned = 11
     case clock = 12
+    case subscriptionPaused = 22
+    case breakerSwitched = 23
 }
 
 enum StateEncoding {
@@ -74,6 +76,14 @@ extension StateEntry {
             out.append(returned.mayDie ? 1 : 0)
             out.append(varint: UInt64(returned.together))
             out.append(ranges: returned.ranges)
+        case .subscriptionPaused(let id, let change):
+            out.begin(.subscriptionPaused)
+            out.append(varint: id.rawValue)
+            out.append(change)
+        case .breakerSwitched(let id, let position):
+            out.begin(.breakerSwitched)
+            out.append(varint: id.rawValue)
+            out.append(position.rawValue)
         case .clock:
             out.begin(.clock)
         }
@@ -139,7 +149,9 @@ extension [UInt8] {
         append(littleEndian: settled.session.rawValue)
         append(settled.verb.rawValue)
         if settled.verb == .retry || settled.verb == .fail || settled.verb == .extend {
-            append((settled.delayNanos == nil ? 0 : 1) | (settled.mayDie ? 2 : 0))
+            append(
+                (settled.delayNanos == nil ? 0 : 1) | (settled.mayDie ? 2 : 0)
+                    | (settled.isProbe ? 4 : 0))
             append(zigzag: settled.delayNanos ?? 0)
             append(littleEndian: settled.seed)
             append(text: settled.reason)

@@ -74,6 +74,8 @@ struct Settled: Hashable {
     var seed: UInt64 = 0
     /// Whether the dead store has room for all of them; without, they wait.
     var mayDie = true
+    /// `retry` of a half-open breaker's probe: spends no attempt.
+    var isProbe = false
 }
 
 /// Why messages came back without a verdict.
@@ -104,6 +106,13 @@ struct Returned: Hashable {
     var ranges: [EntryRange]
 }
 
+/// Pausing, or resuming, a subscription.
+enum PauseChange: Hashable {
+    /// Until that time of the broker clock; nil until it is resumed.
+    case pause(until: Int64?)
+    case resume
+}
+
 /// A change of durable state. The page StateEntries describes the encoding.
 enum StateEntry: Hashable {
     case topicCreated(TopicCreated)
@@ -119,6 +128,8 @@ enum StateEntry: Hashable {
     case handedOut(HandedOut)
     case settled(Settled)
     case returned(Returned)
+    case subscriptionPaused(SubscriptionID, PauseChange)
+    case breakerSwitched(SubscriptionID, BreakerSwitch)
     /// Nothing but its group's time: what is due by then may be acted on.
     case clock
 }

@@ -80,6 +80,13 @@ package enum Command: Sendable {
     case deleteTopic(RequestID, name: String)
     case createSubscription(RequestID, name: String, topic: String, SubscriptionSettings)
     case deleteSubscription(RequestID, name: String)
+    /// Nothing of it is handed out any more, for so long (nanoseconds) or until it is resumed.
+    /// What is out stays out. Pausing again replaces the end.
+    case pauseSubscription(RequestID, name: String, forNanos: Int64?)
+    /// Ends a pause; does nothing where there is none.
+    case resumeSubscription(RequestID, name: String)
+    /// Sets the breaker by hand, or back to following the verdicts.
+    case setBreaker(RequestID, name: String, BreakerSwitch)
     case publish(RequestID, PublishCommand)
     /// Says that a producer (re)connected with this epoch; the reply tells its last durable
     /// sequence on the topic.

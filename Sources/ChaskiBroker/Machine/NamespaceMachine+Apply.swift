@@ -26,6 +26,8 @@ extension NamespaceMachine {
             for range in handed.ranges { subscription.totals.handedOut &+= UInt64(range.count) }
         case .settled(let settled): apply(settled, time)
         case .returned(let returned): apply(returned, time)
+        case .subscriptionPaused(let id, let change): apply(change, to: id, time)
+        case .breakerSwitched(let id, let position): apply(position, toBreakerOf: id)
         case .clock: break
         }
     }

@@ -12,6 +12,7 @@ extension NamespaceMachine {
             for range in settled.ranges { comeBack(range, subscription) }
         case .extend: applyExtension(settled, subscription, time)
         }
+        judgeBreaker(subscription, time)
         finish(subscription, settled.session)
     }
 
@@ -75,6 +76,9 @@ extension NamespaceMachine {
                     tally.count += 1
                     tally.bytes += UInt64(before.b)
                 } else {
+                    if before.state == .leased {
+                        subscription.noteVerdict(acked: 1, group: before.a)
+                    }
                     leave(before, offset, subscription)
                 }
             }
@@ -91,10 +95,15 @@ extension NamespaceMachine {
                 guard let slot = subscription.window.slot(offset), !slot.pointee.isSettled else {
                     continue
                 }
-                let failures = slot.pointee.failed == .max ? .max : slot.pointee.failed + 1
-                subscription.totals.failed &+= 1
+                if slot.pointee.state == .leased {
+                    subscription.noteVerdict(failed: 1, group: slot.pointee.a)
+                }
+                let spent: UInt32 = settled.isProbe || slot.pointee.failed == .max ? 0 : 1
+                let failures = slot.pointee.failed + spent
+                subscription.totals.failed &+= settled.isProbe ? 0 : 1
                 let isTerminal = settled.verb == .fail
-                if settled.mayDie, isTerminal || failures >= policy.maximumFailures {
+                let mayDie = settled.mayDie && !settled.isProbe
+                if mayDie, isTerminal || failures >= policy.maximumFailures {
                     let letter = DeadLetter(
                         offset: offset,
                         cause: isTerminal ? .failedOnPurpose : .maximumFailures,
@@ -199,7 +208,8 @@ extension NamespaceMachine {
         let old = slot.pointee.a
         guard subscription.leases.groups[Int(old)].deadline < until else { return }
         let epoch = subscription.leases.groups[Int(old)].epoch
-        let group = leaseGroup(of: holder, deadline: until)
+        let round = subscription.leases.groups[Int(old)].round
+        let group = leaseGroup(of: holder, deadline: until, round: round)
         guard group != old else { return }
         subscription.leases.lowerEpoch(group, to: epoch)
         // The holder keeps what it has: only the group changes.
@@ -212,6 +222,7 @@ extension NamespaceMachine {
         subscription.counts.leave(slot.state)
         if slot.has(Slot.extended) { subscription.extensions[offset] = nil }
         guard slot.state == .leased else { return }
+        subscription.flow.breaker.left(offset)
         if slot.has(Slot.unsized) {
             let group = subscription.leases.groups[Int(slot.a)]
             subscription.leases.holder(group.holder)?.unsizedOut -= 1
@@ -235,6 +246,7 @@ private struct LeaseTally {
     mutating func flush(_ subscription: SubscriptionState, next: UInt32) {
         if count > 0 {
             subscription.counts.leased -= UInt64(count)
+            subscription.noteVerdict(acked: UInt64(count), group: group)
             subscription.leases.leave(group, count: count, bytes: bytes)
         }
         group = next

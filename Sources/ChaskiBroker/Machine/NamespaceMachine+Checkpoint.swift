@@ -170,7 +170,8 @@ extension NamespaceMachine {
         case .header:
             let header = SubscriptionSection(
                 created: subscription.created, settledBelow: window.settledBelow,
-                ceiling: subscription.ceiling.value, totals: subscription.totals)
+                ceiling: subscription.ceiling.value, totals: subscription.totals,
+                pause: subscription.flow.pause, breakerSwitch: subscription.flow.breakerSwitch)
             return (.subscription(header), .window(window.settledBelow, window.end))
         case .window(let from, let end):
             guard from < end else { return (nil, .deadLetters(from: 0)) }

@@ -17,6 +17,12 @@ extension NamespaceMachine {
             createSubscription(request, name, topic, settings, now, &effects)
         case .deleteSubscription(let request, let name):
             deleteSubscription(request, name, &effects)
+        case .pauseSubscription(let request, let name, let forNanos):
+            pauseSubscription(request, name, forNanos, now, &effects)
+        case .resumeSubscription(let request, let name):
+            resumeSubscription(request, name, &effects)
+        case .setBreaker(let request, let name, let position):
+            setBreaker(request, name, position, &effects)
         case .publish(let request, let publish):
             self.publish(request, publish, now, &effects)
         case .openProducer(let request, let topic, let producer, let epoch):
@@ -55,7 +61,9 @@ extension NamespaceMachine {
         switch command {
         case .createTopic(let request, _, _), .deleteTopic(let request, _),
             .createSubscription(let request, _, _, _), .deleteSubscription(let request, _),
-            .publish(let request, _), .openProducer(let request, _, _, _),
+            .pauseSubscription(let request, _, _), .resumeSubscription(let request, _),
+            .setBreaker(let request, _, _), .publish(let request, _),
+            .openProducer(let request, _, _, _),
             .skipSequences(let request, _, _, _, _), .openConsumer(let request, _, _, _, _, _),
             .settle(let request, _), .closeConsumer(let request, _):
             effects.append(.reply(request, .failure(failure)))

@@ -40,10 +40,12 @@ extension NamespaceMachine {
             directory.subscriptions[subscription.id] === subscription
         else { return }
         var outbox = Outbox()
+        openGate(subscription, now)
         let suspect = serveSuspects(subscription, now, &outbox)
         let again = serveAgain(subscription, now, &outbox)
         let missing = suspect ?? again
         serveFresh(subscription, now, &outbox)
+        closeGate(subscription, now)
         wantCeiling(subscription)
         requestRead(subscription, missing: missing, now, &effects)
         for (holder, deliveries) in outbox.consumers {
@@ -78,7 +80,9 @@ extension NamespaceMachine {
     private func serveFresh(
         _ subscription: SubscriptionState, _ now: Now, _ outbox: inout Outbox
     ) {
-        while !subscription.isWindowFull, !subscription.supply.fresh.isEmpty {
+        while !subscription.isWindowFull, !subscription.supply.fresh.isEmpty,
+            subscription.flow.allowance > 0
+        {
             let cursor = subscription.window.end
             let first = subscription.supply.fresh[0]
             if first.end <= cursor {
@@ -93,6 +97,7 @@ extension NamespaceMachine {
             guard stop > cursor, let holder = nextEligible(subscription) else { return }
             let most = [
                 UInt64(quantum(subscription, first.batch.count)), stop - cursor,
+                subscription.flow.allowance,
                 UInt64(subscription.settings.maximumUnsettled) - subscription.counts.tracked,
                 UInt64(holder.limit.messages - holder.messagesOut),
                 Window.maximumSpan - (cursor - subscription.window.settledBelow),
@@ -163,6 +168,7 @@ extension NamespaceMachine {
         let count = work.lengths.count
         let end = first + Offset(count)
         precondition(end <= subscription.ceiling.value, "handed out above the ceiling")
+        subscription.flow.handedOut(first, UInt64(count))
         let deadline = now.clock.addingSaturating(subscription.settings.leaseNanos)
         let group = leaseGroup(of: holder, deadline: deadline)
         window.extend(to: end)

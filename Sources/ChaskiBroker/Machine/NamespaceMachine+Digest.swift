@@ -113,6 +113,12 @@ extension NamespaceMachine {
         digest.add("of topic", subscription.topic.id.rawValue)
         digest.add("ceiling", subscription.ceiling.value)
         digest.add("settled below", window.settledBelow)
+        if let pause = subscription.flow.pause {
+            digest.add("paused since", pause.sinceClock)
+            digest.add("paused since, wall", pause.sinceWall)
+            digest.add("paused until", pause.until ?? .max)
+        }
+        digest.add("breaker", UInt64(subscription.flow.breakerSwitch.rawValue))
         // Settled runs above the oldest unsettled message, and what is known of the unsettled.
         var position = window.settledBelow
         while let offset = window.nextOpen(from: position) {

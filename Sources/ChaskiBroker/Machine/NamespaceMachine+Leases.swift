@@ -4,8 +4,9 @@ import DequeModule
 extension NamespaceMachine {
     /// The holder's lease group for messages handed out now: the last one while it is young, else
     /// a new one.
-    func leaseGroup(of holder: Holder, deadline: Int64) -> UInt32 {
+    func leaseGroup(of holder: Holder, deadline: Int64, round: UInt32? = nil) -> UInt32 {
         let subscription = holder.subscription
+        let round = round ?? subscription.flow.breaker.round
         let spread = min(10_000_000, subscription.settings.leaseNanos / 64)
         dropEmptyGroups(of: holder)
         // Groups ascend by deadline; only leases extended by name can be later than a new one.
@@ -22,14 +23,14 @@ extension NamespaceMachine {
                 place -= 1
                 continue
             }
-            if deadline - group.firstDeadline <= spread {
+            if deadline - group.firstDeadline <= spread, group.round == round {
                 subscription.leases.raiseDeadline(reference.index, to: deadline)
                 return reference.index
             }
             break
         }
         let reference = subscription.leases.addGroup(
-            holder: holder.index, epoch: epoch, deadline: deadline)
+            holder: holder.index, epoch: epoch, deadline: deadline, round: round)
         holder.groups.insert(reference, at: place)
         setTimer(for: holder)
         return reference.index

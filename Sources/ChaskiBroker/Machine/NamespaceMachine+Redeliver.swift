@@ -10,7 +10,10 @@ extension NamespaceMachine {
         while let offset = firstWanted(subscription) {
             guard let batch = subscription.batchAtHand(holding: offset) else {
                 let isToSize = subscription.window.slot(offset)?.pointee.state == .leased
-                if isToSize || subscription.activity.rotation.contains(where: \.isEligible) {
+                if isToSize
+                    || subscription.flow.allowance > 0
+                        && subscription.activity.rotation.contains(where: \.isEligible)
+                {
                     missing = offset
                 }
                 break
@@ -59,6 +62,7 @@ extension NamespaceMachine {
                 size(slot, length, subscription)
                 continue
             }
+            guard subscription.flow.allowance > 0 else { return false }
             if left == 0 || holder?.hasRoom(bytes: UInt64(length)) != true {
                 holder = nextFitting(subscription, UInt64(length))
                 left = 32
@@ -94,6 +98,7 @@ extension NamespaceMachine {
     ) {
         precondition(slot.pointee.state == .returned, "only what came back is handed out again")
         precondition(!slot.pointee.has(Slot.inFlight), "its return is not durable")
+        holder.subscription.flow.handedOut(offset, 1)
         holder.subscription.counts.leave(.returned)
         slot.pointee.state = .leased
         lease(slot, offset, to: holder, until: .min, epoch: epoch, now)

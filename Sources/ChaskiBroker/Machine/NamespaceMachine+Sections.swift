@@ -61,12 +61,14 @@ extension NamespaceMachine {
             // Known from an earlier checkpoint or its creation: its window is whole.
             known.ceiling = Ceiling(value: max(known.ceiling.value, section.ceiling))
             known.totals = section.totals
+            known.restoreFlow(section)
             return
         }
         let subscription = SubscriptionState(
             created, topic: topic, settledBelow: section.settledBelow)
         subscription.ceiling = Ceiling(value: max(section.ceiling, section.settledBelow))
         subscription.totals = section.totals
+        subscription.restoreFlow(section)
         insert(subscription, topic)
     }
 

@@ -51,12 +51,31 @@ extension NamespaceMachine {
             settled.seed = random.next()
         }
         if command.verb == .retry { settled.delayNanos = command.delayNanos.map { max(0, $0) } }
+        if command.verb == .retry, let probe = probe(holder.subscription, in: settled.ranges) {
+            propose(probe, of: &settled)
+            if settled.ranges.isEmpty {
+                tail.control.append(TailItem(.barrier, reply, [request]))
+                return
+            }
+        }
         if command.verb == .extend {
             settled.delayNanos = max(
                 0, command.delayNanos ?? holder.subscription.settings.leaseNanos)
             holder.extendsInFlight += 1
         }
         tail.control.append(TailItem(.entry(.settled(settled)), reply, [request]))
+    }
+
+    /// The probe of a half-open breaker fails: that goes into an entry of its own, and out of
+    /// `settled`. The message waits for as long as the breaker stays open.
+    private func propose(_ probe: EntryRange, of settled: inout Settled) {
+        var failed = settled
+        failed.ranges = [probe]
+        failed.isProbe = true
+        failed.delayNanos =
+            directory.subscriptions[settled.subscription]?.settings.breaker?.openNanos
+        tail.control.append(TailItem(.entry(.settled(failed)), .done, []))
+        settled.ranges = settled.ranges.removing(probe.first)
     }
 
     /// Looks at each offset of a range; marks those accepted as on their way.

@@ -56,6 +56,8 @@ extension NamespaceMachine {
                 }
             }
             markDirty(subscription)
+        case .gate:
+            if let subscription { gateTimerFired(subscription, timer.at) }
         case .restartGrace: endRestartGrace(now)
         case .dedup: dedupTimerFired(TopicID(rawValue: timer.subscription), now)
         case .handouts:

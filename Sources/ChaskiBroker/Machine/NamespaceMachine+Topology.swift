@@ -156,6 +156,7 @@ extension NamespaceMachine {
         if settings.maximumUnsettled < 1 || settings.maximumUnsettled > 10_000_000 {
             return invalid("the maximum of unsettled messages is 1 to 10,000,000")
         }
+        if let text = checkFlow(settings) { return invalid(text) }
         if case .offset(let offset) = settings.start, offset > Offset(Int64.max) {
             return invalid("no topic reaches offset \(offset)")
         }

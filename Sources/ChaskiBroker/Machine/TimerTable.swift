@@ -14,6 +14,8 @@ enum TimerKind: UInt8 {
     case handouts
     /// The newest dedup id of a topic is past its window.
     case dedup
+    /// A pause ends, a breaker half-opens, a rate limit has tokens.
+    case gate = 8
 }
 
 struct Timer: Comparable {

@@ -108,6 +108,8 @@ struct LeaseGroup {
     /// Broker clock. Hand-outs shortly after the first share the group and raise its deadline.
     var deadline: Int64 = 0
     var firstDeadline: Int64 = 0
+    /// The breaker's round in which its messages were handed out.
+    var round: UInt32 = 0
     /// Offsets that may belong to it; the slot says whether one does.
     var runs: [Range<Offset>] = []
 }

@@ -34,7 +34,9 @@ struct LeaseTable {
     }
 
     /// A group with no messages yet.
-    mutating func addGroup(holder: Int32, epoch: UInt32, deadline: Int64) -> GroupReference {
+    mutating func addGroup(
+        holder: Int32, epoch: UInt32, deadline: Int64, round: UInt32
+    ) -> GroupReference {
         let index: UInt32
         if let free = freeGroups.popLast() {
             index = free
@@ -46,6 +48,7 @@ struct LeaseTable {
         groups[Int(index)].epoch = epoch
         groups[Int(index)].deadline = deadline
         groups[Int(index)].firstDeadline = deadline
+        groups[Int(index)].round = round
         assert(groups[Int(index)].live == 0, "a free group holds messages")
         return GroupReference(index: index, generation: groups[Int(index)].generation)
     }

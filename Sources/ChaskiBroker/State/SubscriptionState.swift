@@ -32,6 +32,7 @@ final class SubscriptionState {
     var retries = Heap<RetryDue>()
     var supply = Supply()
     var activity = Activity()
+    var flow = Flow()
 
     var id: SubscriptionID { created.id }
     var settings: SubscriptionSettings { created.settings }

@@ -41,6 +41,11 @@ public struct SubscriptionSettings: Hashable, Sendable {
     /// longer than the lease) before the message is dead, at least 1; 3 unless told. A message that
     /// was held together with others is not counted: it is handed out again in ever smaller groups.
     public var maximumAbandoned: UInt32 = 3
+    /// Messages handed out per second, at most, 1 to 10,000,000, in bursts of up to one second's
+    /// worth; nil for no limit.
+    public var rateLimit: UInt32?
+    /// When hand-outs stop because handlers fail; nil for never.
+    public var breaker: BreakerPolicy?
 
     public init(
         start: StartPosition = .earliest, retry: RetryPolicy = RetryPolicy(),

@@ -15,6 +15,7 @@ extension Oracle {
         else {
             return violated("A1", "a delivery of subscription \(id.rawValue) to a stranger")
         }
+        checkFlow(subscription, now: now)
         for delivery in deliveries {
             checkContent(delivery, subscription.topic)
             for run in delivery.runs {

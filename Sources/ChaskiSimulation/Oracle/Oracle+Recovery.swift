@@ -39,6 +39,7 @@ extension Oracle {
         case .settle(let settle): abandon(settle)
         case .skip(let producer, let topic, let next):
             skipsInDoubt.append((producer, topic, next))
+        case .flow(let request): flowInDoubt(request)
         case .openProducer, .openConsumer, .close: break
         }
     }

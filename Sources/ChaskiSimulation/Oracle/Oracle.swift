@@ -17,6 +17,8 @@ package final class Oracle {
         case openConsumer(ConsumerID, claims: [TokenRange], valid: [Offset])
         case settle(PendingSettle)
         case close(ConsumerID)
+        /// A pause, a resume, a breaker set by hand.
+        case flow(FlowRequest)
     }
 
     /// A verdict under way, with what the model expected of each offset when it was taken.
@@ -93,6 +95,11 @@ package final class Oracle {
         case .deleteSubscription(let id, let name):
             begin(id, .deleteSubscription(name: name))
             change(of: subscriptionKey(name), by: 1)
+        case .pauseSubscription(let id, let name, let forNanos):
+            begin(id, .flow(.pause(name, until: forNanos.map { now.clock + $0 } ?? .max)))
+        case .resumeSubscription(let id, let name): begin(id, .flow(.resume(name)))
+        case .setBreaker(let id, let name, let position):
+            begin(id, .flow(.setBreaker(name, position)))
         case .publish(let id, _):
             guard let publication else { preconditionFailure("a publish without content") }
             publications[publication].outstanding += 1
@@ -169,6 +176,7 @@ package final class Oracle {
             model.nextSequence[producer] = max(model.nextSequence[producer] ?? 0, next)
         case .close(let consumer):
             if case .success = result { consumerEnded(consumer, now: now) }
+        case .flow(let request): flowReplied(request, result)
         case .createTopic, .deleteTopic, .createSubscription, .deleteSubscription:
             topologyReplied(request, result)
         }

@@ -51,6 +51,8 @@ final class SubscriptionModel {
     let startLow: Offset
     let startHigh: Offset
     var removed = false
+    /// Nothing is handed out before this moment of the broker clock.
+    var pausedUntil = Int64.min
     /// Per offset; grows with what is handed out.
     var messages: [MessageRecord] = []
     /// All messages below are settled or before the start.
