@@ -73,9 +73,8 @@ import Testing
         host.open(1, messages: 100)
         host.publish(topic, 0, 20)
         host.advance(31 * second)
-        _ = host.takeDeliveries()
-        host.publish(topic, 20, 1)
-        #expect(host.takeDeliveries().map(\.offset) == [20])
+        #expect(host.machine.subscription(named: "s")?.pendingAgain == 0)
+        #expect(host.takeDeliveries().count > 20)
     }
 
     @Test func `A probe that is acked closes it, with an empty window`() {

@@ -11,6 +11,7 @@ import Testing
     private func subscribe(_ rate: UInt32) {
         var settings = SubscriptionSettings()
         settings.rateLimit = rate
+        settings.leaseNanos = 86_400 * second
         host.subscribe(settings)
     }
 

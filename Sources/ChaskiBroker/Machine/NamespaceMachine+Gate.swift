@@ -24,7 +24,7 @@ extension NamespaceMachine {
     /// Decides how many messages this round of serving may hand out (`flow.allowance`).
     func openGate(_ subscription: SubscriptionState, _ now: Now) {
         guard subscription.isGated else {
-            subscription.flow.allow(.max, spendsTokens: false)
+            subscription.flow.allow(.max, isShut: false, spendsTokens: false)
             return
         }
         var allowance = UInt64.max
@@ -33,12 +33,13 @@ extension NamespaceMachine {
             if let until = pause.until { setGateTimer(subscription, at: until) }
         }
         allowance = min(allowance, breakerAllowance(subscription, now))
+        let isShut = allowance == 0
         let rate = subscription.settings.rateLimit
         if let rate {
             subscription.flow.bucket.fill(rate, now.clock)
             allowance = min(allowance, subscription.flow.bucket.messages)
         }
-        subscription.flow.allow(allowance, spendsTokens: rate != nil)
+        subscription.flow.allow(allowance, isShut: isShut, spendsTokens: rate != nil)
     }
 
     private func breakerAllowance(_ subscription: SubscriptionState, _ now: Now) -> UInt64 {

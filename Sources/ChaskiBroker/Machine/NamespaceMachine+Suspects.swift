@@ -87,6 +87,13 @@ extension NamespaceMachine {
         _ subscription: SubscriptionState, _ now: Now, _ outbox: inout Outbox
     ) -> Offset? {
         while let first = firstSuspect(subscription) {
+            guard subscription.flow.allowance > 0 else {
+                // Nobody waits, set apart, for what may be long in coming.
+                if subscription.flow.isShut, let reserved = subscription.activity.reserved {
+                    endApart(reserved.session)
+                }
+                return nil
+            }
             guard let holder = holderForSuspects(subscription) else { return nil }
             guard let batch = subscription.batchAtHand(holding: first) else { return first }
             guard handOutSuspects(subscription, holder, batch, now, &outbox) else { return nil }
@@ -139,7 +146,7 @@ extension NamespaceMachine {
         subscription.activity.reserved = nil
         var walk = SupplyBatch(batch)
         var level: UInt8?
-        var left = UInt64(holder.limit.messages)
+        var left = min(UInt64(holder.limit.messages), subscription.flow.allowance)
         while left > 0, let offset = firstSuspect(subscription), offset < walk.end,
             let slot = subscription.window.slot(offset),
             level == nil || level == slot.pointee.suspicion

@@ -10,14 +10,18 @@ struct Flow {
     var bucket = TokenBucket()
     /// Messages that may still be handed out in this round of serving; `max` where nothing limits.
     private(set) var allowance: UInt64 = .max
+    /// It is paused, or its breaker lets nothing out.
+    private(set) var isShut = false
     /// A token is taken for each message handed out.
     private var spendsTokens = false
     /// When a timer is set for the gate (broker clock).
     var timer: Int64?
 
     /// Begins a round of serving.
-    mutating func allow(_ messages: UInt64, spendsTokens: Bool) {
+    mutating func allow(_ messages: UInt64, isShut: Bool, spendsTokens: Bool) {
+        precondition(!isShut || messages == 0, "shut, and something may go")
         allowance = messages
+        self.isShut = isShut
         self.spendsTokens = spendsTokens
     }
 
