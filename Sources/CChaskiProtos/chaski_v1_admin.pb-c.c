@@ -127,6 +127,18 @@ void   ck__chaski__v1__list_subscriptions_response__init
   static const Ck__Chaski__V1__ListSubscriptionsResponse init_value = CK__CHASKI__V1__LIST_SUBSCRIPTIONS_RESPONSE__INIT;
   *message = init_value;
 }
+void   ck__chaski__v1__update_subscription_request__init
+                     (Ck__Chaski__V1__UpdateSubscriptionRequest         *message)
+{
+  static const Ck__Chaski__V1__UpdateSubscriptionRequest init_value = CK__CHASKI__V1__UPDATE_SUBSCRIPTION_REQUEST__INIT;
+  *message = init_value;
+}
+void   ck__chaski__v1__update_subscription_response__init
+                     (Ck__Chaski__V1__UpdateSubscriptionResponse         *message)
+{
+  static const Ck__Chaski__V1__UpdateSubscriptionResponse init_value = CK__CHASKI__V1__UPDATE_SUBSCRIPTION_RESPONSE__INIT;
+  *message = init_value;
+}
 void   ck__chaski__v1__delete_subscription_request__init
                      (Ck__Chaski__V1__DeleteSubscriptionRequest         *message)
 {
@@ -1433,6 +1445,95 @@ const ProtobufCMessageDescriptor ck__chaski__v1__list_subscriptions_response__de
   ck__chaski__v1__list_subscriptions_response__field_indices_by_name,
   1,  ck__chaski__v1__list_subscriptions_response__number_ranges,
   (ProtobufCMessageInit) ck__chaski__v1__list_subscriptions_response__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor ck__chaski__v1__update_subscription_request__field_descriptors[2] =
+{
+  {
+    "f1",
+    1,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Ck__Chaski__V1__UpdateSubscriptionRequest, has_f1),
+    offsetof(Ck__Chaski__V1__UpdateSubscriptionRequest, f1),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "f2",
+    2,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Ck__Chaski__V1__UpdateSubscriptionRequest, f2),
+    &ck__chaski__v1__subscription_settings__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned ck__chaski__v1__update_subscription_request__field_indices_by_name[] = {
+  0,   /* field[0] = f1 */
+  1,   /* field[1] = f2 */
+};
+static const ProtobufCIntRange ck__chaski__v1__update_subscription_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor ck__chaski__v1__update_subscription_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "ck.chaski.v1.UpdateSubscriptionRequest",
+  "UpdateSubscriptionRequest",
+  "Ck__Chaski__V1__UpdateSubscriptionRequest",
+  "ck.chaski.v1",
+  sizeof(Ck__Chaski__V1__UpdateSubscriptionRequest),
+  2,
+  ck__chaski__v1__update_subscription_request__field_descriptors,
+  ck__chaski__v1__update_subscription_request__field_indices_by_name,
+  1,  ck__chaski__v1__update_subscription_request__number_ranges,
+  (ProtobufCMessageInit) ck__chaski__v1__update_subscription_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor ck__chaski__v1__update_subscription_response__field_descriptors[1] =
+{
+  {
+    "f1",
+    1,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Ck__Chaski__V1__UpdateSubscriptionResponse, f1),
+    &ck__chaski__v1__subscription__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned ck__chaski__v1__update_subscription_response__field_indices_by_name[] = {
+  0,   /* field[0] = f1 */
+};
+static const ProtobufCIntRange ck__chaski__v1__update_subscription_response__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 1 }
+};
+const ProtobufCMessageDescriptor ck__chaski__v1__update_subscription_response__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "ck.chaski.v1.UpdateSubscriptionResponse",
+  "UpdateSubscriptionResponse",
+  "Ck__Chaski__V1__UpdateSubscriptionResponse",
+  "ck.chaski.v1",
+  sizeof(Ck__Chaski__V1__UpdateSubscriptionResponse),
+  1,
+  ck__chaski__v1__update_subscription_response__field_descriptors,
+  ck__chaski__v1__update_subscription_response__field_indices_by_name,
+  1,  ck__chaski__v1__update_subscription_response__number_ranges,
+  (ProtobufCMessageInit) ck__chaski__v1__update_subscription_response__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor ck__chaski__v1__delete_subscription_request__field_descriptors[1] =

@@ -36,6 +36,8 @@ typedef struct Ck__Chaski__V1__DescribeSubscriptionRequest Ck__Chaski__V1__Descr
 typedef struct Ck__Chaski__V1__DescribeSubscriptionResponse Ck__Chaski__V1__DescribeSubscriptionResponse;
 typedef struct Ck__Chaski__V1__ListSubscriptionsRequest Ck__Chaski__V1__ListSubscriptionsRequest;
 typedef struct Ck__Chaski__V1__ListSubscriptionsResponse Ck__Chaski__V1__ListSubscriptionsResponse;
+typedef struct Ck__Chaski__V1__UpdateSubscriptionRequest Ck__Chaski__V1__UpdateSubscriptionRequest;
+typedef struct Ck__Chaski__V1__UpdateSubscriptionResponse Ck__Chaski__V1__UpdateSubscriptionResponse;
 typedef struct Ck__Chaski__V1__DeleteSubscriptionRequest Ck__Chaski__V1__DeleteSubscriptionRequest;
 typedef struct Ck__Chaski__V1__DeleteSubscriptionResponse Ck__Chaski__V1__DeleteSubscriptionResponse;
 typedef struct Ck__Chaski__V1__DeadLetter Ck__Chaski__V1__DeadLetter;
@@ -346,6 +348,28 @@ struct  Ck__Chaski__V1__ListSubscriptionsResponse
     , 0,NULL, 0, 0 }
 
 
+struct  Ck__Chaski__V1__UpdateSubscriptionRequest
+{
+  ProtobufCMessage base;
+  protobuf_c_boolean has_f1;
+  ProtobufCBinaryData f1;
+  Ck__Chaski__V1__SubscriptionSettings *f2;
+};
+#define CK__CHASKI__V1__UPDATE_SUBSCRIPTION_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&ck__chaski__v1__update_subscription_request__descriptor) \
+    , 0, {0,NULL}, NULL }
+
+
+struct  Ck__Chaski__V1__UpdateSubscriptionResponse
+{
+  ProtobufCMessage base;
+  Ck__Chaski__V1__Subscription *f1;
+};
+#define CK__CHASKI__V1__UPDATE_SUBSCRIPTION_RESPONSE__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&ck__chaski__v1__update_subscription_response__descriptor) \
+    , NULL }
+
+
 struct  Ck__Chaski__V1__DeleteSubscriptionRequest
 {
   ProtobufCMessage base;
@@ -532,6 +556,12 @@ void   ck__chaski__v1__list_subscriptions_request__init
 /* Ck__Chaski__V1__ListSubscriptionsResponse methods */
 void   ck__chaski__v1__list_subscriptions_response__init
                      (Ck__Chaski__V1__ListSubscriptionsResponse         *message);
+/* Ck__Chaski__V1__UpdateSubscriptionRequest methods */
+void   ck__chaski__v1__update_subscription_request__init
+                     (Ck__Chaski__V1__UpdateSubscriptionRequest         *message);
+/* Ck__Chaski__V1__UpdateSubscriptionResponse methods */
+void   ck__chaski__v1__update_subscription_response__init
+                     (Ck__Chaski__V1__UpdateSubscriptionResponse         *message);
 /* Ck__Chaski__V1__DeleteSubscriptionRequest methods */
 void   ck__chaski__v1__delete_subscription_request__init
                      (Ck__Chaski__V1__DeleteSubscriptionRequest         *message);
@@ -618,6 +648,12 @@ typedef void (*Ck__Chaski__V1__ListSubscriptionsRequest_Closure)
 typedef void (*Ck__Chaski__V1__ListSubscriptionsResponse_Closure)
                  (const Ck__Chaski__V1__ListSubscriptionsResponse *message,
                   void *closure_data);
+typedef void (*Ck__Chaski__V1__UpdateSubscriptionRequest_Closure)
+                 (const Ck__Chaski__V1__UpdateSubscriptionRequest *message,
+                  void *closure_data);
+typedef void (*Ck__Chaski__V1__UpdateSubscriptionResponse_Closure)
+                 (const Ck__Chaski__V1__UpdateSubscriptionResponse *message,
+                  void *closure_data);
 typedef void (*Ck__Chaski__V1__DeleteSubscriptionRequest_Closure)
                  (const Ck__Chaski__V1__DeleteSubscriptionRequest *message,
                   void *closure_data);
@@ -668,6 +704,8 @@ extern const ProtobufCMessageDescriptor ck__chaski__v1__describe_subscription_re
 extern const ProtobufCMessageDescriptor ck__chaski__v1__describe_subscription_response__descriptor;
 extern const ProtobufCMessageDescriptor ck__chaski__v1__list_subscriptions_request__descriptor;
 extern const ProtobufCMessageDescriptor ck__chaski__v1__list_subscriptions_response__descriptor;
+extern const ProtobufCMessageDescriptor ck__chaski__v1__update_subscription_request__descriptor;
+extern const ProtobufCMessageDescriptor ck__chaski__v1__update_subscription_response__descriptor;
 extern const ProtobufCMessageDescriptor ck__chaski__v1__delete_subscription_request__descriptor;
 extern const ProtobufCMessageDescriptor ck__chaski__v1__delete_subscription_response__descriptor;
 extern const ProtobufCMessageDescriptor ck__chaski__v1__dead_letter__descriptor;

@@ -46,6 +46,9 @@ extension StateEntry {
             let id = SubscriptionID(rawValue: try reader.varint())
             self = .breakerSwitched(id, try reader.breakerSwitch())
         case .clock: self = .clock
+        case .subscriptionUpdated:
+            let id = SubscriptionID(rawValue: try reader.varint())
+            self = .subscriptionUpdated(id, try reader.subscriptionSettings())
         }
     }
 }
@@ -73,20 +76,7 @@ extension ByteReader {
         let id = SubscriptionID(rawValue: try varint())
         let name = try text(limit: Limits.nameBytes)
         let topic = TopicID(rawValue: try varint())
-        let position = try byte()
-        let offset = try varint()
-        let start: StartPosition
-        switch position {
-        case 0: start = .earliest
-        case 1: start = .latest
-        case 2: start = .offset(offset)
-        default: throw .corruptEntry("a start position is not known")
-        }
-        let retry = RetryPolicy(
-            minimumBackoffNanos: try zigzag(), maximumBackoffNanos: try zigzag(),
-            maximumFailures: try varint32())
-        let settings = SubscriptionSettings(
-            start: start, retry: retry, leaseNanos: try zigzag(), maximumUnsettled: try varint32())
+        let settings = try subscriptionSettings()
         let startOffset = try varint()
         guard startOffset <= Offset(Int64.max) else { throw .corruptEntry("its start is too high") }
         return SubscriptionCreated(

@@ -16,6 +16,7 @@ enum StateKind: UInt8 {
     case clock = 12
     case subscriptionPaused = 22
     case breakerSwitched = 23
+    case subscriptionUpdated = 15
 }
 
 enum StateEncoding {
@@ -86,6 +87,10 @@ extension StateEntry {
             out.append(position.rawValue)
         case .clock:
             out.begin(.clock)
+        case .subscriptionUpdated(let id, let settings):
+            out.begin(.subscriptionUpdated)
+            out.append(varint: id.rawValue)
+            out.append(settings: settings)
         }
         return out
     }
@@ -109,22 +114,7 @@ extension [UInt8] {
         append(varint: created.id.rawValue)
         append(text: created.name)
         append(varint: created.topic.rawValue)
-        switch created.settings.start {
-        case .earliest:
-            append(0)
-            append(varint: 0)
-        case .latest:
-            append(1)
-            append(varint: 0)
-        case .offset(let offset):
-            append(2)
-            append(varint: offset)
-        }
-        append(zigzag: created.settings.retry.minimumBackoffNanos)
-        append(zigzag: created.settings.retry.maximumBackoffNanos)
-        append(varint: UInt64(created.settings.retry.maximumFailures))
-        append(zigzag: created.settings.leaseNanos)
-        append(varint: UInt64(created.settings.maximumUnsettled))
+        append(settings: created.settings)
         append(varint: created.startOffset)
         append(zigzag: created.createdWallNanos)
     }

@@ -132,4 +132,6 @@ enum StateEntry: Hashable {
     case breakerSwitched(SubscriptionID, BreakerSwitch)
     /// Nothing but its group's time: what is due by then may be acted on.
     case clock
+    /// All settings as they are from now on.
+    case subscriptionUpdated(SubscriptionID, SubscriptionSettings)
 }

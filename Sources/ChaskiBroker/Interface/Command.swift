@@ -79,6 +79,8 @@ package enum Command: Sendable {
     case createTopic(RequestID, name: String, TopicSettings)
     case deleteTopic(RequestID, name: String)
     case createSubscription(RequestID, name: String, topic: String, SubscriptionSettings)
+    /// Changes what the change names, on top of updates that are on their way.
+    case updateSubscription(RequestID, name: String, SubscriptionChange)
     case deleteSubscription(RequestID, name: String)
     /// Nothing of it is handed out any more, for so long (nanoseconds) or until it is resumed.
     /// What is out stays out. Pausing again replaces the end.

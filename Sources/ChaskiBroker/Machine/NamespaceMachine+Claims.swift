@@ -64,7 +64,7 @@ extension NamespaceMachine {
         until deadline: Int64, epoch: UInt32, _ now: Now
     ) {
         let subscription = holder.subscription
-        let usual = now.clock.addingSaturating(subscription.settings.leaseNanos)
+        let usual = now.clock.addingSaturating(holder.leaseNanos)
         let group = leaseGroup(of: holder, deadline: max(usual, deadline))
         subscription.leases.lowerEpoch(group, to: epoch)
         subscription.leases.add(group, run: offset..<offset + 1)

@@ -15,6 +15,8 @@ extension NamespaceMachine {
             deleteTopic(request, name, &effects)
         case .createSubscription(let request, let name, let topic, let settings):
             createSubscription(request, name, topic, settings, now, &effects)
+        case .updateSubscription(let request, let name, let change):
+            updateSubscription(request, name, change, &effects)
         case .deleteSubscription(let request, let name):
             deleteSubscription(request, name, &effects)
         case .pauseSubscription(let request, let name, let forNanos):
@@ -63,7 +65,7 @@ extension NamespaceMachine {
             .createSubscription(let request, _, _, _), .deleteSubscription(let request, _),
             .pauseSubscription(let request, _, _), .resumeSubscription(let request, _),
             .setBreaker(let request, _, _), .publish(let request, _),
-            .openProducer(let request, _, _, _),
+            .openProducer(let request, _, _, _), .updateSubscription(let request, _, _),
             .skipSequences(let request, _, _, _, _), .openConsumer(let request, _, _, _, _, _),
             .settle(let request, _), .closeConsumer(let request, _):
             effects.append(.reply(request, .failure(failure)))

@@ -39,7 +39,8 @@ extension NamespaceMachine {
         }
         holder.limit = opening.limit
         holder.graceUntil = .max
-        holder.leaseFloor = now.clock.addingSaturating(subscription.settings.leaseNanos)
+        holder.toldLeaseNanos = subscription.settings.leaseNanos
+        holder.leaseFloor = now.clock.addingSaturating(holder.leaseNanos)
         let claims = opening.claims.subscription == subscription.id ? opening.claims.ranges : []
         let held = takeClaims(claims, holder, now)
         returnLeases(of: holder, cause: .notClaimed) { !$0.has(Slot.claimed) }
@@ -179,7 +180,7 @@ extension NamespaceMachine {
         guard let session = sessions.byID[id] else { return }
         session.noteSeen(now.clock)
         for holder in session.holders.values {
-            let floor = now.clock.addingSaturating(holder.subscription.settings.leaseNanos)
+            let floor = now.clock.addingSaturating(holder.leaseNanos)
             holder.leaseFloor = max(holder.leaseFloor, floor)
         }
         let silent = session.holders.values.filter(\.isSilent)

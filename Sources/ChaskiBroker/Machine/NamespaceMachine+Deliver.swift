@@ -169,7 +169,7 @@ extension NamespaceMachine {
         let end = first + Offset(count)
         precondition(end <= subscription.ceiling.value, "handed out above the ceiling")
         subscription.flow.handedOut(first, UInt64(count))
-        let deadline = now.clock.addingSaturating(subscription.settings.leaseNanos)
+        let deadline = now.clock.addingSaturating(holder.leaseNanos)
         let group = leaseGroup(of: holder, deadline: deadline)
         window.extend(to: end)
         var bytes: UInt64 = 0

@@ -111,6 +111,9 @@ extension NamespaceMachine {
         digest.add("subscription", subscription.id.rawValue)
         digest.add("name", subscription.created.name)
         digest.add("of topic", subscription.topic.id.rawValue)
+        var settings: [UInt8] = []
+        settings.append(settings: subscription.settings)
+        for byte in settings { digest.add("settings", UInt64(byte)) }
         digest.add("ceiling", subscription.ceiling.value)
         digest.add("settled below", window.settledBelow)
         if let pause = subscription.flow.pause {

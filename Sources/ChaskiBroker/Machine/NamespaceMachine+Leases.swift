@@ -7,7 +7,7 @@ extension NamespaceMachine {
     func leaseGroup(of holder: Holder, deadline: Int64, round: UInt32? = nil) -> UInt32 {
         let subscription = holder.subscription
         let round = round ?? subscription.flow.breaker.round
-        let spread = min(10_000_000, subscription.settings.leaseNanos / 64)
+        let spread = min(10_000_000, holder.leaseNanos / 64)
         dropEmptyGroups(of: holder)
         // Groups ascend by deadline; only leases extended by name can be later than a new one.
         var place = holder.groups.count
@@ -70,7 +70,7 @@ extension NamespaceMachine {
 
     /// A lease of the holder runs out: whether nothing was heard for as long as a lease lasts.
     private func noteSilence(of holder: Holder, _ now: Now) {
-        let lease = holder.subscription.settings.leaseNanos
+        let lease = holder.leaseNanos
         guard holder.consumer != nil, !holder.isSilent,
             holder.session.lastSeen.addingSaturating(lease) <= now.clock
         else { return }

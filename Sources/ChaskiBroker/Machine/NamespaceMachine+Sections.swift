@@ -62,6 +62,7 @@ extension NamespaceMachine {
             known.ceiling = Ceiling(value: max(known.ceiling.value, section.ceiling))
             known.totals = section.totals
             known.restoreFlow(section)
+            known.update(created.settings)
             return
         }
         let subscription = SubscriptionState(

@@ -60,7 +60,7 @@ extension NamespaceMachine {
         }
         if command.verb == .extend {
             settled.delayNanos = max(
-                0, command.delayNanos ?? holder.subscription.settings.leaseNanos)
+                0, command.delayNanos ?? holder.leaseNanos)
             holder.extendsInFlight += 1
         }
         tail.control.append(TailItem(.entry(.settled(settled)), reply, [request]))

@@ -141,7 +141,7 @@ extension NamespaceMachine {
         return invalid("with a maximum of 0 bytes a topic would refuse every message")
     }
 
-    private static func check(_ settings: SubscriptionSettings) -> Failure? {
+    static func check(_ settings: SubscriptionSettings) -> Failure? {
         let retry = settings.retry
         if retry.minimumBackoffNanos < 0 || retry.maximumBackoffNanos < retry.minimumBackoffNanos {
             return invalid("the minimum backoff is above the maximum, or below 0")
@@ -163,7 +163,7 @@ extension NamespaceMachine {
         return nil
     }
 
-    private static func invalid(_ text: String) -> Failure {
+    static func invalid(_ text: String) -> Failure {
         Failure(.invalidArgument, .invalidSetting, text)
     }
 }

@@ -54,6 +54,8 @@ final class Holder {
     var isProbing = false
     /// What its consumer was told of messages that cannot be read.
     var toldStall: Failure?
+    /// The lease that its consumer was told, after which it paces its heartbeats.
+    var toldLeaseNanos: Int64 = 0
     var limit = ConsumerLimit(messages: 0, bytes: 0)
     /// Messages and payload bytes handed out without a verdict.
     var messagesOut: UInt32 = 0
@@ -79,6 +81,9 @@ final class Holder {
         self.subscription = subscription
         self.index = index
     }
+
+    /// How long its leases last: a shorter one counts once its consumer was told.
+    var leaseNanos: Int64 { max(toldLeaseNanos, subscription.settings.leaseNanos) }
 
     /// Whether it may get one more message of this length.
     @inline(__always)

@@ -12,7 +12,8 @@ struct RetryDue: Comparable {
 
 /// One incarnation of a subscription.
 final class SubscriptionState {
-    let created: SubscriptionCreated
+    /// With the settings as they are now.
+    private(set) var created: SubscriptionCreated
     unowned let topic: TopicState
     let window: Window
     /// Messages of the window by what they wait for; the settled are not counted.
@@ -36,6 +37,8 @@ final class SubscriptionState {
 
     var id: SubscriptionID { created.id }
     var settings: SubscriptionSettings { created.settings }
+
+    func update(_ settings: SubscriptionSettings) { created.settings = settings }
 
     init(_ created: SubscriptionCreated, topic: TopicState) {
         self.created = created
@@ -145,6 +148,9 @@ struct Activity {
     var reserved: Holder?
     /// Deletion is on its way.
     var isDeleting = false
+    /// The settings after all updates that are on their way; nil when none is.
+    var proposedSettings: SubscriptionSettings?
+    var updatesInFlight = 0
     /// Timers set for retries and for a new read.
     var retryTimer: Int64?
     var readTimer: Int64?

@@ -93,6 +93,13 @@ struct ByteReader {
         return String(decoding: bytes[position..<end], as: UTF8.self)
     }
 
+    /// So many bytes; nil where fewer are left.
+    mutating func take(_ length: Int) -> Bytes? {
+        guard length >= 0, length <= remaining else { return nil }
+        defer { position += length }
+        return bytes[position..<position + length]
+    }
+
     /// A count of items, each of which takes at least `each` bytes of what is left.
     mutating func count(each: Int) throws(Failure) -> Int {
         precondition(each > 0, "an item takes room")

@@ -5,10 +5,11 @@ import ChaskiModel
 /// `chaski subscription`.
 struct SubscriptionCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "subscription", abstract: "Create, list, describe and delete subscriptions.",
+        commandName: "subscription",
+        abstract: "Create, list, describe, update and delete subscriptions.",
         subcommands: [
             SubscriptionCreate.self, SubscriptionList.self, SubscriptionDescribe.self,
-            SubscriptionDelete.self,
+            SubscriptionUpdate.self, SubscriptionDelete.self,
         ])
 }
 
@@ -48,74 +49,32 @@ struct SubscriptionCreate: AsyncParsableCommand {
     @Option(help: "Where it begins: earliest, latest or an offset (earliest).")
     var start: StartArgument?
 
-    @Option(
-        help: .duration("Upper bound of the first retry's delay (1s)."))
-    var minBackoff: DurationArgument?
-
-    @Option(help: .duration("Upper bound of any delay (10m)."))
-    var maxBackoff: DurationArgument?
-
-    @Option(help: ArgumentHelp("Failures after which a message is dead (10).", valueName: "count"))
-    var maxFailures: UInt32?
-
-    @Option(
-        help: .duration("How long a delivery may stay without a verdict or heartbeat (30s)."))
-    var lease: DurationArgument?
-
-    @Option(help: ArgumentHelp("Messages tracked at once (100000).", valueName: "count"))
-    var maxUnsettled: UInt32?
+    @OptionGroup(title: "Settings") var options: SubscriptionSettingOptions
 
     @OptionGroup var connection: ConnectionOptions
 
     var settings: SubscriptionSettings {
-        var settings = SubscriptionSettings()
-        if let start { settings.start = start.position }
-        if let minBackoff {
-            settings.retry.minimumBackoffNanos = minBackoff.nanos
-            settings.retry.maximumBackoffNanos = max(
-                settings.retry.maximumBackoffNanos, minBackoff.nanos)
+        var change = options.change
+        change.start = start?.position
+        var settings = change.applied(to: SubscriptionSettings())
+        if let minimum = change.minimumBackoffNanos, change.maximumBackoffNanos == nil {
+            settings.retry.maximumBackoffNanos = max(settings.retry.maximumBackoffNanos, minimum)
         }
-        if let maxBackoff {
-            settings.retry.maximumBackoffNanos = maxBackoff.nanos
-            if minBackoff == nil {
-                settings.retry.minimumBackoffNanos = min(
-                    settings.retry.minimumBackoffNanos, maxBackoff.nanos)
-            }
+        if let maximum = change.maximumBackoffNanos, change.minimumBackoffNanos == nil {
+            settings.retry.minimumBackoffNanos = min(settings.retry.minimumBackoffNanos, maximum)
         }
-        if let maxFailures { settings.retry.maximumFailures = maxFailures }
-        if let lease { settings.leaseNanos = lease.nanos }
-        if let maxUnsettled { settings.maximumUnsettled = maxUnsettled }
         return settings
-    }
-
-    func validate() throws {
-        if let minBackoff, let maxBackoff, minBackoff.nanos > maxBackoff.nanos {
-            throw ValidationError("--min-backoff must not be above --max-backoff.")
-        }
-        let longest: Int64 = 366 * 86_400_000_000_000
-        for (name, value) in [("min", minBackoff), ("max", maxBackoff)] {
-            if let value, value.nanos > longest {
-                throw ValidationError("--\(name)-backoff must be at most 366d.")
-            }
-        }
-        if maxFailures == 0 { throw ValidationError("--max-failures must be at least 1.") }
-        if let lease, !(1_000_000...604_800_000_000_000).contains(lease.nanos) {
-            throw ValidationError("--lease must be between 1ms and 7d.")
-        }
-        if let maxUnsettled, !(1...10_000_000).contains(maxUnsettled) {
-            throw ValidationError("--max-unsettled must be between 1 and 10000000.")
-        }
     }
 
     /// What a given bound of the backoff moves that was not given; nil where nothing.
     var movedBound: String? {
         let standard = SubscriptionSettings().retry
         let retry = settings.retry
-        if maxBackoff == nil, retry.maximumBackoffNanos != standard.maximumBackoffNanos {
+        if options.maxBackoff == nil, retry.maximumBackoffNanos != standard.maximumBackoffNanos {
             return "the maximum backoff is raised to "
                 + "\(Units.duration(nanos: retry.maximumBackoffNanos)) too"
         }
-        if minBackoff == nil, retry.minimumBackoffNanos != standard.minimumBackoffNanos {
+        if options.minBackoff == nil, retry.minimumBackoffNanos != standard.minimumBackoffNanos {
             return "the minimum backoff is lowered to "
                 + "\(Units.duration(nanos: retry.minimumBackoffNanos)) too"
         }

@@ -1,6 +1,7 @@
 import ChaskiMessages
 public import ChaskiModel
 import ChaskiProtobuf
+import ChaskiWire
 
 extension ChaskiClient {
     private func call<Response: ChaskiProtobuf.Message>(
@@ -109,6 +110,26 @@ extension ChaskiClient {
             all += response.subscriptions.map { SubscriptionInfo($0) }
             if !response.more || response.subscriptions.isEmpty { return all }
         }
+    }
+
+    /// Changes the settings that `change` names; the others stay as they are.
+    ///
+    /// They count for what is decided from then on: retries that wait keep their due time. A
+    /// shorter lease holds for the consumers that subscribe from then on.
+    ///
+    /// - Returns: the subscription with all its settings.
+    /// - Throws: `ChaskiError`, as `unknown-subscription`, `invalid-setting`.
+    @discardableResult
+    public func updateSubscription(
+        _ name: String, _ change: SubscriptionChange
+    ) async throws -> SubscriptionInfo {
+        let response: Chaski_V1_UpdateSubscriptionResponse = try await call(
+            "Subscriptions/Update",
+            Chaski_V1_UpdateSubscriptionRequest.with {
+                $0.name = name
+                $0.settings = Chaski_V1_SubscriptionSettings(change)
+            }, isRepeatable: true)
+        return SubscriptionInfo(response.subscription)
     }
 
     /// Deletes a subscription with its state; the topic's messages stay.

@@ -1,55 +1,6 @@
 import ChaskiMessages
 import ChaskiModel
-
-extension Chaski_V1_TopicSettings {
-    init(_ settings: TopicSettings) {
-        self.init()
-        if let bytes = settings.maximumBytes { maximumBytes = bytes }
-    }
-}
-
-extension TopicSettings {
-    init(_ settings: Chaski_V1_TopicSettings) {
-        self.init(maximumBytes: settings.hasMaximumBytes ? settings.maximumBytes : nil)
-    }
-}
-
-extension Chaski_V1_SubscriptionSettings {
-    init(_ settings: SubscriptionSettings) {
-        self.init()
-        switch settings.start {
-        case .earliest: start.earliest = true
-        case .latest: start.latest = true
-        case .offset(let offset): start.offset = offset
-        }
-        retry.minimumBackoffNanos = UInt64(clamping: settings.retry.minimumBackoffNanos)
-        retry.maximumBackoffNanos = UInt64(clamping: settings.retry.maximumBackoffNanos)
-        retry.maximumFailures = settings.retry.maximumFailures
-        leaseNanos = UInt64(clamping: settings.leaseNanos)
-        maximumUnsettled = settings.maximumUnsettled
-    }
-}
-
-extension SubscriptionSettings {
-    init(_ settings: Chaski_V1_SubscriptionSettings) {
-        self.init()
-        switch settings.start.position {
-        case .latest(true)?: start = .latest
-        case .offset(let offset)?: start = .offset(offset)
-        case .earliest?, .latest?, nil: start = .earliest
-        }
-        let retry = settings.retry
-        if retry.hasMinimumBackoffNanos {
-            self.retry.minimumBackoffNanos = Int64(clamping: retry.minimumBackoffNanos)
-        }
-        if retry.hasMaximumBackoffNanos {
-            self.retry.maximumBackoffNanos = Int64(clamping: retry.maximumBackoffNanos)
-        }
-        if retry.hasMaximumFailures { self.retry.maximumFailures = retry.maximumFailures }
-        if settings.hasLeaseNanos { leaseNanos = Int64(clamping: settings.leaseNanos) }
-        if settings.hasMaximumUnsettled { maximumUnsettled = settings.maximumUnsettled }
-    }
-}
+import ChaskiWire
 
 extension TopicInfo {
     init(_ topic: Chaski_V1_Topic) {

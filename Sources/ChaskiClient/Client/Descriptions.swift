@@ -30,7 +30,7 @@ public struct SubscriptionInfo: Hashable, Sendable {
     public var id: SubscriptionID
     /// The name of its topic.
     public var topic: String
-    /// What it was created with.
+    /// As they are now.
     public var settings: SubscriptionSettings
     /// Everything below is settled.
     public var settledBelow: Offset

@@ -170,6 +170,7 @@ public struct Chaski_V1_RetryPolicy: ChaskiProtobuf.Message {
     fileprivate var _maximumFailures: UInt32?
 }
 
+/// In a request for a new subscription, what is absent takes its default; in an update, it stays.
 public struct Chaski_V1_SubscriptionSettings: ChaskiProtobuf.Message {
     /// Absent: earliest.
     public var start: Chaski_V1_StartPosition {
@@ -584,6 +585,53 @@ public struct Chaski_V1_ListSubscriptionsResponse: ChaskiProtobuf.Message {
     }
 }
 
+/// Changes settings of a subscription.
+public struct Chaski_V1_UpdateSubscriptionRequest: ChaskiProtobuf.Message {
+    public var name: String = ""
+
+    /// Only what is given changes. The start cannot change.
+    public var settings: Chaski_V1_SubscriptionSettings {
+        get { _settings._orEmpty }
+        _modify { yield &_settings._orEmpty }
+    }
+    /// True when `settings` is set.
+    public var hasSettings: Bool { _settings != nil }
+    /// Unsets `settings`.
+    public mutating func clearSettings() { _settings = nil }
+
+    public var unknownFields = ChaskiProtobuf.UnknownFields()
+
+    public init() {}
+
+    public init(name: String = "", settings: Chaski_V1_SubscriptionSettings? = nil) {
+        self.name = name
+        self._settings = settings
+    }
+
+    fileprivate var _settings: Chaski_V1_SubscriptionSettings?
+}
+
+public struct Chaski_V1_UpdateSubscriptionResponse: ChaskiProtobuf.Message {
+    public var subscription: Chaski_V1_Subscription {
+        get { _subscription._orEmpty }
+        _modify { yield &_subscription._orEmpty }
+    }
+    /// True when `subscription` is set.
+    public var hasSubscription: Bool { _subscription != nil }
+    /// Unsets `subscription`.
+    public mutating func clearSubscription() { _subscription = nil }
+
+    public var unknownFields = ChaskiProtobuf.UnknownFields()
+
+    public init() {}
+
+    public init(subscription: Chaski_V1_Subscription? = nil) {
+        self._subscription = subscription.map { .init($0) }
+    }
+
+    fileprivate var _subscription: ChaskiProtobuf.Boxed<Chaski_V1_Subscription>?
+}
+
 public struct Chaski_V1_DeleteSubscriptionRequest: ChaskiProtobuf.Message {
     public var name: String = ""
 
@@ -806,6 +854,11 @@ public enum Chaski_V1_Subscriptions {
     public static let list = ChaskiProtobuf.RPCMethod<
         Chaski_V1_ListSubscriptionsRequest, Chaski_V1_ListSubscriptionsResponse
     >(path: "chaski.v1.Subscriptions/List")
+
+    /// `Subscriptions.Update`.
+    public static let update = ChaskiProtobuf.RPCMethod<
+        Chaski_V1_UpdateSubscriptionRequest, Chaski_V1_UpdateSubscriptionResponse
+    >(path: "chaski.v1.Subscriptions/Update")
 
     /// `Subscriptions.Delete`.
     public static let delete = ChaskiProtobuf.RPCMethod<
@@ -1619,6 +1672,81 @@ extension Chaski_V1_ListSubscriptionsResponse {
             c.pointee.n_f1 = self.subscriptions.count
         }
         if self.more { (c.pointee.f2, c.pointee.has_f2) = (self.more ? 1 : 0, 1) }
+        writer.records(unknownFields.bytes, pointer)
+    }
+}
+
+extension Chaski_V1_UpdateSubscriptionRequest {
+    public static let protoMessageName = "chaski.v1.UpdateSubscriptionRequest"
+
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName,
+        Ck__Chaski__V1__UpdateSubscriptionRequest(),
+        ck__chaski__v1__update_subscription_request__init,
+        fields: "1:name:s 2:settings:m",
+        children: {
+            switch $0 {
+            case 2: Chaski_V1_SubscriptionSettings._schema
+            default: nil
+            }
+        })
+
+    public mutating func _unpack(
+        _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
+    ) throws(ChaskiProtobuf.DecodingError) {
+        let c = pointer.assumingMemoryBound(to: Ck__Chaski__V1__UpdateSubscriptionRequest.self)
+        if c.pointee.f1.len != 0 {
+            self.name = try reader.string(c.pointee.f1.data, c.pointee.f1.len, 1, of: Self.self)
+        }
+        _settings = try reader.message(c.pointee.f2)
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
+    }
+
+    public func _pack(
+        _ pointer: UnsafeMutableRawPointer, _ writer: inout ChaskiProtobuf.MessageWriter
+    ) throws(ChaskiProtobuf.EncodingError) {
+        let c = pointer.assumingMemoryBound(to: Ck__Chaski__V1__UpdateSubscriptionRequest.self)
+        if !self.name.isEmpty {
+            (c.pointee.f1.data, c.pointee.f1.len) = writer.string(self.name)
+            c.pointee.has_f1 = 1
+        }
+        if let value = _settings {
+            c.pointee.f2 = try writer.message(value)
+        }
+        writer.records(unknownFields.bytes, pointer)
+    }
+}
+
+extension Chaski_V1_UpdateSubscriptionResponse {
+    public static let protoMessageName = "chaski.v1.UpdateSubscriptionResponse"
+
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName,
+        Ck__Chaski__V1__UpdateSubscriptionResponse(),
+        ck__chaski__v1__update_subscription_response__init,
+        fields: "1:subscription:m",
+        children: {
+            switch $0 {
+            case 1: Chaski_V1_Subscription._schema
+            default: nil
+            }
+        })
+
+    public mutating func _unpack(
+        _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
+    ) throws(ChaskiProtobuf.DecodingError) {
+        let c = pointer.assumingMemoryBound(to: Ck__Chaski__V1__UpdateSubscriptionResponse.self)
+        _subscription = try reader.boxed(c.pointee.f1)
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
+    }
+
+    public func _pack(
+        _ pointer: UnsafeMutableRawPointer, _ writer: inout ChaskiProtobuf.MessageWriter
+    ) throws(ChaskiProtobuf.EncodingError) {
+        let c = pointer.assumingMemoryBound(to: Ck__Chaski__V1__UpdateSubscriptionResponse.self)
+        if let value = _subscription {
+            c.pointee.f1 = try writer.message(value.value)
+        }
         writer.records(unknownFields.bytes, pointer)
     }
 }

@@ -10,6 +10,7 @@ package final class Oracle {
         case createTopic(name: String)
         case deleteTopic(name: String)
         case createSubscription(name: String, topic: String, SubscriptionSettings, low: Offset)
+        case updateSubscription
         case deleteSubscription(name: String)
         case publish(publication: Int, sinceWrite: Int)
         case openProducer(producer: Int, topic: TopicID, epoch: UInt32)
@@ -92,6 +93,7 @@ package final class Oracle {
                 .createSubscription(
                     name: name, topic: topic, settings, low: startLow(topic, settings)))
             change(of: subscriptionKey(name), by: 1)
+        case .updateSubscription(let id, _, _): begin(id, .updateSubscription)
         case .deleteSubscription(let id, let name):
             begin(id, .deleteSubscription(name: name))
             change(of: subscriptionKey(name), by: 1)
@@ -177,6 +179,7 @@ package final class Oracle {
         case .close(let consumer):
             if case .success = result { consumerEnded(consumer, now: now) }
         case .flow(let request): flowReplied(request, result)
+        case .updateSubscription: break
         case .createTopic, .deleteTopic, .createSubscription, .deleteSubscription:
             topologyReplied(request, result)
         }

@@ -10,6 +10,7 @@ package enum AdminRequest: Sendable {
     case createSubscription(Chaski_V1_CreateSubscriptionRequest)
     case describeSubscription(Chaski_V1_DescribeSubscriptionRequest)
     case listSubscriptions(Chaski_V1_ListSubscriptionsRequest)
+    case updateSubscription(Chaski_V1_UpdateSubscriptionRequest)
     case deleteSubscription(Chaski_V1_DeleteSubscriptionRequest)
     case listDeadLetters(Chaski_V1_ListDeadLettersRequest)
 }
@@ -23,6 +24,7 @@ package enum Method: String, CaseIterable {
     case createSubscription = "chaski.v1.Subscriptions/Create"
     case describeSubscription = "chaski.v1.Subscriptions/Describe"
     case listSubscriptions = "chaski.v1.Subscriptions/List"
+    case updateSubscription = "chaski.v1.Subscriptions/Update"
     case deleteSubscription = "chaski.v1.Subscriptions/Delete"
     case listDeadLetters = "chaski.v1.Subscriptions/ListDeadLetters"
     case status = "chaski.v1.Broker/Status"
@@ -45,6 +47,7 @@ extension AdminRequest {
         case .describeSubscription:
             self = .describeSubscription(try .init(control: bytes))
         case .listSubscriptions: self = .listSubscriptions(try .init(control: bytes))
+        case .updateSubscription: self = .updateSubscription(try .init(control: bytes))
         case .deleteSubscription: self = .deleteSubscription(try .init(control: bytes))
         case .listDeadLetters: self = .listDeadLetters(try .init(control: bytes))
         case .status, .publish, .consume: return nil

@@ -19,16 +19,16 @@ extension NamespaceService {
     private func command(for admin: AdminRequest, _ request: RequestID) -> Command? {
         switch admin {
         case .createTopic(let message):
-            let settings = TopicSettings(
-                maximumBytes: message.settings.hasMaximumBytes ? message.settings.maximumBytes : nil
-            )
-            return .createTopic(request, name: message.name, settings)
+            return .createTopic(request, name: message.name, TopicSettings(message.settings))
         case .deleteTopic(let message):
             return .deleteTopic(request, name: message.name)
         case .createSubscription(let message):
             return .createSubscription(
                 request, name: message.name, topic: message.topic,
-                SubscriptionSettings(message.settings))
+                SubscriptionChange(message.settings).applied(to: SubscriptionSettings()))
+        case .updateSubscription(let message):
+            return .updateSubscription(
+                request, name: message.name, SubscriptionChange(message.settings))
         case .deleteSubscription(let message):
             return .deleteSubscription(request, name: message.name)
         case .describeTopic, .listTopics, .describeSubscription, .listSubscriptions,
@@ -56,6 +56,12 @@ extension NamespaceService {
             return try Chaski_V1_DeleteTopicResponse().bytes()
         case .createSubscription(let message):
             return try Chaski_V1_CreateSubscriptionResponse.with {
+                if let info = machine.subscription(named: message.name) {
+                    $0.subscription = describe(info)
+                }
+            }.bytes()
+        case .updateSubscription(let message):
+            return try Chaski_V1_UpdateSubscriptionResponse.with {
                 if let info = machine.subscription(named: message.name) {
                     $0.subscription = describe(info)
                 }
@@ -135,7 +141,7 @@ extension NamespaceService {
             $0.name = info.name
             $0.id = info.id.rawValue
             $0.incarnation = info.incarnation
-            if let bytes = info.settings.maximumBytes { $0.settings.maximumBytes = bytes }
+            $0.settings = Chaski_V1_TopicSettings(info.settings)
             $0.firstOffset = info.firstOffset
             $0.nextOffset = info.nextOffset
             $0.bytes = info.bytes
@@ -149,7 +155,7 @@ extension NamespaceService {
             $0.name = info.name
             $0.id = info.id.rawValue
             $0.topic = info.topicName
-            $0.settings = info.settings.asMessage
+            $0.settings = Chaski_V1_SubscriptionSettings(info.settings)
             $0.settledBelow = info.settledBelow
             $0.cursor = info.cursor
             $0.leased = info.leased

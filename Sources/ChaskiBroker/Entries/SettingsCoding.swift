@@ -1,0 +1,91 @@
+import ChaskiModel
+
+/// The tags of a subscription's settings, in the order in which they are written. A tag that is
+/// not known stops the replay: a newer broker wrote it, and meant something by it.
+private enum SettingTag: UInt64 {
+    case start = 1
+    case minimumBackoff = 2
+    case maximumBackoff = 3
+    case maximumFailures = 4
+    case lease = 5
+    case maximumUnsettled = 6
+}
+
+extension TaggedFields {
+    fileprivate mutating func add(_ tag: SettingTag, _ write: (inout [UInt8]) -> Void) {
+        add(tag.rawValue, write)
+    }
+}
+
+extension [UInt8] {
+    /// What differs from the defaults.
+    mutating func append(settings: SubscriptionSettings) {
+        let standard = SubscriptionSettings()
+        var fields = TaggedFields()
+        if settings.start != standard.start {
+            fields.add(.start) { $0.append(start: settings.start) }
+        }
+        let retry = settings.retry
+        if retry.minimumBackoffNanos != standard.retry.minimumBackoffNanos {
+            fields.add(.minimumBackoff) { $0.append(zigzag: retry.minimumBackoffNanos) }
+        }
+        if retry.maximumBackoffNanos != standard.retry.maximumBackoffNanos {
+            fields.add(.maximumBackoff) { $0.append(zigzag: retry.maximumBackoffNanos) }
+        }
+        if retry.maximumFailures != standard.retry.maximumFailures {
+            fields.add(.maximumFailures) { $0.append(varint: UInt64(retry.maximumFailures)) }
+        }
+        if settings.leaseNanos != standard.leaseNanos {
+            fields.add(.lease) { $0.append(zigzag: settings.leaseNanos) }
+        }
+        if settings.maximumUnsettled != standard.maximumUnsettled {
+            fields.add(.maximumUnsettled) { $0.append(varint: UInt64(settings.maximumUnsettled)) }
+        }
+        fields.write(to: &self)
+    }
+
+    private mutating func append(start: StartPosition) {
+        switch start {
+        case .earliest:
+            append(0)
+            append(varint: 0)
+        case .latest:
+            append(1)
+            append(varint: 0)
+        case .offset(let offset):
+            append(2)
+            append(varint: offset)
+        }
+    }
+}
+
+extension ByteReader {
+    mutating func subscriptionSettings() throws(Failure) -> SubscriptionSettings {
+        var settings = SubscriptionSettings()
+        try taggedFields { tag, field throws(Failure) in
+            guard let known = SettingTag(rawValue: tag) else {
+                throw .corruptEntry("the setting \(tag) of a subscription is not known")
+            }
+            switch known {
+            case .start: settings.start = try field.startPosition()
+            case .minimumBackoff: settings.retry.minimumBackoffNanos = try field.zigzag()
+            case .maximumBackoff: settings.retry.maximumBackoffNanos = try field.zigzag()
+            case .maximumFailures: settings.retry.maximumFailures = try field.varint32()
+            case .lease: settings.leaseNanos = try field.zigzag()
+            case .maximumUnsettled: settings.maximumUnsettled = try field.varint32()
+            }
+        }
+        return settings
+    }
+
+    private mutating func startPosition() throws(Failure) -> StartPosition {
+        let kind = try byte()
+        let offset = try varint()
+        switch kind {
+        case 0: return .earliest
+        case 1: return .latest
+        case 2: return .offset(offset)
+        default: throw .corruptEntry("a start position is not known")
+        }
+    }
+}

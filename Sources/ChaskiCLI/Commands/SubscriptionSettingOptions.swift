@@ -1,0 +1,52 @@
+import ArgumentParser
+import ChaskiModel
+
+/// The settings of a subscription, for creating and updating one.
+struct SubscriptionSettingOptions: ParsableArguments {
+    @Option(
+        help: .duration("Upper bound of the first retry's delay (1s)."))
+    var minBackoff: DurationArgument?
+
+    @Option(help: .duration("Upper bound of any delay (10m)."))
+    var maxBackoff: DurationArgument?
+
+    @Option(help: ArgumentHelp("Failures after which a message is dead (10).", valueName: "count"))
+    var maxFailures: UInt32?
+
+    @Option(
+        help: .duration("How long a delivery may stay without a verdict or heartbeat (30s)."))
+    var lease: DurationArgument?
+
+    @Option(help: ArgumentHelp("Messages tracked at once (100000).", valueName: "count"))
+    var maxUnsettled: UInt32?
+
+    /// What the options name.
+    var change: SubscriptionChange {
+        var change = SubscriptionChange()
+        change.minimumBackoffNanos = minBackoff?.nanos
+        change.maximumBackoffNanos = maxBackoff?.nanos
+        change.maximumFailures = maxFailures
+        change.leaseNanos = lease?.nanos
+        change.maximumUnsettled = maxUnsettled
+        return change
+    }
+
+    func validate() throws {
+        if let minBackoff, let maxBackoff, minBackoff.nanos > maxBackoff.nanos {
+            throw ValidationError("--min-backoff must not be above --max-backoff.")
+        }
+        let longest: Int64 = 366 * 86_400_000_000_000
+        for (name, value) in [("min", minBackoff), ("max", maxBackoff)] {
+            if let value, value.nanos > longest {
+                throw ValidationError("--\(name)-backoff must be at most 366d.")
+            }
+        }
+        if maxFailures == 0 { throw ValidationError("--max-failures must be at least 1.") }
+        if let lease, !(1_000_000...604_800_000_000_000).contains(lease.nanos) {
+            throw ValidationError("--lease must be between 1ms and 7d.")
+        }
+        if let maxUnsettled, !(1...10_000_000).contains(maxUnsettled) {
+            throw ValidationError("--max-unsettled must be between 1 and 10000000.")
+        }
+    }
+}

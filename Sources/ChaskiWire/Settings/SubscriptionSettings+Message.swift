@@ -1,0 +1,58 @@
+package import ChaskiMessages
+package import ChaskiModel
+
+extension Chaski_V1_SubscriptionSettings {
+    /// As they are said on the wire, every value given.
+    package init(_ settings: SubscriptionSettings) { self.init(SubscriptionChange(settings)) }
+
+    /// What the change names.
+    package init(_ change: SubscriptionChange) {
+        self.init()
+        switch change.start {
+        case .earliest: start.earliest = true
+        case .latest: start.latest = true
+        case .offset(let offset): start.offset = offset
+        case nil: break
+        }
+        if let nanos = change.minimumBackoffNanos {
+            retry.minimumBackoffNanos = UInt64(clamping: nanos)
+        }
+        if let nanos = change.maximumBackoffNanos {
+            retry.maximumBackoffNanos = UInt64(clamping: nanos)
+        }
+        if let failures = change.maximumFailures { retry.maximumFailures = failures }
+        if let nanos = change.leaseNanos { leaseNanos = UInt64(clamping: nanos) }
+        if let messages = change.maximumUnsettled { maximumUnsettled = messages }
+    }
+}
+
+extension SubscriptionSettings {
+    /// As a message says them, with the defaults for what it leaves out.
+    package init(_ message: Chaski_V1_SubscriptionSettings) {
+        self = SubscriptionChange(message).applied(to: SubscriptionSettings())
+    }
+}
+
+extension SubscriptionChange {
+    /// What a message gives. The core checks it: what cannot be is handed on as the nearest value
+    /// that it refuses.
+    package init(_ message: Chaski_V1_SubscriptionSettings) {
+        self.init()
+        switch message.start.position {
+        case .earliest: start = .earliest
+        case .latest: start = .latest
+        case .offset(let offset): start = .offset(offset)
+        case nil: break
+        }
+        let retry = message.retry
+        if retry.hasMinimumBackoffNanos {
+            minimumBackoffNanos = Int64(clamping: retry.minimumBackoffNanos)
+        }
+        if retry.hasMaximumBackoffNanos {
+            maximumBackoffNanos = Int64(clamping: retry.maximumBackoffNanos)
+        }
+        if retry.hasMaximumFailures { maximumFailures = retry.maximumFailures }
+        if message.hasLeaseNanos { leaseNanos = Int64(clamping: message.leaseNanos) }
+        if message.hasMaximumUnsettled { maximumUnsettled = message.maximumUnsettled }
+    }
+}
