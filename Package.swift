@@ -116,7 +116,10 @@ let package = Package(
             ]),
         ours(
             "ChaskiSimulation",
-            ["ChaskiModel", "ChaskiRecords", "ChaskiBroker", "ChaskiStorage", deque]),
+            [
+                "ChaskiModel", "ChaskiMessages", "ChaskiProtobuf", "ChaskiRecords", "ChaskiWire",
+                "ChaskiBroker", "ChaskiStreams", "ChaskiStorage", deque,
+            ]),
 
         // Programs
         ours(

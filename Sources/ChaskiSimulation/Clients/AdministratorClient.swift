@@ -72,7 +72,7 @@ final class AdministratorClient: SimulatedClient {
     }
 
     func received(_ response: Response) {
-        guard case .reply(let tag, let result) = response, tag == asked else { return }
+        guard case .answered(let tag, let result) = response, tag == asked else { return }
         asked = 0
         simulation.wake(index, after: random.skewed(mean: 5_000_000))
         switch result {

@@ -293,7 +293,7 @@ final class ConsumerClient: SimulatedClient {
             guard id == consumer else { return }
             refused(failure)
         case .reply(let tag, let result): answered(tag, result)
-        case .bound: break
+        case .bound, .answered: break
         }
     }
 

@@ -196,7 +196,7 @@ final class ProducerClient: SimulatedClient {
             } else {
                 skipped(lane, result)
             }
-        case .opened, .delivery, .ended: break
+        case .opened, .delivery, .ended, .answered: break
         }
     }
 

@@ -3,14 +3,15 @@ package enum Feature: Int, CaseIterable, Sendable {
     case severalTopics, severalProducers, producerTakeover, skippedSequences, sharedSubscription
     case retry, retryDelay, fail, release, extend, lapse, staleVerbs, doubleAck, heartbeat
     case claims, newSession, gracefulClose, changingLimit, smallWindow, latestStart, topology
-    case largePayload, compression
+    case largePayload, compression, wire
 }
 
 /// What goes wrong in a run, switched on and off by the seed.
 package enum Fault: Int, CaseIterable, Sendable {
     case processKill, powerCut, crashInCommit, crashInMaintenance, crashInRecovery
     case failedSync, diskFull, readError, pause, clockStep
-    case connectionLoss, halfOpen, slowDisk, tinyFiles, tinyGroups, frequentCheckpoints
+    case connectionLoss, halfOpen, stall, fragments, slowDisk, tinyFiles, tinyGroups,
+        frequentCheckpoints
 }
 
 /// What a seed decides about its run before it begins.

@@ -1,6 +1,7 @@
 import ChaskiBroker
 import ChaskiModel
 import ChaskiStorage
+import ChaskiStreams
 
 /// Starting the broker process: recovery, and what must be true after it.
 extension BrokerHost {
@@ -64,6 +65,7 @@ extension BrokerHost {
 
     private func serve(_ machine: NamespaceMachine, _ journal: Journal) {
         self.machine = machine
+        service = NamespaceService(machine, sink: self)
         self.journal = journal
         clockOffset = journal.recovery.clockOffset
         simulation.note(

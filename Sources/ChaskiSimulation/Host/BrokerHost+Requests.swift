@@ -1,5 +1,6 @@
 import ChaskiBroker
 import ChaskiModel
+import ChaskiStreams
 
 /// Turns what clients send into commands, as the server's connections do.
 extension BrokerHost {
@@ -10,10 +11,6 @@ extension BrokerHost {
         nextRequest += 1
         waiting[id] = Waiting(connection: connection, tag: tag, shape: shape)
         return id
-    }
-
-    private func producerID(_ number: Int) -> ProducerID {
-        ProducerID(rawValue: UInt128(simulation.seed) << 32 | UInt128(number + 1))
     }
 
     func received(_ request: Request, tag: UInt64, on number: Int) {
@@ -28,22 +25,24 @@ extension BrokerHost {
             submit(
                 .openProducer(
                     self.request(tag, on: number, .bound(topic.id)), topic: topic.id,
-                    producerID(producer), epoch: epoch), producer: producer)
+                    simulation.producerID(producer), epoch: epoch))
         case .publish(let index):
             let publication = oracle.publications[index]
             submit(
                 .publish(
                     self.request(tag, on: number),
                     PublishCommand(
-                        topic: publication.topic, producer: producerID(publication.producer),
+                        topic: publication.topic,
+                        producer: simulation.producerID(publication.producer),
                         producerEpoch: publication.producerEpoch,
                         baseSequence: publication.baseSequence, batch: publication.bytes,
-                        count: publication.count)), publication: index)
+                        count: publication.count)))
         case .skip(let topic, let producer, let epoch, let next):
             submit(
                 .skipSequences(
-                    self.request(tag, on: number), topic: topic, producerID(producer), epoch: epoch,
-                    next: next), producer: producer)
+                    self.request(tag, on: number), topic: topic, simulation.producerID(producer),
+                    epoch: epoch,
+                    next: next))
         case .open(let session, let subscription, let limit, let claims):
             let consumer = ConsumerID(rawValue: nextConsumer)
             nextConsumer += 1
@@ -66,25 +65,30 @@ extension BrokerHost {
         case .close(let consumer):
             guard connectionOfConsumer[consumer] == number else { return }
             submit(.closeConsumer(self.request(tag, on: number), consumer))
-        default: topologyReceived(request, tag: tag, on: number)
+        case .call(let method, let bytes): call(method, bytes, tag: tag, on: number)
         }
     }
 
-    private func topologyReceived(_ request: Request, tag: UInt64, on number: Int) {
-        let id = self.request(tag, on: number)
-        switch request {
-        case .createTopic(let name): submit(.createTopic(id, name: name, TopicSettings()))
-        case .deleteTopic(let name): submit(.deleteTopic(id, name: name))
-        case .createSubscription(let name, let topic, let settings):
-            submit(.createSubscription(id, name: name, topic: topic, settings))
-        case .deleteSubscription(let name): submit(.deleteSubscription(id, name: name))
-        default: preconditionFailure("not a change of topology")
+    private func call(_ method: Method, _ bytes: [UInt8], tag: UInt64, on number: Int) {
+        let id = request(tag, on: number, .called)
+        do throws(Failure) {
+            guard let admin = try AdminRequest(method, bytes[...]) else {
+                preconditionFailure("\(method) is not unary")
+            }
+            if let command = service?.command(for: .admin(id, admin)) { submit(command) }
+        } catch {
+            oracle.violated("wire", "a request of our own cannot be read: \(error.message)")
         }
     }
 
     func connectionGone(_ number: Int) {
         guard isServing, simulation.connections[number].life == life else { return }
         simulation.note("gone", UInt64(number))
+        if let route = routes.removeValue(forKey: UInt64(number)) {
+            route.streams.connectionEnded()
+            route.flushLines()
+            return
+        }
         for consumer in simulation.connections[number].consumers
         where connectionOfConsumer.removeValue(forKey: consumer) != nil {
             submit(.disconnected(consumer))

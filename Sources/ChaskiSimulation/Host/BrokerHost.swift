@@ -1,6 +1,9 @@
 import ChaskiBroker
 import ChaskiModel
+import ChaskiRecords
 import ChaskiStorage
+import ChaskiStreams
+import ChaskiWire
 
 /// Joins the production broker core and journal as the server does: one loop, one journal thread
 /// with a latency of its own, readers, timers, checkpoints, maintenance.
@@ -20,6 +23,15 @@ final class BrokerHost {
     private(set) var life = 0
     var journal: Journal?
     var machine: NamespaceMachine?
+    /// Between connections and the core; there while the machine is.
+    var service: NamespaceService?
+    /// The broker's ends of connections over the wire, by their numbers.
+    var routes: [UInt64: WireBroker] = [:]
+    /// Those that were spoken to in this turn, in that order.
+    var spokenTo: [UInt64] = []
+    private var isInTurn = false
+    /// How many of `effects` were observed.
+    private var observed = 0
     /// The group that the journal thread has.
     var group: JournalGroup?
     /// The journal thread is busy with a group or with maintenance.
@@ -53,6 +65,7 @@ final class BrokerHost {
             case plain
             case bound(TopicID)
             case opened(ConsumerID)
+            case called
         }
         var connection: Int
         var tag: UInt64
@@ -107,8 +120,21 @@ final class BrokerHost {
     // MARK: - The loop
 
     /// Gives the core one command, and carries out what it wants.
-    func submit(_ command: Command, producer: Int? = nil, publication: Int? = nil) {
+    func submit(_ command: Command) {
         guard let machine else { return }
+        observe()
+        var producer: Int?
+        var publication: Int?
+        switch command {
+        case .publish(_, let publish):
+            publication = oracle.identify(publish.batch)
+            guard publication != nil else {
+                return oracle.violated("P1", "the broker gets a batch that nobody published")
+            }
+        case .openProducer(_, _, let id, _), .skipSequences(_, _, let id, _, _):
+            producer = simulation.producerNumber(id)
+        default: break
+        }
         oracle.taken(command, producer: producer, publication: publication, now: now)
         machine.handle(command, now: now, effects: &effects)
         carryOut()
@@ -116,9 +142,17 @@ final class BrokerHost {
 
     /// Carries out effects in order, then gives the journal what waits, and looks at the timer.
     func carryOut() {
-        emit()
-        offerGroup()
+        observe()
+        guard !isInTurn else { return }
+        isInTurn = true
+        repeat {
+            emit()
+            offerGroup()
+            endTurns()
+        } while !effects.isEmpty
+        isInTurn = false
         armTimer()
+        pumpSpokenTo()
         eventsSinceCheck += 1
         if eventsSinceCheck >= settings.invariantSpacing {
             eventsSinceCheck = 0
@@ -126,43 +160,77 @@ final class BrokerHost {
         }
     }
 
-    func emit() {
-        for effect in effects {
-            oracle.emitted(effect, now: now)
-            perform(effect)
+    /// Shows the oracle what the core wants, in the moment in which it wants it.
+    private func observe() {
+        while observed < effects.count {
+            oracle.emitted(effects[observed], now: now)
+            note(effects[observed])
+            observed += 1
         }
-        effects.removeAll(keepingCapacity: true)
     }
 
-    private func perform(_ effect: Effect) {
+    func emit() {
+        observe()
+        let batch = effects
+        effects.removeAll(keepingCapacity: true)
+        observed = 0
+        for effect in batch { perform(effect) }
+    }
+
+    /// Takes a run of requests of a connection over the wire.
+    func take(_ requests: [ShardRequest]) {
+        guard let service else { return }
+        let outer = isInTurn
+        isInTurn = true
+        for request in requests {
+            if let command = service.command(for: request) { submit(command) }
+        }
+        isInTurn = outer
+        carryOut()
+    }
+
+    private func note(_ effect: Effect) {
         switch effect {
-        case .reply(let id, let result): answer(id, result)
+        case .reply(let id, let result): noteReply(id, result)
         case .deliver(let consumer, let subscription, let deliveries):
             noteDelivery(consumer, subscription, deliveries)
-            guard let connection = connectionOfConsumer[consumer] else { return }
-            simulation.respond(.delivery(consumer, deliveries), on: connection)
-        case .read(let request): read(request)
         case .released(let topic, let range):
             simulation.note("released", topic.rawValue, range.upperBound)
-            journal?.index.released(topic, range)
-        case .topicRemoved(let topic):
-            simulation.note("removed", topic.rawValue)
-            journal?.index.topicRemoved(topic)
+        case .topicRemoved(let topic): simulation.note("removed", topic.rawValue)
         case .consumerEnded(let consumer, let failure):
             simulation.note("ended", consumer.rawValue, 0, failure.reason.rawValue)
-            guard let connection = connectionOfConsumer.removeValue(forKey: consumer) else {
-                return
-            }
-            simulation.respond(.ended(consumer, failure), on: connection)
         case .stalled(let subscription, let consumers, let failure):
             simulation.note(
                 "stalled", subscription.rawValue, UInt64(consumers.count),
                 failure?.reason.rawValue ?? "")
+        case .read: break
         }
     }
 
-    private func answer(_ id: RequestID, _ result: Result<Reply, Failure>) {
-        noteReply(id, result)
+    private func perform(_ effect: Effect) {
+        if simulation.plan.has(.wire), service?.carryOut(effect) == true { return }
+        switch effect {
+        case .reply(let id, let result): answer(effect, id, result)
+        case .deliver(let consumer, _, let deliveries):
+            guard let connection = connectionOfConsumer[consumer] else { return }
+            simulation.respond(.delivery(consumer, deliveries), on: connection)
+        case .read(let request): read(request)
+        case .released(let topic, let range): journal?.index.released(topic, range)
+        case .topicRemoved(let topic): journal?.index.topicRemoved(topic)
+        case .consumerEnded(let consumer, let failure):
+            guard let connection = connectionOfConsumer.removeValue(forKey: consumer) else {
+                return
+            }
+            simulation.respond(.ended(consumer, failure), on: connection)
+        case .stalled: break
+        }
+    }
+
+    private func answer(_ effect: Effect, _ id: RequestID, _ result: Result<Reply, Failure>) {
+        if case .called? = waiting[id]?.shape {
+            _ = service?.carryOut(effect)
+            return
+        }
         guard let waiter = waiting.removeValue(forKey: id) else { return }
         switch waiter.shape {
         case .plain: simulation.respond(.reply(tag: waiter.tag, result), on: waiter.connection)
@@ -172,6 +240,7 @@ final class BrokerHost {
             if case .failure = result { connectionOfConsumer[consumer] = nil }
             simulation.respond(
                 .opened(tag: waiter.tag, consumer, result), on: waiter.connection)
+        case .called: break
         }
     }
 
@@ -237,6 +306,10 @@ final class BrokerHost {
         effects.removeAll()
         waiting.removeAll()
         connectionOfConsumer.removeAll()
+        service = nil
+        routes.removeAll()
+        spokenTo.removeAll()
+        observed = 0
         pendingReads = 0
         timerAt = .max
         pausedUntil = 0

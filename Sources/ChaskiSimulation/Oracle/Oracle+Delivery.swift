@@ -6,9 +6,8 @@ extension Oracle {
     func delivered(
         _ consumerID: ConsumerID, _ id: SubscriptionID, _ deliveries: [Delivery], now: Now
     ) {
-        let number = Int(consumerID.rawValue)
-        guard number < consumers.count, consumers[number].open else {
-            return violated("F1", "a delivery to consumer \(number), which is not open")
+        guard let number = consumerNumbers[consumerID], consumers[number].open else {
+            return violated("F1", "a delivery to \(consumerID), which is not open")
         }
         guard let subscription = subscriptions[id], !subscription.removed,
             consumers[number].subscription === subscription

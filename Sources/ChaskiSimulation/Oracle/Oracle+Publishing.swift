@@ -15,7 +15,7 @@ extension Oracle {
     }
 
     /// The publication that these stored bytes are, byte for byte behind the broker header.
-    private func identify(_ bytes: Bytes) -> Int? {
+    func identify(_ bytes: Bytes) -> Int? {
         guard let index = publicationOfChecksum[checksum(bytes)], isContent(bytes, of: index) else {
             return nil
         }

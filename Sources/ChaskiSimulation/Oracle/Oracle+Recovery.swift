@@ -46,7 +46,7 @@ extension Oracle {
     }
 
     private func abandon(_ settle: PendingSettle) {
-        let number = Int(settle.command.consumer.rawValue)
+        let number = number(of: settle.command.consumer)
         guard let subscription = consumers[number].subscription else { return }
         for range in settle.command.ranges {
             for step in 0..<range.count {

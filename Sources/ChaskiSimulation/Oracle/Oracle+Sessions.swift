@@ -7,7 +7,8 @@ extension Oracle {
         _ id: RequestID, _ consumer: ConsumerID, _ session: SessionID, _ name: String,
         _ limit: ConsumerLimit, _ claims: SessionClaims, now: Now
     ) {
-        precondition(Int(consumer.rawValue) == consumers.count, "consumer ids are dense")
+        precondition(consumerNumbers[consumer] == nil, "consumer ids are not reused")
+        consumerNumbers[consumer] = consumers.count
         consumers.append(
             ConsumerModel(
                 session: session, subscription: nil, subscriptionName: name, limit: limit))
@@ -54,7 +55,7 @@ extension Oracle {
         guard case .consumerOpened(let id, let epoch, _, let held) = reply,
             let subscription = subscriptions[id]
         else { return violated("one reply", "an opened consumer was answered with \(reply)") }
-        let number = Int(consumer.rawValue)
+        let number = number(of: consumer)
         if epoch != self.epoch { violated("A4", "tokens bear epoch \(epoch), not \(self.epoch)") }
         consumers[number].subscription = subscription
         consumers[number].open = true
@@ -118,7 +119,7 @@ extension Oracle {
     }
 
     func disconnected(_ consumer: ConsumerID, now: Now) {
-        let number = Int(consumer.rawValue)
+        let number = number(of: consumer)
         guard consumers[number].connected else { return }
         if let subscription = consumers[number].subscription {
             for index in subscription.window {
@@ -134,8 +135,7 @@ extension Oracle {
     }
 
     func consumerEnded(_ consumer: ConsumerID, now: Now) {
-        let number = Int(consumer.rawValue)
-        guard number < consumers.count else { return }
+        guard let number = consumerNumbers[consumer] else { return }
         consumers[number].open = false
         consumers[number].connected = false
         let ended = consumers[number]

@@ -5,7 +5,7 @@ import ChaskiModel
 extension Oracle {
     func takenSettle(_ id: RequestID, _ settle: SettleCommand, now: Now) {
         var expectations: [PendingSettle.Expectation] = []
-        if let subscription = consumers[Int(settle.consumer.rawValue)].subscription {
+        if let subscription = consumers[number(of: settle.consumer)].subscription {
             for range in settle.ranges {
                 for step in 0..<range.count {
                     let offset = range.first + Offset(step)
@@ -34,7 +34,7 @@ extension Oracle {
             return record.endedBy == settle.verb ? .either : .reject
         }
         guard record.epoch == epoch, now.clock < leaseEnd(record),
-            record.consumer == Int32(settle.consumer.rawValue)
+            record.consumer == Int32(number(of: settle.consumer))
         else { return .either }
         return .accept
     }
@@ -65,7 +65,7 @@ extension Oracle {
     }
 
     func settleReplied(_ settle: PendingSettle, _ result: Result<Reply, Failure>, now: Now) {
-        let number = Int(settle.command.consumer.rawValue)
+        let number = number(of: settle.command.consumer)
         guard let subscription = consumers[number].subscription else { return }
         var rejected: [SettleRejection] = []
         var whole: Failure?

@@ -53,7 +53,9 @@ package final class Oracle {
     /// In the order of their making, so that walks over them do not depend on hashes.
     var topicOrder: [TopicModel] = []
     var subscriptionOrder: [SubscriptionModel] = []
+    /// In the order of their opening, and their places by the id that the host chose.
     var consumers: [ConsumerModel] = []
+    var consumerNumbers: [ConsumerID: Int] = [:]
     var pending: [RequestID: Pending] = [:]
     /// Writes that returned, over the life of the directory.
     var writes = 0
@@ -68,6 +70,8 @@ package final class Oracle {
     /// The epoch of tokens now.
     var epoch: UInt32 = 0
     let resumeGraceNanos: Int64
+    /// The messages of the publication that was looked at last.
+    var lastPublished: (publication: Int, messages: [Message])?
 
     init(resumeGraceNanos: Int64) { self.resumeGraceNanos = resumeGraceNanos }
 
@@ -113,7 +117,7 @@ package final class Oracle {
         case .openConsumer(let id, let consumer, let session, let name, let limit, let claims):
             takenOpen(id, consumer, session, name, limit, claims, now: now)
         case .setLimit(let consumer, let limit):
-            consumers[Int(consumer.rawValue)].limit = limit
+            consumers[number(of: consumer)].limit = limit
         case .settle(let id, let settle):
             takenSettle(id, settle, now: now)
         case .heartbeat(let session):
@@ -123,11 +127,19 @@ package final class Oracle {
             }
         case .closeConsumer(let id, let consumer):
             begin(id, .close(consumer))
-            consumers[Int(consumer.rawValue)].open = false
-            leaseEnds(of: Int32(consumer.rawValue), at: now.clock)
+            consumers[number(of: consumer)].open = false
+            leaseEnds(of: Int32(number(of: consumer)), at: now.clock)
         case .disconnected(let consumer):
             disconnected(consumer, now: now)
         }
+    }
+
+    /// The place of a consumer that the broker was told of.
+    func number(of consumer: ConsumerID) -> Int {
+        guard let number = consumerNumbers[consumer] else {
+            preconditionFailure("a consumer that was never opened")
+        }
+        return number
     }
 
     func begin(_ id: RequestID, _ request: Pending) {

@@ -23,13 +23,20 @@ extension Simulation {
     func connect(client: Int) -> Int? {
         guard host.isServing else { return nil }
         connections.append(Connection(client: client, life: host.life))
-        return connections.count - 1
+        let number = connections.count - 1
+        if plan.has(.wire) { openWire(number, client: client) }
+        return number
     }
 
-    private func delay() -> Int64 { networkRandom.skewed(mean: plan.networkNanos) }
+    func delay() -> Int64 { networkRandom.skewed(mean: plan.networkNanos) }
 
     func send(_ request: Request, tag: UInt64, on number: Int) {
         guard !connections[number].isCut else { return }
+        if let wire = wires[number] {
+            wire.client.ask(request, tag: tag)
+            if !connections[number].clientKnows { pump(number, fromBroker: false) }
+            return
+        }
         let arrival = max(connections[number].lastAtBroker, now + delay())
         connections[number].lastAtBroker = arrival
         queue.schedule(.requestArrives(connection: number, tag: tag, request), at: arrival)
@@ -45,7 +52,15 @@ extension Simulation {
     /// Cuts a connection in the middle of whatever it carries. Either side notices in its time.
     func cut(_ number: Int, halfOpen: Bool) {
         guard !connections[number].isCut else { return }
+        if let wire = wires[number], halfOpen {
+            // Neither end is told: their keepalives must find out.
+            let direction = networkRandom.below(3)
+            if direction != 0 { wire.toBroker.isDead = true }
+            if direction != 1 { wire.toClient.isDead = true }
+            return
+        }
         connections[number].isCut = true
+        if wires[number] != nil { return resetWire(number) }
         connections[number].lingers = networkRandom.chance(1, in: 2)
         queue.schedule(.connectionLost(connection: number), at: now + delay())
         let notice =
@@ -53,8 +68,31 @@ extension Simulation {
         queue.schedule(.connectionGone(connection: number), at: now + notice)
     }
 
+    /// Nothing passes one way for a while; it is all there afterwards.
+    func stall(_ number: Int, nanos: Int64) {
+        let toBroker = networkRandom.chance(1, in: 2)
+        let until = now + nanos
+        guard let wire = wires[number] else {
+            if toBroker {
+                connections[number].lastAtBroker = max(connections[number].lastAtBroker, until)
+            } else {
+                connections[number].lastAtClient = max(connections[number].lastAtClient, until)
+            }
+            return
+        }
+        if toBroker {
+            wire.toBroker.stalledUntil = until
+        } else {
+            wire.toClient.stalledUntil = until
+        }
+    }
+
     /// The client closes its side without a word.
     func drop(_ number: Int) {
+        if wires[number] != nil {
+            connections[number].isCut = true
+            return leave(number)
+        }
         guard !connections[number].isCut else { return }
         connections[number].clientKnows = true
         connections[number].isCut = true
@@ -67,6 +105,10 @@ extension Simulation {
         for number in firstLiveConnection..<connections.count where !connections[number].isCut {
             connections[number].isCut = true
             connections[number].brokerKnows = true
+            if let wire = wires[number] {
+                wire.toClient.reset(keeping: networkRandom.below(wire.toClient.count + 1))
+                connections[number].lastAtClient = wire.toClient.lastArrival
+            }
             connections[number].lingers = networkRandom.chance(1, in: 2)
             queue.schedule(
                 .connectionLost(connection: number),

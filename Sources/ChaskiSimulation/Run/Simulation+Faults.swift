@@ -6,7 +6,7 @@ extension Simulation {
     /// Faults that strike at a moment; the others are traits of the whole run.
     private static let striking: [Fault] = [
         .processKill, .powerCut, .crashInCommit, .crashInMaintenance, .failedSync, .diskFull,
-        .readError, .pause, .clockStep, .connectionLoss, .halfOpen,
+        .readError, .pause, .clockStep, .connectionLoss, .halfOpen, .stall,
     ]
 
     func scheduleFault() {
@@ -24,6 +24,7 @@ extension Simulation {
         note("fault", UInt64(fault.rawValue), 0, "\(fault)")
         switch fault {
         case .connectionLoss, .halfOpen: cutSome(halfOpen: fault == .halfOpen)
+        case .stall: stallSome()
         case .clockStep:
             hit(.clockStep)
             let hour: Int64 = 3_600_000_000_000
@@ -68,14 +69,27 @@ extension Simulation {
     }
 
     private func cutSome(halfOpen: Bool) {
-        var live: [Int] = []
-        for number in firstLiveConnection..<connections.count where !connections[number].isCut {
-            live.append(number)
-        }
+        let live = liveConnections
         guard !live.isEmpty else { return }
         hit(halfOpen ? .halfOpen : .connectionLoss)
         let all = faultRandom.chance(1, in: 5)
         for number in all ? live : [faultRandom.pick(live)] { cut(number, halfOpen: halfOpen) }
+    }
+
+    private func stallSome() {
+        let live = liveConnections
+        guard !live.isEmpty else { return }
+        hit(.stall)
+        let all = faultRandom.chance(1, in: 5)
+        for number in all ? live : [faultRandom.pick(live)] {
+            stall(number, nanos: faultRandom.nanos(in: 50_000_000...20_000_000_000))
+        }
+    }
+
+    private var liveConnections: [Int] {
+        (firstLiveConnection..<connections.count).filter {
+            !connections[$0].isCut && !connections[$0].clientKnows
+        }
     }
 
     func faultEnds(_ fault: Fault) {

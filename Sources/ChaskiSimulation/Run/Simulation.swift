@@ -34,6 +34,9 @@ package final class Simulation {
     private(set) var host: BrokerHost
     var connections: [Connection] = []
     var firstLiveConnection = 0
+    /// The ends and bytes of connections over the real wire.
+    var wires: [Int: WireConnection] = [:]
+    let wireSettings: WireSettings
     var clients: [any SimulatedClient] = []
     private var wakeGenerations: [Int] = []
     var random: SimulationRandom
@@ -50,6 +53,14 @@ package final class Simulation {
     var wallOffset: Int64 = 0
     let names = TopologyNames()
 
+    /// The id of a producer by its number, and back.
+    func producerID(_ number: Int) -> ProducerID {
+        ProducerID(rawValue: UInt128(seed) << 32 | UInt128(number + 1))
+    }
+    func producerNumber(_ id: ProducerID) -> Int {
+        Int(truncatingIfNeeded: id.rawValue & 0xffff_ffff) - 1
+    }
+
     package init(seed: UInt64, options: SimulationOptions = SimulationOptions()) {
         self.seed = seed
         self.options = options
@@ -60,6 +71,7 @@ package final class Simulation {
         if let operations = options.operations { plan.operations = operations }
         if let given = options.plan { plan = given }
         self.plan = plan
+        wireSettings = WireSettings(random: &random)
         oracle = Oracle(resumeGraceNanos: plan.resumeGraceNanos)
         host = BrokerHost(seed: seed, plan: plan, options: options, random: &random)
         host.simulation = self
@@ -136,14 +148,22 @@ package final class Simulation {
             guard !connection.isCut || connection.lingers, !connection.clientKnows else { return }
             clients[connection.client].received(response)
         case .connectionLost(let number):
-            guard !connections[number].clientKnows else { return }
-            connections[number].clientKnows = true
-            clients[connections[number].client].connectionLost()
+            lost(number)
         case .connectionGone(let number):
             guard !connections[number].brokerKnows else { return }
             if host.postpone(event) { return }
             connections[number].brokerKnows = true
             host.connectionGone(number)
+            forgetWire(number)
+        case .bytesArrive(let number, let toBroker):
+            if toBroker, host.postpone(event) { return }
+            bytesArrive(number, toBroker: toBroker)
+        case .wireTimer(let number, let atBroker):
+            if atBroker, host.postpone(event) { return }
+            wireTimer(number, atBroker: atBroker)
+        case .callDeadline(let number, let stream):
+            if host.postpone(event) { return }
+            host.callDeadline(number, stream)
         case .clientWakes(let client, let generation):
             guard wakeGenerations[client] == generation else { return }
             clients[client].woken()

@@ -1,6 +1,10 @@
 import ChaskiBroker
 import ChaskiModel
+import ChaskiMessages
+import ChaskiProtobuf
 import ChaskiStorage
+import ChaskiStreams
+import ChaskiWire
 
 /// What a client sends.
 enum Request {
@@ -13,10 +17,42 @@ enum Request {
     case settle(SettleCommand)
     case heartbeat(SessionID)
     case close(ConsumerID)
-    case createTopic(String)
-    case deleteTopic(String)
-    case createSubscription(String, topic: String, SubscriptionSettings)
-    case deleteSubscription(String)
+    /// A unary method with its encoded request; answered by `answered`.
+    case call(Method, [UInt8])
+}
+
+extension Request {
+    static func createTopic(_ name: String) -> Request {
+        call(.createTopic, Chaski_V1_CreateTopicRequest.with { $0.name = name })
+    }
+
+    static func deleteTopic(_ name: String) -> Request {
+        call(.deleteTopic, Chaski_V1_DeleteTopicRequest.with { $0.name = name })
+    }
+
+    static func createSubscription(
+        _ name: String, topic: String, _ settings: SubscriptionSettings
+    ) -> Request {
+        call(
+            .createSubscription,
+            Chaski_V1_CreateSubscriptionRequest.with {
+                $0.name = name
+                $0.topic = topic
+                $0.settings = settings.asMessage
+            })
+    }
+
+    static func deleteSubscription(_ name: String) -> Request {
+        call(.deleteSubscription, Chaski_V1_DeleteSubscriptionRequest.with { $0.name = name })
+    }
+
+    static func call(_ method: Method, _ message: some ChaskiProtobuf.Message) -> Request {
+        do {
+            return .call(method, try message.serializedBytes())
+        } catch {
+            preconditionFailure("a request of our own cannot be encoded: \(error)")
+        }
+    }
 }
 
 /// What a client receives.
@@ -26,6 +62,8 @@ enum Response {
     case opened(tag: UInt64, ConsumerID, Result<Reply, Failure>)
     case delivery(ConsumerID, [Delivery])
     case ended(ConsumerID, Failure)
+    /// What a unary method answers, encoded.
+    case answered(tag: UInt64, Result<Bytes, Failure>)
 }
 
 /// What happens at a moment of virtual time. `life` names the broker process that it is for: one
@@ -33,6 +71,11 @@ enum Response {
 enum SimulationEvent {
     case requestArrives(connection: Int, tag: UInt64, Request)
     case responseArrives(connection: Int, Response)
+    /// Bytes on the wire may be read at one end.
+    case bytesArrive(connection: Int, toBroker: Bool)
+    case wireTimer(connection: Int, atBroker: Bool)
+    /// The time of a call over the wire is over.
+    case callDeadline(connection: Int, stream: StreamID)
     /// The client notices that its connection is gone.
     case connectionLost(connection: Int)
     /// The broker notices it.
