@@ -164,7 +164,7 @@ final class WireClient {
                                 .published(
                                     baseOffset: result.baseOffset,
                                     appendTimeNanos: result.appendUnixNanos,
-                                    duplicate: result.duplicate))))
+                                    duplicate: result.duplicate, duplicates: []))))
                 }
             }
         case nil: simulation.oracle.violated("wire", "a publish response of no kind")
