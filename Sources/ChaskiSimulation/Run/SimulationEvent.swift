@@ -38,7 +38,7 @@ extension Request {
             Chaski_V1_CreateSubscriptionRequest.with {
                 $0.name = name
                 $0.topic = topic
-                $0.settings = settings.asMessage
+                $0.settings = Chaski_V1_SubscriptionSettings(settings)
             })
     }
 
