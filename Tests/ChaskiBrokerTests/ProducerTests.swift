@@ -67,6 +67,33 @@ import Testing
         #expect(host.publish(topic, 4, 1).published?.offset == 2)
     }
 
+    @Test func `An opening is answered behind all that the producer sent before the answer`() {
+        let host = BrokerHost()
+        let topic = host.createTopic()
+        let id = ProducerID(rawValue: 1)
+        host.maximumGroupBytes = 1
+        host.publish(topic, 0, 1)
+        host.send(.publish(host.request(), host.publishCommand(topic, 1, 1)))
+        let opening = host.request()
+        host.send(.openProducer(opening, topic: topic, id, epoch: 0))
+        // The old connection's: each of these takes a group of its own.
+        for base in 2..<6 {
+            host.send(.publish(host.request(), host.publishCommand(topic, UInt64(base), 1)))
+        }
+        var groups = 0
+        while host.reply(opening) == nil, groups < 100 {
+            host.gather()
+            host.sync()
+            groups += 1
+        }
+        guard case .success(.producerOpened(let next))? = host.reply(opening) else {
+            Issue.record("the opening was not answered")
+            return
+        }
+        #expect(next == 6)
+        #expect(host.machine.topic(named: "t")?.nextOffset == 6)
+    }
+
     @Test func `A full topic names who pins it`() {
         let host = BrokerHost()
         let topic = host.createTopic("t", TopicSettings(maximumBytes: 3_000))

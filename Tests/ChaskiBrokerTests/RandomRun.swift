@@ -74,7 +74,8 @@ final class RandomRun {
         let choice = random.next(100)
         switch choice {
         case 0..<16: publish()
-        case 16..<22: publishWithIDs()
+        case 16..<20: publishWithIDs()
+        case 20..<22: atomic()
         case 22..<30: connect()
         case 30..<62: verdict()
         case 62..<64: disconnect()
@@ -145,6 +146,60 @@ final class RandomRun {
                 if let id { idOffsets[id] = (next, host.now.clock) }
                 next += 1
             }
+        }
+    }
+
+    /// Messages for both topics, and an ack of what somebody holds: all or nothing, sent twice.
+    private func atomic() {
+        let index = random.next(clients.count)
+        let name = clients[index].subscription
+        // Not what a verdict was sent for already.
+        let judged = asked.values.filter { $0.subscription == name }.flatMap(\.offsets)
+        let held = clients[index].held.sorted { $0.key < $1.key }
+            .filter { host.state($0.key, name) != .acked && !judged.contains($0.key) }
+            .prefix(random.next(6))
+        let ranges = held.map {
+            TokenRange(epoch: host.epoch, first: $0.key, count: 1, handout: $0.value)
+        }
+        let fresh = "atomic \(trace.count)"
+        let ids = [fresh, random.next(3) == 0 ? "id \(random.next(60))" : nil]
+        let other = random.next(4) == 0 ? "other" : nil
+        let tagged = BrokerHost.anyBatch(ids: ids, text: other)
+        let plain = BrokerHost.anyBatch(ids: [nil], text: fresh)
+        let verdict = AtomicSettlement(
+            subscription: name, session: SessionID(rawValue: clients[index].session), verb: .ack,
+            ranges: ranges)
+        let command = AtomicCommand(
+            transaction: TransactionID(rawValue: UInt128(trace.count)),
+            publishes: [
+                AtomicPublish(topic: "t", batch: plain.batch, count: plain.count),
+                AtomicPublish(topic: "d", batch: tagged.batch, count: tagged.count),
+            ], settlements: ranges.isEmpty ? [] : [verdict])
+        let before = ["t", "d"].map { host.machine.topic(named: $0)?.nextOffset ?? 0 }
+        let requests = [host.request(), host.request()]
+        for request in requests { host.send(.atomic(request, command)) }
+        if random.next(4) == 0, host.gather() {
+            host.refuse(Failure(.resourceExhausted, .diskFull, "no room"))
+            reopenProducers()
+        }
+        host.settle()
+        if host.reply(requests[0]) == nil { host.advance(second) }
+        let after = ["t", "d"].map { host.machine.topic(named: $0)?.nextOffset ?? 0 }
+        let isAcked = held.allSatisfy { host.state($0.key, name) == .acked }
+        guard let published = host.reply(requests[0]).atomic else {
+            if !held.isEmpty, isAcked { self.text = "an atomic request was refused, and acked" }
+            return
+        }
+        if !isAcked { self.text = "an atomic request left something unacked" }
+        if host.reply(requests[1]).atomic != published { self.text = "its repeat is another" }
+        if after[0] < before[0] + 1 || published.count != 2 { self.text = "a batch is missing" }
+        for (offset, _) in held {
+            acked[name, default: []].insert(offset)
+            clients[index].held[offset] = nil
+        }
+        let duplicates = published[1].duplicates
+        if duplicates.isEmpty, let id = ids[1] {
+            idOffsets[id] = (published[1].baseOffset + 1, host.now.clock)
         }
     }
 

@@ -28,6 +28,7 @@ extension Section {
             var letters: [DeadLetter] = []
             for _ in 0..<number { letters.append(try reader.deadLetter()) }
             self = .deadLetters(id, letters)
+        case .transactions: self = .transactions(try reader.transactions())
         case .dedupIDs:
             self = .dedupIDs(TopicID(rawValue: try reader.varint()), try reader.dedupIDs())
         }

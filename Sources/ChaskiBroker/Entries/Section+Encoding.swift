@@ -46,6 +46,9 @@ extension Section {
             out.begin(.dedupIDs)
             out.append(varint: topic.rawValue)
             out.append(dedupIDs: entries)
+        case .transactions(let records):
+            out.begin(.transactions)
+            out.append(transactions: records)
         }
         return out
     }

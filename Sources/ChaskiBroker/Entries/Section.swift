@@ -75,6 +75,8 @@ enum Section: Hashable {
     case deadLetters(SubscriptionID, [DeadLetter])
     /// Dedup ids of a topic, in order of time.
     case dedupIDs(TopicID, [DedupEntry])
+    /// Atomic requests, in order of time.
+    case transactions([TransactionTable.Record])
 }
 
 /// The first byte of a section; the second is the version, 1.
@@ -86,4 +88,5 @@ enum SectionKind: UInt8 {
     case window = 5
     case deadLetters = 6
     case dedupIDs = 40
+    case transactions = 41
 }

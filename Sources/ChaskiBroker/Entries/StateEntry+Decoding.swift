@@ -45,6 +45,7 @@ extension StateEntry {
         case .breakerSwitched:
             let id = SubscriptionID(rawValue: try reader.varint())
             self = .breakerSwitched(id, try reader.breakerSwitch())
+        case .atomic: self = .atomic(try reader.atomicApplied())
         case .clock: self = .clock
         case .subscriptionUpdated:
             let id = SubscriptionID(rawValue: try reader.varint())

@@ -17,6 +17,7 @@ enum StateKind: UInt8 {
     case subscriptionPaused = 22
     case breakerSwitched = 23
     case subscriptionUpdated = 15
+    case atomic = 40
 }
 
 enum StateEncoding {
@@ -43,6 +44,9 @@ extension StateEntry {
             out.begin(.subscriptionDeleted)
             out.append(varint: id.rawValue)
             out.append(varint: releasedEnd)
+        case .atomic(let applied):
+            out.begin(.atomic)
+            out.append(atomic: applied)
         case .published(let published):
             out.append(published: published)
         case .producerAdvanced(let advanced):

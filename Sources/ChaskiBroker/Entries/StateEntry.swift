@@ -130,6 +130,8 @@ enum StateEntry: Hashable {
     case returned(Returned)
     case subscriptionPaused(SubscriptionID, PauseChange)
     case breakerSwitched(SubscriptionID, BreakerSwitch)
+    /// An atomic request: its batches and verdicts follow in the same group.
+    case atomic(AtomicApplied)
     /// Nothing but its group's time: what is due by then may be acted on.
     case clock
     /// All settings as they are from now on.

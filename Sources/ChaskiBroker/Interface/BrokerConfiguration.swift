@@ -26,6 +26,11 @@ package struct BrokerConfiguration: Sendable {
     package var sequenceRanges = 128
     /// Dedup ids remembered in the namespace; beyond it, messages with new ids are refused.
     package var maximumDedupIDs = 4_000_000
+    /// For how long an atomic request sent again is answered alike, nanoseconds: 10 min.
+    package var transactionWindowNanos: Int64 = 600_000_000_000
+    /// Atomic requests remembered for that: their parts, and duplicates that they named, together;
+    /// beyond it, they are refused.
+    package var maximumTransactionParts = 2_000_000
     /// Requests that may wait for one batch in flight.
     package var maximumWaitersPerBatch = 16
     /// For how long an ack repeated by its session is answered OK again, nanoseconds: 10 min.

@@ -90,6 +90,7 @@ package enum Command: Sendable {
     /// Sets the breaker by hand, or back to following the verdicts.
     case setBreaker(RequestID, name: String, BreakerSwitch)
     case publish(RequestID, PublishCommand)
+    case atomic(RequestID, AtomicCommand)
     /// Says that a producer (re)connected with this epoch; the reply tells its last durable
     /// sequence on the topic.
     case openProducer(RequestID, topic: TopicID, ProducerID, epoch: UInt32)

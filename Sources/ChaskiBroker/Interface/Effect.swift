@@ -88,6 +88,8 @@ package enum Reply: Sendable {
     /// had been stored before.
     case published(
         baseOffset: Offset, appendTimeNanos: Int64, duplicate: Bool, duplicates: [DuplicateMember])
+    /// All of an atomic request is done, its batches in order; `isRepeat`: it had been before.
+    case atomic(published: [AtomicPublished], isRepeat: Bool)
     /// The sequence that comes next (last durable + 1), 0 for a producer not known.
     case producerOpened(nextSequence: UInt64)
     /// What of the claims still holds, and the epoch of tokens from now on.

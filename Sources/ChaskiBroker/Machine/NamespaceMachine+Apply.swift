@@ -28,6 +28,7 @@ extension NamespaceMachine {
         case .returned(let returned): apply(returned, time)
         case .subscriptionPaused(let id, let change): apply(change, to: id, time)
         case .breakerSwitched(let id, let position): apply(position, toBreakerOf: id)
+        case .atomic(let applied): apply(applied, time)
         case .clock: break
         case .subscriptionUpdated(let id, let settings): applyUpdate(id, settings)
         }

@@ -15,7 +15,7 @@ extension NamespaceMachine {
         }
         let producers = directory.topics.values.reduce(0) { $0 + $1.producers.count }
         if producers != ages.count { return "\(producers) producers, counted \(ages.count)" }
-        let queued = tail.publishes.reduce(0) { $0 + ($1.publish?.bytes ?? 0) }
+        let queued = tail.publishes.reduce(0) { $0 + $1.queuedBytes }
         let ids = directory.topics.values.reduce(0) { $0 + ($1.dedup?.liveCount ?? 0) }
         if isRunning, ids != dedup.live { return "\(ids) dedup ids, counted \(dedup.live)" }
         if queued != tail.queuedBytes {

@@ -12,6 +12,8 @@ struct CheckpointCycle {
         case dedupIDs([TopicID], Int, from: UInt64, to: UInt64)
         /// Subscriptions by id, with the place of the next, and how far it got.
         case subscriptions([SubscriptionID], Int, SubscriptionProgress)
+        /// Atomic requests from one position to another.
+        case transactions(from: UInt64, to: UInt64)
         /// Last, so that it names every topic that was deleted before its section was out: replay
         /// cannot know such a topic's name.
         case namespace
@@ -85,7 +87,7 @@ extension NamespaceMachine {
                 if let section = dedupSection(ids, place, from, end, &cycle) { return section }
             case .subscriptions(let ids, let place, let progress):
                 guard place < ids.count else {
-                    cycle.stage = .namespace
+                    cycle.stage = .transactions(from: transactions.head, to: transactions.end)
                     continue
                 }
                 guard let subscription = directory.subscriptions[ids[place]] else {
@@ -97,6 +99,13 @@ extension NamespaceMachine {
                     next.map { .subscriptions(ids, place, $0) }
                     ?? .subscriptions(ids, place + 1, .header)
                 if let section { return section }
+            case .transactions(let from, let end):
+                // One takes at most about 2 MiB, most of them some 40 bytes.
+                let next = min(end, max(from, transactions.head) &+ 256)
+                let isLast = from >= end
+                cycle.stage = isLast ? .namespace : .transactions(from: next, to: end)
+                let records = transactions.kept(in: from..<max(from, next))
+                if !records.isEmpty { return .transactions(records) }
             case .namespace:
                 cycle.stage = .finished
                 return namespaceSection(cycle.number)

@@ -27,6 +27,7 @@ extension NamespaceMachine {
             setBreaker(request, name, position, &effects)
         case .publish(let request, let publish):
             self.publish(request, publish, now, &effects)
+        case .atomic(let request, let command): atomic(request, command, now, &effects)
         case .openProducer(let request, let topic, let producer, let epoch):
             openProducer(request, topic, producer, epoch, now, &effects)
         case .skipSequences(let request, let topic, let producer, let epoch, let next):
@@ -65,6 +66,7 @@ extension NamespaceMachine {
             .createSubscription(let request, _, _, _), .deleteSubscription(let request, _),
             .pauseSubscription(let request, _, _), .resumeSubscription(let request, _),
             .setBreaker(let request, _, _), .publish(let request, _),
+            .atomic(let request, _),
             .openProducer(let request, _, _, _), .updateSubscription(let request, _, _),
             .skipSequences(let request, _, _, _, _), .openConsumer(let request, _, _, _, _, _),
             .settle(let request, _), .closeConsumer(let request, _):

@@ -20,6 +20,8 @@ struct GroupDraft {
     /// Dedup ids of its messages.
     var ids: [TopicID: [DedupKey: Message]] = [:]
     var idCount = 0
+    /// What its atomic requests will count in their table.
+    var transactionWeight = 0
     /// Everything past its window by its time was taken from the ledger.
     var hasExpired = false
 

@@ -67,6 +67,7 @@ extension NamespaceMachine {
             add(dedupIDsOf: topic, &digest)
         }
         for subscription in directory.subscriptionsByID { add(subscription, &digest) }
+        addTransactions(&digest)
         for (name, topic) in directory.forgotten.sorted(by: { $0.value.id < $1.value.id }) {
             digest.add("forgotten topic", name)
             digest.add("forgotten incarnation", UInt64(topic.incarnation))
@@ -89,6 +90,26 @@ extension NamespaceMachine {
                 digest.add("stored offset", stored.offset)
                 digest.add("stored time", stored.appendTimeNanos)
                 digest.add("stored as duplicates", UInt64(stored.areDuplicates ? 1 : 0))
+            }
+        }
+    }
+
+    private func addTransactions(_ digest: inout some StateSink) {
+        let window = configuration.transactionWindowNanos
+        let remembered = transactions.kept(in: transactions.head..<transactions.end)
+            .filter { $0.clock.addingSaturating(window) > lastDurable.clock }
+            .sorted {
+                ($0.clock, $0.applied.transaction.rawValue)
+                    < ($1.clock, $1.applied.transaction.rawValue)
+            }
+        for record in remembered {
+            digest.add("transaction", record.applied.transaction.rawValue)
+            digest.add("at", record.clock)
+            for published in record.applied.published {
+                digest.add("in topic", published.topic.rawValue)
+                digest.add("base offset", published.baseOffset)
+                digest.add("members", UInt64(published.count))
+                digest.add("duplicates", UInt64(published.duplicates.count))
             }
         }
     }

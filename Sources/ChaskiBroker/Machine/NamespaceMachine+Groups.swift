@@ -89,7 +89,8 @@ extension NamespaceMachine {
                 let end = directory.subscriptions[id]?.topic.releasedEnd ?? 0
                 item.entries = [.subscriptionDeleted(id, releasedEnd: end)]
             case .barrier: item.entries = []
-            case .publish, .advance: preconditionFailure("belongs among the publishes")
+            case .publish, .atomic, .advance:
+                preconditionFailure("belongs among the publishes")
             }
             for entry in item.entries { entries.append(entry, &bytes) }
             flight.items.append(item)
@@ -98,7 +99,7 @@ extension NamespaceMachine {
 
     /// Whether the dead store has room for all that an entry may kill, whatever else the group
     /// kills before.
-    private func reserveDeaths(_ entry: StateEntry, _ flight: InFlightGroup) -> Bool {
+    func reserveDeaths(_ entry: StateEntry, _ flight: InFlightGroup) -> Bool {
         guard let mortal = entry.mortal,
             let subscription = directory.subscriptions[mortal.subscription]
         else { return true }
@@ -143,10 +144,14 @@ extension NamespaceMachine {
                 if item.refusal != nil { continue }
                 added += makeRoomForProducer(work, added, &flight, &entries, &bytes)
                 gather(item, work, batch, &draft, &entries, &bytes)
+            case .atomic(let work):
+                tail.queuedBytes -= work.batchBytes
+                gather(item, work, flight, &draft, &entries, &bytes)
             case .advance(let advance):
                 item.entries = [.producerAdvanced(advance)]
                 entries.append(item.entries[0], &bytes)
-            case .entry, .createSubscription, .deleteSubscription, .barrier:
+            case .barrier: break
+            case .entry, .createSubscription, .deleteSubscription:
                 preconditionFailure("belongs among the others")
             }
         }

@@ -11,17 +11,28 @@ extension NamespaceMachine {
         for item in flight.items {
             for entry in item.entries { apply(entry, flight.time, &effects) }
             if item.refusal == nil, let work = item.publish { appended(item, work, flight.time) }
+            if item.refusal == nil, let work = item.atomic { appended(work, flight.time) }
             if !item.opensProducer { answer(item, &effects) }
         }
-        // A producer goes on behind all of the group, also behind what an older connection of it
-        // sent after the opening.
-        for item in flight.items where item.opensProducer { answer(item, &effects) }
+        for item in flight.items where item.opensProducer { answerOpening(item, &effects) }
         if flight.hasSections { sectionsDurable(flight) }
         shrinkCooled()
         releaseTouched(&effects)
         releaseDue()
         purgeExpiring()
+        purgeTransactions(at: lastDurable.clock)
         finishEvent(now, &effects)
+    }
+
+    /// A producer goes on behind all that it sent, also behind what an older connection of it sent
+    /// after the opening and that waits for a later group.
+    private func answerOpening(_ item: TailItem, _ effects: inout [Effect]) {
+        guard case .producerOpened(let topic, let producer) = item.reply else { return }
+        guard let known = directory.topics[topic]?.producers[producer], !known.pending.isEmpty
+        else { return answer(item, &effects) }
+        item.work = .barrier
+        item.entries = []
+        tail.publishes.append(item)
     }
 
     private func answer(_ item: TailItem, _ effects: inout [Effect]) {
@@ -37,9 +48,23 @@ extension NamespaceMachine {
         case .subscriptionCreated(let id): reply = .subscriptionCreated(id)
         case .settled(let accepted, let rejected):
             reply = .settled(accepted: accepted, rejected: rejected)
-        case .producerOpened(let topic, let producer):
-            let next = directory.topics[topic]?.producers[producer]?.next ?? 0
+        case .producerOpened(let id, let producer):
+            guard let topic = directory.topics[id] else {
+                let failure = Failure.unknownTopic(id)
+                for request in item.requests { effects.append(.reply(request, .failure(failure))) }
+                return
+            }
+            let next = topic.producers[producer]?.next ?? 0
             reply = .producerOpened(nextSequence: next)
+        case .atomic:
+            guard case .atomic(let applied)? = item.entries.first else {
+                preconditionFailure("an atomic request has its entry")
+            }
+            for (place, request) in item.requests.enumerated() {
+                let reply = Reply.atomic(published: applied.published, isRepeat: place > 0)
+                effects.append(.reply(request, .success(reply)))
+            }
+            return
         case .published:
             guard case .published(let published)? = item.entries.first else {
                 preconditionFailure("a publish has its entry")
@@ -64,9 +89,13 @@ extension NamespaceMachine {
                 producer.pending.removeAll { $0 === item }
             }
         }
-        guard let stored = item.stored else { return }
+        if let stored = item.stored { append(stored, item.dedupIDs, to: topic, time) }
+    }
+
+    /// A batch of ours is in the log.
+    func append(_ stored: StoredBatch, _ ids: [DedupEntry], to topic: TopicState, _ time: Now) {
         append(stored.baseOffset, stored.count, stored.bytes.count, to: topic)
-        remember(item.dedupIDs, of: topic, time)
+        remember(ids, of: topic, time)
         for subscription in topic.subscriptions where subscription.activity.consumers > 0 {
             let supply = subscription.supply
             let next = supply.freshEnd ?? subscription.window.end
@@ -77,12 +106,14 @@ extension NamespaceMachine {
         }
     }
 
-    /// Nothing of the group was written: publishes fail with `failure`, those that were not yet in
+    /// Nothing of the group was written: publishes and atomic requests fail with `failure`, those that were not yet in
     /// a group too; the rest is proposed again in order.
     package func refused(_ failure: Failure, now: Now, effects: inout [Effect]) {
         guard case .running = mode, let flight = tail.inFlight else { return }
         tail.inFlight = nil
-        let hadBatch = flight.items.contains { $0.stored != nil }
+        let hadBatch = flight.items.contains {
+            $0.stored != nil || !($0.atomic?.gathered.isEmpty ?? true)
+        }
         var control: [TailItem] = []
         var advances: [TailItem] = []
         for item in flight.items {
@@ -91,6 +122,7 @@ extension NamespaceMachine {
             item.dedupIDs = []
             switch item.work {
             case .publish(let work): fail(item, work, failure, &effects)
+            case .atomic(let work): fail(item, work, failure, &effects)
             case .advance: advances.append(item)
             default: control.append(item)
             }
@@ -107,17 +139,17 @@ extension NamespaceMachine {
         finishEvent(now, &effects)
     }
 
-    /// Fails all queued publishes; producers' openings and skips stay.
+    /// Fails all queued publishes and atomic requests; producers' openings and skips stay.
     private func dropPublishesOnly(_ failure: Failure, _ effects: inout [Effect]) {
         let queued = tail.publishes
         tail.publishes.removeAll()
         for item in queued {
-            guard case .publish(let work) = item.work else {
-                tail.publishes.append(item)
-                continue
+            tail.queuedBytes -= item.queuedBytes
+            switch item.work {
+            case .publish(let work): fail(item, work, failure, &effects)
+            case .atomic(let work): fail(item, work, failure, &effects)
+            default: tail.publishes.append(item)
             }
-            tail.queuedBytes -= work.bytes
-            fail(item, work, failure, &effects)
         }
     }
 
@@ -151,6 +183,7 @@ extension NamespaceMachine {
             for request in item.requests { effects.append(.reply(request, .failure(unknown))) }
         }
         tail = Tail()
+        transactions.pending.removeAll()
         checkpoint = nil
         mode = .stopped(failure)
     }

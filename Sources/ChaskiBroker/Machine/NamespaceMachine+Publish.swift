@@ -47,7 +47,7 @@ extension NamespaceMachine {
         _ known: ProducerState?, _ now: Now, _ effects: inout [Effect]
     ) {
         let state = known ?? addProducer(command.producer, to: topic, now)
-        if let failure = doorFailure(topic, command.batch.count, UInt64(command.count)) {
+        if let failure = doorFailure(topic, command.batch.count) {
             state.wasRefused = true
             effects.append(.reply(request, .failure(failure)))
             return
@@ -67,7 +67,7 @@ extension NamespaceMachine {
     }
 
     /// Why no message is taken at the moment, whoever sends it.
-    private func doorFailure(_ topic: TopicState, _ bytes: Int, _ count: UInt64) -> Failure? {
+    func doorFailure(_ topic: TopicState, _ bytes: Int) -> Failure? {
         if case .refused(let failure) = publishing { return failure }
         guard
             tail.queuedBytes + bytes <= configuration.maximumQueuedBytes
@@ -206,6 +206,9 @@ extension NamespaceMachine {
             switch item.work {
             case .publish(let work) where match(work.topic):
                 tail.queuedBytes -= work.bytes
+                fail(item, work, failure, &effects)
+            case .atomic(let work) where work.batches.contains(where: { match($0.topic) }):
+                tail.queuedBytes -= work.batchBytes
                 fail(item, work, failure, &effects)
             case .advance(let advance) where match(advance.topic):
                 directory.topics[advance.topic]?.producers[advance.producer]?.pendingAdvances -= 1

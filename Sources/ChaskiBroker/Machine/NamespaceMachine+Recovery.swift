@@ -63,6 +63,8 @@ extension NamespaceMachine {
             topic.releasedEnd = max(topic.releasedEnd, settled)
         }
         countDedupIDs()
+        transactions.arrange()
+        purgeTransactions(at: lastDurable.clock)
         for session in sessions.byID.values { session.lastSeen = now.clock }
         guard hasUnresolved else { return }
         let until = now.clock.addingSaturating(configuration.resumeGraceNanos)

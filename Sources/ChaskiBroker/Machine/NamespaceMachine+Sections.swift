@@ -25,6 +25,8 @@ extension NamespaceMachine {
         case .dedupIDs(let id, let entries):
             guard let table = directory.topics[id]?.dedup else { break }
             for entry in entries { table.restore(entry) }
+        case .transactions(let records):
+            for record in records { transactions.insert(record.applied, clock: record.clock) }
         }
     }
 

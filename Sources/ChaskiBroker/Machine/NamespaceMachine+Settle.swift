@@ -3,7 +3,7 @@ import DequeModule
 
 extension NamespaceMachine {
     /// What looking at the offsets of a verdict found.
-    fileprivate struct Examination {
+    struct Examination {
         /// To be written.
         var ranges: [EntryRange] = []
         var accepted: UInt32 = 0
@@ -31,8 +31,7 @@ extension NamespaceMachine {
             effects.append(.reply(request, .failure(.overloaded("verdicts wait for the journal"))))
             return
         }
-        var found = Examination()
-        for range in command.ranges { examine(range, command.verb, holder, now, &found) }
+        let found = examine(command.ranges, command.verb, holder, now)
         let reply = PendingReply.settled(accepted: found.accepted, rejected: found.rejected)
         guard !found.ranges.isEmpty else {
             if found.waits {
@@ -43,39 +42,51 @@ extension NamespaceMachine {
             }
             return
         }
-        var settled = Settled(
-            subscription: holder.subscription.id, session: holder.session.id, verb: command.verb,
-            ranges: found.ranges)
-        if command.verb == .retry || command.verb == .fail {
-            settled.reason = Self.cut(command.reason)
-            settled.seed = random.next()
+        let entries = verdicts(
+            found.ranges, by: holder, command.verb, delayNanos: command.delayNanos,
+            reason: command.reason)
+        if command.verb == .extend { holder.extendsInFlight += 1 }
+        for entry in entries.dropLast() {
+            tail.control.append(TailItem(.entry(.settled(entry)), .done, []))
         }
-        if command.verb == .retry { settled.delayNanos = command.delayNanos.map { max(0, $0) } }
-        if command.verb == .retry, let probe = probe(holder.subscription, in: settled.ranges) {
-            propose(probe, of: &settled)
-            if settled.ranges.isEmpty {
-                tail.control.append(TailItem(.barrier, reply, [request]))
-                return
-            }
-        }
-        if command.verb == .extend {
-            settled.delayNanos = max(
-                0, command.delayNanos ?? holder.leaseNanos)
-            holder.extendsInFlight += 1
-        }
-        tail.control.append(TailItem(.entry(.settled(settled)), reply, [request]))
+        guard let last = entries.last else { preconditionFailure("a verdict has an entry") }
+        tail.control.append(TailItem(.entry(.settled(last)), reply, [request]))
     }
 
-    /// The probe of a half-open breaker fails: that goes into an entry of its own, and out of
-    /// `settled`. The message waits for as long as the breaker stays open.
-    private func propose(_ probe: EntryRange, of settled: inout Settled) {
+    /// The entries of a verdict on what `examine` accepted: one, and where the probe of a half-open
+    /// breaker fails, another before it.
+    func verdicts(
+        _ ranges: [EntryRange], by holder: Holder, _ verb: Verb, delayNanos: Int64?, reason: String
+    ) -> [Settled] {
+        var settled = Settled(
+            subscription: holder.subscription.id, session: holder.session.id, verb: verb,
+            ranges: ranges)
+        if verb == .retry || verb == .fail {
+            settled.reason = Self.cut(reason)
+            settled.seed = random.next()
+        }
+        if verb == .extend {
+            settled.delayNanos = max(0, delayNanos ?? holder.leaseNanos)
+        }
+        guard verb == .retry else { return [settled] }
+        settled.delayNanos = delayNanos.map { max(0, $0) }
+        guard let probe = probe(holder.subscription, in: ranges) else { return [settled] }
+        // The message waits for as long as the breaker stays open.
         var failed = settled
         failed.ranges = [probe]
         failed.isProbe = true
-        failed.delayNanos =
-            directory.subscriptions[settled.subscription]?.settings.breaker?.openNanos
-        tail.control.append(TailItem(.entry(.settled(failed)), .done, []))
-        settled.ranges = settled.ranges.removing(probe.first)
+        failed.delayNanos = holder.subscription.settings.breaker?.openNanos
+        settled.ranges = ranges.removing(probe.first)
+        return settled.ranges.isEmpty ? [failed] : [failed, settled]
+    }
+
+    /// Looks at each offset of a verdict; marks those accepted as on their way.
+    func examine(
+        _ ranges: [TokenRange], _ verb: Verb, _ holder: Holder, _ now: Now
+    ) -> Examination {
+        var found = Examination()
+        for range in ranges { examine(range, verb, holder, now, &found) }
+        return found
     }
 
     /// Looks at each offset of a range; marks those accepted as on their way.

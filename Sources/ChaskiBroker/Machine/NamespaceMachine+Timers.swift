@@ -59,6 +59,7 @@ extension NamespaceMachine {
         case .gate:
             if let subscription { gateTimerFired(subscription, timer.at) }
         case .restartGrace: endRestartGrace(now)
+        case .transactions: transactionTimerFired(now)
         case .dedup: dedupTimerFired(TopicID(rawValue: timer.subscription), now)
         case .handouts:
             guard let at = tail.handoutsDueAt, at <= now.clock else { break }

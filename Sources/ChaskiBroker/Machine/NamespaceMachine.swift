@@ -27,6 +27,7 @@ package final class NamespaceMachine {
     var sessions = SessionTable()
     var ages = ProducerTable()
     var dedup = DedupLedger()
+    var transactions = TransactionTable()
     var tail = Tail()
     var timers = TimerTable()
     var reads = ReadTable()

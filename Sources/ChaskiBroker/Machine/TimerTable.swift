@@ -16,6 +16,8 @@ enum TimerKind: UInt8 {
     case dedup
     /// A pause ends, a breaker half-opens, a rate limit has tokens.
     case gate = 8
+    /// The newest atomic request is past its window.
+    case transactions
 }
 
 struct Timer: Comparable {

@@ -16,6 +16,7 @@ struct PublishWork {
 /// What is to be written for an item of the tail.
 enum TailWork {
     case publish(PublishWork)
+    case atomic(AtomicWork)
     /// A producer's new epoch, or a skip.
     case advance(ProducerAdvanced)
     case entry(StateEntry)
@@ -31,7 +32,7 @@ extension TailWork {
     var mayRelease: Bool {
         switch self {
         case .entry, .createSubscription, .deleteSubscription: true
-        case .publish, .advance, .barrier: false
+        case .publish, .atomic, .advance, .barrier: false
         }
     }
 
@@ -39,7 +40,7 @@ extension TailWork {
     var dependsOnReleased: Bool {
         switch self {
         case .createSubscription, .deleteSubscription: true
-        case .entry, .publish, .advance, .barrier: false
+        case .entry, .publish, .atomic, .advance, .barrier: false
         }
     }
 }
@@ -50,6 +51,7 @@ enum PendingReply {
     case topicCreated(TopicID)
     case subscriptionCreated(SubscriptionID)
     case published
+    case atomic
     case producerOpened(TopicID, ProducerID)
     case settled(accepted: UInt32, rejected: [SettleRejection])
 }
@@ -83,6 +85,13 @@ final class TailItem {
         if case .publish(let work) = work { work } else { nil }
     }
 
+    var atomic: AtomicWork? {
+        if case .atomic(let work) = work { work } else { nil }
+    }
+
+    /// Bytes of batches that count while it is queued.
+    var queuedBytes: Int { publish?.bytes ?? atomic?.batchBytes ?? 0 }
+
     /// Takes the batch out, so that the broker header is written in place where nobody shares it.
     func takeBatch() -> (work: PublishWork, batch: Bytes)? {
         guard case .publish(var taken) = work else { return nil }
@@ -97,6 +106,7 @@ final class TailItem {
     var bytes: Int {
         switch work {
         case .publish(let work): work.bytes
+        case .atomic(let work): work.bytes
         case .entry(.settled(let settled)): 64 + 16 * settled.ranges.count
         default: 128
         }

@@ -5,6 +5,8 @@ extension FailureReason {
     public static let dedupConflict = Self(rawValue: "dedup-conflict")
     /// The namespace remembers as many dedup ids as it may.
     public static let dedupFull = Self(rawValue: "dedup-full")
+    /// The namespace remembers as many atomic requests as it may.
+    public static let transactionsFull = Self(rawValue: "transactions-full")
     /// A newer connection of the same session took over.
     public static let replaced = Self(rawValue: "replaced")
 }

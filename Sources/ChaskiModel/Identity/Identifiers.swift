@@ -27,6 +27,12 @@ public struct ProducerID: RawRepresentable, Hashable, Sendable {
     public init(rawValue: UInt128) { self.rawValue = rawValue }
 }
 
+/// An atomic request: 128 random bits that the client chose, the same each time it is sent.
+public struct TransactionID: RawRepresentable, Hashable, Sendable {
+    public let rawValue: UInt128
+    public init(rawValue: UInt128) { self.rawValue = rawValue }
+}
+
 /// Names one hand-out of one message: what a verb must show to be believed.
 public struct DeliveryToken: Hashable, Sendable {
     /// The journal epoch in which the message was handed out; raised at each recovery.

@@ -30,6 +30,8 @@ package enum Limits {
     package static let streams = 256
     package static let streamsMaximum = 10_000
     package static let settleRanges = 10_000
+    /// Batches and verdicts of one atomic request.
+    package static let atomicParts = 64
     package static let emptyFramesInARow = 100
     /// Inflated bytes of one block of a batch body.
     package static let blockBytes = 64 * 1024

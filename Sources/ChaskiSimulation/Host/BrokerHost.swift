@@ -249,6 +249,9 @@ final class BrokerHost {
         switch result {
         case .success(.published(let base, _, let duplicate, let duplicates)):
             word = base << 1 | (duplicate ? 1 : 0) | UInt64(duplicates.count) << 40
+        case .success(.atomic(let published, let isRepeat)):
+            for one in published { word = word &* 31 &+ one.baseOffset }
+            word = word << 1 | (isRepeat ? 1 : 0)
         case .success(.settled(let accepted, let rejected)):
             word = UInt64(accepted) << 16 | UInt64(rejected.count)
         case .success(.producerOpened(let next)): word = next

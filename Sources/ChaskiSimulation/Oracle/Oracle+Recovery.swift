@@ -41,7 +41,7 @@ extension Oracle {
         case .skip(let producer, let topic, let next):
             skipsInDoubt.append((producer, topic, next))
         case .flow(let request): flowInDoubt(request)
-        case .openProducer, .openConsumer, .close: break
+        case .atomic, .openProducer, .openConsumer, .close: break
         }
     }
 

@@ -13,6 +13,7 @@ package final class Oracle {
         case updateSubscription
         case deleteSubscription(name: String)
         case publish(publication: Int, sinceWrite: Int)
+        case atomic
         case openProducer(producer: Int, topic: TopicID, epoch: UInt32)
         case skip(producer: Int, topic: TopicID, next: UInt64)
         case openConsumer(ConsumerID, claims: [TokenRange], valid: [Offset])
@@ -110,6 +111,7 @@ package final class Oracle {
             guard let publication else { preconditionFailure("a publish without content") }
             publications[publication].outstanding += 1
             begin(id, .publish(publication: publication, sinceWrite: writes))
+        case .atomic(let id, _): begin(id, .atomic)
         case .openProducer(let id, let topic, _, let epoch):
             begin(id, .openProducer(producer: producer ?? 0, topic: topic, epoch: epoch))
         case .skipSequences(let id, let topic, _, _, let next):
@@ -176,6 +178,7 @@ package final class Oracle {
         switch request {
         case .publish(let publication, let sinceWrite):
             publishReplied(publication, since: sinceWrite, result)
+        case .atomic: break
         case .settle(let settle):
             settleReplied(settle, result, now: now)
         case .openConsumer(let consumer, let claims, let valid):
