@@ -72,11 +72,45 @@ struct Opened {
     }
 
     @discardableResult
-    func maintain(bootNanos: Int64 = 0) -> MaintenanceReport {
+    func maintain(bootNanos: Int64 = 0, drops: Bool = true) -> MaintenanceReport {
         let report = journal.maintain(
-            droppable: journal.index.takeDroppableFiles(), bootNanos: bootNanos)
+            droppable: drops ? journal.index.takeDroppableFiles() : [], bootNanos: bootNanos)
         journal.index.apply(report)
         return report
+    }
+
+    /// Carries out one piece of upkeep from its plan to its effect; nil when there is none to do.
+    @discardableResult
+    func upkeep(
+        isSpaceShort: Bool = false, clock: Int64 = 0, sliceBytes: Int = 4_096
+    ) -> MaintenanceReport? {
+        guard
+            let plan = journal.index.nextUpkeep(isSpaceShort: isSpaceShort, clock: clock)
+        else { return nil }
+        journal.begin(plan)
+        let now = Now(clock: clock, wall: clock + 1_000)
+        while true {
+            switch journal.stepUpkeep(maximumBytes: sliceBytes, now: now) {
+            case .working(let bytes): precondition(bytes > 0, "a slice does something")
+            case .finished(let result):
+                let report = journal.maintain(upkeep: result, bootNanos: clock)
+                journal.index.apply(report)
+                return report
+            }
+        }
+    }
+
+    /// All the upkeep that there is to do.
+    @discardableResult
+    func catchUp(isSpaceShort: Bool = false, clock: Int64 = 0) -> UpkeepFigures {
+        // Some sidecars a call.
+        for _ in 0..<20 { maintain(bootNanos: clock, drops: false) }
+        var figures = UpkeepFigures()
+        for _ in 0..<1_000 {
+            guard let report = upkeep(isSpaceShort: isSpaceShort, clock: clock) else { break }
+            if let done = report.upkeep { figures.add(done.figures) }
+        }
+        return figures
     }
 
     /// Reads one outcome to its end.

@@ -45,7 +45,7 @@ import Testing
         let (summary, offsets) = try inspect(disk)
         #expect(offsets == [0, 2, 4, 5, 6, 7, 8, 9])
         #expect(summary.damage.map(\.fences) == [.topic(Small.topic), .journal, .journal])
-        #expect(summary.damage[1].place == JournalPosition(file: 1, position: 4096 * 4))
+        #expect(summary.damage[1].place == FilePlace(name: name, position: 4096 * 4))
     }
 
     @Test func anUnfinishedEndIsNoDamage() throws {

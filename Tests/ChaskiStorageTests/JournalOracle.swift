@@ -17,6 +17,15 @@ struct JournalOracle {
     private var cycle: UInt64 = 0
     private(set) var nextOffset: Offset = 0
     private(set) var released: Offset = 0
+    /// Offsets above that which are not needed either.
+    private var holes = Set<Offset>()
+    /// A write of history failed, which loses it and nothing else.
+    private var historyMayBeLost = false
+    /// Whether files go with their history moved.
+    var keepsHistory = false
+    /// What upkeep did, where it took effect.
+    private(set) var figures = UpkeepFigures()
+    private var upkeepIsUnderWay = false
     private var highestEpoch: UInt32 = 0
     private(set) var okCount = 0
     private(set) var failed = false
@@ -85,6 +94,68 @@ struct JournalOracle {
         opened.journal.index.released(Small.topic, 0..<released)
     }
 
+    /// Releases some offsets in the middle.
+    mutating func releaseSome(_ opened: Opened, _ random: inout DiskRandom) {
+        guard nextOffset > released + 2 else { return }
+        let first = released + random.below(nextOffset - released)
+        let end = min(nextOffset, first + 1 + random.below(30))
+        holes.formUnion(first..<end)
+        opened.journal.index.released(Small.topic, first..<end)
+    }
+
+    /// One slice of upkeep, or its effect.
+    mutating func upkeep(_ opened: Opened, _ random: inout DiskRandom) {
+        let now = Now(clock: Int64(stateCount), wall: Int64(stateCount) + 1_000)
+        if !upkeepIsUnderWay {
+            guard
+                let plan = opened.journal.index.nextUpkeep(
+                    isSpaceShort: random.chance(1, in: 4), clock: now.clock)
+            else { return }
+            opened.journal.begin(plan)
+            upkeepIsUnderWay = true
+        }
+        let step = opened.journal.stepUpkeep(
+            maximumBytes: 1 + Int(random.below(8_000)), now: now)
+        guard case .finished(let result) = step else { return }
+        upkeepIsUnderWay = false
+        // A process that is dead does no harm any more.
+        let isDead = (opened.fileSystem as? SimulatedFileSystem)?.hasCrashed ?? false
+        if result.figures.historyFailures > 0, !isDead { historyMayBeLost = true }
+        let report = opened.journal.maintain(upkeep: result, bootNanos: now.clock)
+        opened.journal.index.apply(report)
+        if let done = report.upkeep { figures.add(done.figures) }
+    }
+
+    /// Every state entry that was kept is in a journal file or in history, there once and in order.
+    func checkHistory(_ fileSystem: any FileSystem) throws {
+        var seen = Set<UInt64>()
+        var last: UInt64 = 0
+        var isOrdered = true
+        func number(_ body: Bytes) -> UInt64 { body.littleEndian(UInt64.self, at: 0) ?? 0 }
+        do {
+            try HistoryReader(fileSystem).groups { group in
+                for entry in group.entries {
+                    isOrdered = isOrdered && number(entry) > last
+                    last = number(entry)
+                    seen.insert(last)
+                }
+                return true
+            }
+        } catch {
+            throw Wrong.promise("history cannot be read: \(error.message)")
+        }
+        guard isOrdered else { throw Wrong.promise("history is not in order") }
+        guard !historyMayBeLost else { return }
+        _ = try JournalInspector.inspect(fileSystem) { item in
+            if case .entry(let entry, _, true) = item, entry.kind == .state {
+                seen.insert(number(entry.body))
+            }
+        }
+        for entry in kept where entry.kind == .state && !seen.contains(number(entry.body)) {
+            throw Wrong.promise("state entry \(number(entry.body)) is nowhere")
+        }
+    }
+
     /// Compares what a recovery found with what was promised, and settles what was in doubt.
     mutating func check(_ opened: Opened) throws {
         let found = opened.replayed.map(\.entry)
@@ -108,7 +179,11 @@ struct JournalOracle {
         let epoch = opened.journal.recovery.epoch
         guard epoch > highestEpoch else { throw Wrong.promise("the epoch was not raised") }
         highestEpoch = epoch
+        upkeepIsUnderWay = false
         opened.journal.index.retainOnly([(topic: Small.topic, from: released)])
+        for hole in holes.sorted() {
+            opened.journal.index.released(Small.topic, hole..<hole + 1)
+        }
         try checkReads(opened)
     }
 
@@ -126,31 +201,42 @@ struct JournalOracle {
         a.count == b.count && CRC32C.checksum(a) == CRC32C.checksum(b)
     }
 
-    /// Every batch that is still needed can be read, and is what was written.
+    /// Every batch that is still needed can be read, and is what was written; what is not needed
+    /// may be there.
     func checkReads(_ opened: Opened) throws {
-        let wanted = kept.filter {
-            $0.kind == .batch && $0.baseOffset + Offset($0.count) > released
+        func isNeeded(_ base: Offset, _ count: UInt32) -> Bool {
+            (base..<base + Offset(count)).contains { $0 >= released && !holes.contains($0) }
         }
+        let wanted = kept.filter { $0.kind == .batch && isNeeded($0.baseOffset, $0.count) }
         let read = try opened.readAll(from: released)
-        guard read.map(\.baseOffset) == wanted.map(\.baseOffset),
-            zip(read, wanted).allSatisfy({ Self.same($0.bytes, $1.body) })
-        else { throw Wrong.promise("read \(read.count) batches, wanted \(wanted.count)") }
+        let needed = read.filter { isNeeded($0.baseOffset, $0.count) }
+        guard needed.map(\.baseOffset) == wanted.map(\.baseOffset),
+            zip(needed, wanted).allSatisfy({ Self.same($0.bytes, $1.body) })
+        else { throw Wrong.promise("read \(needed.count) batches, wanted \(wanted.count)") }
     }
 }
 
 /// A short life of a journal: everything that the journal does happens in it.
 struct JournalScenario {
-    static let configuration = JournalConfiguration(
-        fileBytes: 16 << 10, reserveBytes: 16 << 10, checkpointBytes: 64 << 10,
-        maximumGroupBytes: 8 << 10, cacheBytes: 0, indexCacheBytes: 4 << 10, filesAhead: 1,
-        spacePollNanos: 0)
+    static let configuration: JournalConfiguration = {
+        var configuration = JournalConfiguration(
+            fileBytes: 16 << 10, reserveBytes: 16 << 10, checkpointBytes: 64 << 10,
+            maximumGroupBytes: 8 << 10, cacheBytes: 0, indexCacheBytes: 4 << 10, filesAhead: 1,
+            spacePollNanos: 0)
+        // Whatever the disk holds.
+        configuration.historyBytes = 1 << 30
+        return configuration
+    }()
     var seed: UInt64
     var groups: Int
+    /// Whether files are compacted and history is kept.
+    var compacts = false
 
     /// Runs until the journal fails. Nil when it could not even open.
     @discardableResult
     func run(_ fileSystem: any FileSystem, _ oracle: inout JournalOracle) throws -> Opened? {
         var random = DiskRandom(seed: seed)
+        oracle.keepsHistory = compacts
         guard let opened = Self.open(fileSystem) else { return nil }
         do {
             try oracle.check(opened)
@@ -161,6 +247,10 @@ struct JournalScenario {
         for step in 0..<groups {
             try oracle.commit(oracle.nextGroup(&random), to: opened)
             if oracle.failed, step % 2 == 1 { break }
+            if compacts {
+                live(opened, &oracle, &random, step)
+                continue
+            }
             switch random.below(5) {
             case 0: oracle.release(opened)
             case 1: opened.maintain(bootNanos: Int64(step))
@@ -169,6 +259,19 @@ struct JournalScenario {
             }
         }
         return opened
+    }
+
+    /// What a host does between two groups.
+    private func live(
+        _ opened: Opened, _ oracle: inout JournalOracle, _ random: inout DiskRandom, _ step: Int
+    ) {
+        switch random.below(4) {
+        case 0 where random.chance(1, in: 3): oracle.release(opened)
+        case 0, 1: oracle.releaseSome(opened, &random)
+        case 2: opened.maintain(bootNanos: Int64(step), drops: false)
+        default: if !oracle.failed, step % 3 == 0 { try? oracle.checkReads(opened) }
+        }
+        for _ in 0..<random.below(9) { oracle.upkeep(opened, &random) }
     }
 
     static func open(_ fileSystem: any FileSystem) -> Opened? {
@@ -187,6 +290,7 @@ struct JournalScenario {
             }
             let opened = try Opened(fileSystem, configuration: configuration)
             try oracle.check(opened)
+            if oracle.keepsHistory { try oracle.checkHistory(fileSystem) }
             return opened
         } catch let failure as Failure {
             throw JournalOracle.Wrong.promise("does not open: \(failure.message)")

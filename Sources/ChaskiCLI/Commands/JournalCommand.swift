@@ -177,8 +177,30 @@ private struct JournalPrinter {
                     + "\(entry.baseOffset &+ UInt64(entry.count))" : ""
             return "    \(entry.kind) at byte \(position)  \(entry.body.count) bytes  \(what)"
                 + (isSound ? "" : "  DAMAGED")
+        case .segment(let segment):
+            return "segment \(segment.id.serial)  topic \(segment.id.topic.rawValue)  offsets "
+                + "\(segment.first)..<\(segment.end)  from files \(segment.firstSource) to "
+                + "\(segment.id.source)  \(Units.bytes(segment.fileBytes))"
+        case .history(let item): return text(item)
         case .damage(let damage): return "  damaged at \(damage.place): \(damage.what)"
         case .unfinished(let place): return "  unfinished write at \(place)"
+        }
+    }
+
+    private func text(_ item: HistoryReader.Item) -> String {
+        switch item {
+        case .file(let header, let bytes):
+            return "history \(header.serial)  \(Units.bytes(UInt64(clamping: bytes)))  begun "
+                + Units.timestamp(wallNanos: header.begun.wall)
+        case .block(let block):
+            return "  groups \(block.firstGroup) to \(block.lastGroup) of file \(block.file)  "
+                + "\(block.stored) bytes"
+        case .group(let group):
+            return "    group \(group.sequence)  \(Units.timestamp(wallNanos: group.time.wall))  "
+                + "\(group.entries.count) state \(group.entries.count == 1 ? "entry" : "entries")  "
+                + "\(group.entries.reduce(0) { $0 + $1.count }) bytes"
+        case .damage(let name, let position, let what):
+            return "  damaged at \(name):\(position): \(what)"
         }
     }
 
@@ -210,6 +232,16 @@ private struct JournalPrinter {
             object.append("baseOffset", .unsigned(entry.baseOffset))
             object.append("count", .unsigned(UInt64(entry.count)))
             object.append("sound", .bool(isSound))
+        case .segment(let segment):
+            object.append("kind", "segment")
+            object.append("serial", .unsigned(segment.id.serial))
+            object.append("topic", .unsigned(segment.id.topic.rawValue))
+            object.append("firstOffset", .unsigned(segment.first))
+            object.append("endOffset", .unsigned(segment.end))
+            object.append("firstFile", .unsigned(segment.firstSource))
+            object.append("lastFile", .unsigned(segment.id.source))
+            object.append("bytes", .unsigned(segment.fileBytes))
+        case .history(let item): append(item, to: &object)
         case .damage(let damage):
             object.append("kind", "damage")
             object.append("place", .string("\(damage.place)"))
@@ -219,6 +251,31 @@ private struct JournalPrinter {
             object.append("place", .string("\(place)"))
         }
         return .object(object)
+    }
+
+    private func append(_ item: HistoryReader.Item, to object: inout JSONObject) {
+        switch item {
+        case .file(let header, let bytes):
+            object.append("kind", "historyFile")
+            object.append("serial", .unsigned(header.serial))
+            object.append("bytes", .unsigned(UInt64(clamping: bytes)))
+            object.append("begun", .string(Units.timestamp(wallNanos: header.begun.wall)))
+        case .block(let block):
+            object.append("kind", "historyBlock")
+            object.append("firstGroup", .unsigned(block.firstGroup))
+            object.append("lastGroup", .unsigned(block.lastGroup))
+            object.append("file", .unsigned(block.file))
+            object.append("bytes", .unsigned(UInt64(block.stored)))
+        case .group(let group):
+            object.append("kind", "historyGroup")
+            object.append("sequence", .unsigned(group.sequence))
+            object.append("time", .string(Units.timestamp(wallNanos: group.time.wall)))
+            object.append("entries", .unsigned(UInt64(group.entries.count)))
+        case .damage(let name, let position, let what):
+            object.append("kind", "damage")
+            object.append("place", .string("\(name):\(position)"))
+            object.append("what", .string(what))
+        }
     }
 
     /// The messages of a batch entry.
@@ -246,6 +303,12 @@ private struct JournalPrinter {
         fields.append("namespace", name)
         fields.append(
             "files", "\(summary.files) and \(summary.spares) spare, epoch \(summary.epoch)")
+        if summary.segments > 0 { fields.append("segments", kind.count(UInt64(summary.segments))) }
+        if summary.historyFiles > 0 {
+            fields.append(
+                "history",
+                "\(kind.count(summary.historyEntries)) entries in \(summary.historyFiles) files")
+        }
         fields.append(
             "groups",
             "\(kind.count(summary.groups)) with \(kind.count(summary.entries)) entries, "
@@ -266,7 +329,11 @@ private struct JournalPrinter {
     ) -> JSONValue {
         .object([
             "namespace": .string(name), "files": .integer(Int64(summary.files)),
-            "spares": .integer(Int64(summary.spares)), "epoch": .unsigned(UInt64(summary.epoch)),
+            "spares": .integer(Int64(summary.spares)),
+            "segments": .integer(Int64(summary.segments)),
+            "historyFiles": .integer(Int64(summary.historyFiles)),
+            "historyEntries": .unsigned(summary.historyEntries),
+            "epoch": .unsigned(UInt64(summary.epoch)),
             "groups": .unsigned(summary.groups), "entries": .unsigned(summary.entries),
             "batches": .unsigned(summary.batches), "messages": .unsigned(summary.offsets),
             "bytes": .unsigned(summary.bytes),

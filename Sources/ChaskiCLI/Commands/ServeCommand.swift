@@ -67,6 +67,19 @@ struct ServeCommand: AsyncParsableCommand {
         help: .size("Memory for recent messages, per namespace (32MiB)."))
     var journalCache: SizeArgument?
 
+    @Option(
+        help: .size("Bytes a second to compact old files with, per namespace; 0: no limit (32MiB).")
+    )
+    var compactionRate: SizeArgument?
+
+    @Option(
+        help: .duration("How long history outlives its messages; 0s: not at all (7d)."))
+    var history: DurationArgument?
+
+    @Option(
+        help: .size("Most bytes of history, per namespace (a twentieth of the disk)."))
+    var historySize: SizeArgument?
+
     func run() async throws {
         let logger = try makeLogger()
         do {
@@ -142,6 +155,15 @@ struct ServeCommand: AsyncParsableCommand {
         try size(journalCheckpoint, "JOURNAL_CHECKPOINT", &journal.checkpointBytes)
         try size(journalGroup, "JOURNAL_GROUP", &journal.maximumGroupBytes)
         try size(journalCache, "JOURNAL_CACHE", &journal.cacheBytes)
+        try size(compactionRate, "COMPACTION_RATE", &journal.compactionBytesPerSecond)
+        journal.historyNanos =
+            try Environment.process.resolve(
+                history, "HISTORY", parse: DurationArgument.init(argument:))?.nanos
+            ?? journal.historyNanos
+        journal.historyBytes =
+            try Environment.process.resolve(
+                historySize, "HISTORY_SIZE", parse: SizeArgument.init(argument:))?.bytes
+            ?? journal.historyBytes
     }
 
     /// The broker's own words, under this program's exit status.

@@ -54,8 +54,7 @@ extension Shard {
             $0.syncs = counters.syncs
             $0.bytesWritten = counters.bytesWritten
             $0.messagesAppended = counters.messagesAppended
-            $0.journalBytes =
-                UInt64(clamping: counters.files) &* UInt64(clamping: journalConfiguration.fileBytes)
+            $0.journalBytes = journal.index.fileBytes
             $0.journalEpoch = journal.recovery.epoch
             if case .failed = commit.life {
                 $0.publishingRefused = FailureReason.journalFailed.rawValue

@@ -1,4 +1,5 @@
 import ChaskiModel
+import ChaskiStorage
 import ChaskiWire
 import Metrics
 
@@ -15,6 +16,13 @@ final class BrokerMetrics: Sendable {
     private let groupsSynced = Counter(label: "chaski_journal_groups_synced_total")
     private let messagesSynced = Counter(label: "chaski_journal_messages_synced_total")
     private let bytesSynced = Counter(label: "chaski_journal_bytes_synced_total")
+
+    private let filesCompacted = Counter(label: "chaski_files_compacted_total")
+    private let bytesCompacted = Counter(label: "chaski_compaction_bytes_total")
+    private let compactionsGivenUp = Counter(label: "chaski_compactions_given_up_total")
+    private let historyEntries = Counter(label: "chaski_history_entries_total")
+    private let historyBytes = Counter(label: "chaski_history_bytes_total")
+    private let historyFailures = Counter(label: "chaski_history_failures_total")
 
     func connectionOpened() { connectionsOpened.increment() }
 
@@ -50,5 +58,14 @@ final class BrokerMetrics: Sendable {
         groupsSynced.increment()
         messagesSynced.increment(by: Int64(clamping: messages))
         bytesSynced.increment(by: bytes)
+    }
+
+    func upkeepDone(_ figures: UpkeepFigures) {
+        filesCompacted.increment(by: Int64(clamping: figures.compactions))
+        bytesCompacted.increment(by: Int64(clamping: figures.bytesCopied))
+        compactionsGivenUp.increment(by: Int64(clamping: figures.compactionsGivenUp))
+        historyEntries.increment(by: Int64(clamping: figures.historyEntries))
+        historyBytes.increment(by: Int64(clamping: figures.historyBytes))
+        historyFailures.increment(by: Int64(clamping: figures.historyFailures))
     }
 }

@@ -35,7 +35,9 @@ package final class BrokerServer: Sendable {
         ProcessFigures.raiseFileLimit()
         let threads = BrokerThreads(
             loops: MultiThreadedEventLoopGroup(numberOfThreads: configuration.eventLoopThreads),
-            readers: Readers(threads: configuration.readerThreads))
+            readers: Readers(threads: configuration.readerThreads),
+            upkeep: UpkeepWorker(
+                bytesPerSecond: configuration.journal.compactionBytesPerSecond))
         do {
             // Before a data directory is made or opened; it listens when that is recovered.
             try AddressProbe.check(host: configuration.host, port: configuration.port)
@@ -43,7 +45,7 @@ package final class BrokerServer: Sendable {
             let broker = BrokerContext(
                 shards: shards, flow: configuration.flow, metrics: metrics, logger: logger,
                 startedWallNanos: SystemClock().reading().wallNanos)
-            try await serve(broker, threads.loops)
+            try await serve(broker, threads)
             await threads.stop()
         } catch {
             let failure = StartupFailure(error, configuration)
@@ -57,7 +59,7 @@ package final class BrokerServer: Sendable {
 
     private func openNamespaces(_ threads: BrokerThreads) async throws -> ShardDirectory {
         let opener = NamespaceOpener(
-            configuration: configuration, readers: threads.readers,
+            configuration: configuration, readers: threads.readers, upkeep: threads.upkeep,
             admission: DiskAdmission(
                 concurrency: 2, sharedGroupBytes: configuration.flow.sharedGroupBytes),
             metrics: metrics, logger: logger)
@@ -83,13 +85,14 @@ package final class BrokerServer: Sendable {
                 throw failure
             }
         } catch {
-            await stop(ports)
+            await stop(ports, threads.upkeep)
             throw error
         }
         return ShardDirectory(ports, fenced: fenced)
     }
 
-    private func serve(_ broker: BrokerContext, _ group: MultiThreadedEventLoopGroup) async throws {
+    private func serve(_ broker: BrokerContext, _ threads: BrokerThreads) async throws {
+        let group = threads.loops
         let channel: any Channel
         do {
             channel = try await Sockets.listen(
@@ -97,7 +100,7 @@ package final class BrokerServer: Sendable {
                 connections: group
             ) { loop in Self.makeConnection(broker, loop) }.get()
         } catch {
-            await stop(broker.shards.ports)
+            await stop(broker.shards.ports, threads.upkeep)
             throw error
         }
         let port = channel.localAddress?.port ?? configuration.port
@@ -109,7 +112,7 @@ package final class BrokerServer: Sendable {
         try? await gracefulShutdown()
         logger.notice("shutting down")
         try? await channel.close().get()
-        await drain(broker, on: group.any())
+        await drain(broker, threads.upkeep, on: group.any())
     }
 
     private static func makeConnection(
@@ -126,7 +129,9 @@ package final class BrokerServer: Sendable {
     // MARK: End
 
     /// Refuses new work, lets what is in flight finish, says goodbye, and syncs the rest.
-    private func drain(_ broker: BrokerContext, on loop: any EventLoop) async {
+    private func drain(
+        _ broker: BrokerContext, _ upkeep: UpkeepWorker, on loop: any EventLoop
+    ) async {
         for port in broker.shards.ports {
             try? await port.loop.submit { port.shard.beginDrain() }.get()
         }
@@ -136,10 +141,12 @@ package final class BrokerServer: Sendable {
         }
         try? await gone.get()
         deadline.cancel()
-        await stop(broker.shards.ports)
+        await stop(broker.shards.ports, upkeep)
     }
 
-    private func stop(_ ports: [ShardPort]) async {
+    private func stop(_ ports: [ShardPort], _ upkeep: UpkeepWorker) async {
+        // It must not touch a directory that is given back.
+        await upkeep.stop()
         for port in ports {
             try? await port.loop.flatSubmit { port.shard.finish() }.get()
             if let worker = try? await port.loop.submit({ port.shard.worker }).get() {
@@ -153,8 +160,10 @@ package final class BrokerServer: Sendable {
 private struct BrokerThreads: Sendable {
     let loops: MultiThreadedEventLoopGroup
     let readers: Readers
+    let upkeep: UpkeepWorker
 
     func stop() async {
+        await upkeep.stop()
         try? await readers.pool.shutdownGracefully()
         try? await loops.shutdownGracefully()
     }

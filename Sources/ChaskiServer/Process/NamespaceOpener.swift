@@ -9,6 +9,7 @@ import NIOCore
 struct NamespaceOpener: Sendable {
     let configuration: ServerConfiguration
     let readers: Readers
+    let upkeep: UpkeepWorker
     let admission: DiskAdmission
     let metrics: BrokerMetrics
     let logger: Logger
@@ -71,7 +72,7 @@ struct NamespaceOpener: Sendable {
         }
         let parts = ShardParts(
             namespace: name, journal: journal, worker: JournalWorker(journal: journal),
-            readers: readers, fileSystem: fileSystem, admission: admission,
+            upkeep: upkeep, readers: readers, fileSystem: fileSystem, admission: admission,
             flow: configuration.flow, journalConfiguration: configuration.journal,
             metrics: metrics, logger: logger, machine: machine, clock: clock)
         return Shard(parts, loop: loop).open()
@@ -87,6 +88,14 @@ struct NamespaceOpener: Sendable {
             ])
         if let tail = recovery.cutTail {
             logger.notice("an unfinished write was cut off", metadata: ["at": "\(tail)"])
+        }
+        for segment in recovery.damagedSegments {
+            logger.error(
+                "damaged segment: what it holds of its topic cannot be read",
+                metadata: [
+                    "topic": "\(segment.topic.rawValue)",
+                    "file": "\(JournalName.segmentFile(segment))",
+                ])
         }
         for damage in recovery.damage {
             logger.error(

@@ -27,14 +27,15 @@ final class JournalWorker: Sendable {
         }
     }
 
-    /// Allocates ahead, recycles and removes files, then calls `done` on `loop`.
+    /// Allocates ahead, recycles and removes files, puts into effect what upkeep came to, then
+    /// calls `done` on `loop`.
     func maintain(
-        droppable: [UInt64], bootNanos: Int64, on loop: any EventLoop,
+        _ upkeep: UpkeepResult?, bootNanos: Int64, on loop: any EventLoop,
         done: @escaping @Sendable (MaintenanceReport) -> Void
     ) {
         thread.submit { [journal] state in
             guard case .active = state else { return }
-            let report = journal.maintain(droppable: droppable, bootNanos: bootNanos)
+            let report = journal.maintain(upkeep: upkeep, bootNanos: bootNanos)
             loop.execute { done(report) }
         }
     }

@@ -24,6 +24,12 @@ struct CommitState {
     var file: UInt64 = 0
     /// Whether maintenance shall go ahead of the next group.
     var wantsMaintenance = true
+    /// When the last checkpoint cycle was begun, or the namespace was opened.
+    var checkpointBegun = NIODeadline.now()
+    /// A plan is with the upkeep thread, or its result has not taken effect.
+    var isUpkeepUnderWay = false
+    /// What upkeep came to, for the next maintenance.
+    var upkeep: UpkeepResult?
     /// After a refusal nothing is written for a moment, or the same would be refused in a loop.
     var isHeld = false
 }
@@ -96,7 +102,6 @@ extension Shard {
         metrics.groupSynced(messages: commit.messages, bytes: receipt.bytes)
         journal.index.apply(receipt)
         if receipt.file != commit.file {
-            if commit.file != 0 { counters.files += 1 }
             commit.file = receipt.file
             commit.wantsMaintenance = true
         }
@@ -110,6 +115,7 @@ extension Shard {
 
     private func beginCheckpoint() {
         commit.bytesSinceCheckpoint = 0
+        commit.checkpointBegun = .now()
         machine.beginCheckpoint()
     }
 
@@ -138,24 +144,67 @@ extension Shard {
         commit.wantsMaintenance = false
         commit.isBusy = true
         let bound = NIOLoopBound(self, eventLoop: loop)
-        worker.maintain(
-            droppable: journal.index.takeDroppableFiles(), bootNanos: clock.bootNanos(), on: loop
-        ) { bound.value.maintained($0) }
+        let upkeep = commit.upkeep.take()
+        worker.maintain(upkeep, bootNanos: clock.bootNanos(), on: loop) {
+            bound.value.maintained($0)
+        }
     }
 
     private func maintained(_ report: MaintenanceReport) {
         commit.isBusy = false
         journal.index.apply(report)
-        counters.files -= report.dropped.count
         for warning in report.warnings {
             logger.warning("journal maintenance", metadata: ["detail": "\(warning)"])
         }
         updateSpace(report.space)
-        // Before its time, where that gives space back.
-        if report.space.refusal != nil, journal.index.hasFileForCheckpointOnly() {
-            beginCheckpoint()
-        }
+        if let upkeep = report.upkeep { took(upkeep) }
+        checkpointForSpace()
         endTurn()
+    }
+
+    /// Begins a checkpoint before its time where that gives space back: soon on a full disk, and
+    /// within a minute on any.
+    private func checkpointForSpace() {
+        let since = NIODeadline.now() - commit.checkpointBegun
+        guard since >= (publishing.space == nil ? .seconds(30) : .seconds(2)),
+            journal.index.hasFileForCheckpointOnly()
+        else { return }
+        beginCheckpoint()
+    }
+
+    // MARK: Upkeep
+
+    /// Has files compacted and let go of, one after the other, by a thread of its own.
+    private func startUpkeep() {
+        guard case .running = commit.life, drained == nil, !commit.isUpkeepUnderWay else { return }
+        let now = clock.now()
+        let isShort = publishing.space != nil
+        guard
+            let plan = journal.index.nextUpkeep(isSpaceShort: isShort, clock: now.clock)
+        else { return }
+        commit.isUpkeepUnderWay = true
+        let bound = NIOLoopBound(self, eventLoop: loop)
+        upkeep.run(plan, of: journal, isUrgent: isShort, now: now, on: loop) { result in
+            bound.value.commit.upkeep = result
+            bound.value.commit.wantsMaintenance = true
+            bound.value.endTurn()
+        }
+    }
+
+    /// Upkeep has taken effect; there may be more to do.
+    private func took(_ result: UpkeepResult) {
+        commit.isUpkeepUnderWay = false
+        let figures = result.figures
+        metrics.upkeepDone(figures)
+        if figures.compactions > 0 {
+            logger.info(
+                "files were compacted",
+                metadata: [
+                    "files": "\(figures.compactions)", "segments": "\(figures.segmentsMade)",
+                    "bytes": "\(figures.bytesCopied)",
+                ])
+        }
+        startUpkeep()
     }
 
     /// Maintenance comes around once a second, and whenever a new file was begun.
@@ -163,6 +212,7 @@ extension Shard {
         loop.assumeIsolatedUnsafeUnchecked().scheduleTask(in: .seconds(1)) { [weak self] in
             guard let self, case .running = self.commit.life, self.drained == nil else { return }
             self.commit.wantsMaintenance = true
+            self.startUpkeep()
             self.scheduleMaintenance()
             self.endTurn()
         }

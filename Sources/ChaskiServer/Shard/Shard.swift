@@ -17,6 +17,7 @@ final class Shard {
     let loop: any EventLoop
     let journal: Journal
     let worker: JournalWorker
+    let upkeep: UpkeepWorker
     let readers: Readers
     let fileSystem: any FileSystem
     let admission: DiskAdmission
@@ -45,6 +46,7 @@ final class Shard {
         self.loop = loop
         journal = parts.journal
         worker = parts.worker
+        upkeep = parts.upkeep
         readers = parts.readers
         fileSystem = parts.fileSystem
         admission = parts.admission
@@ -56,7 +58,6 @@ final class Shard {
         clock = parts.clock
         router = EventRouter(loop: loop)
         service = NamespaceService(machine, sink: router)
-        counters.files = parts.journal.recovery.files
         commit.bytesSinceCheckpoint = Int(clamping: parts.journal.recovery.replayedBytes)
         publishing.space = parts.journal.spaceState.refusal
     }
@@ -126,6 +127,7 @@ struct ShardParts: ~Copyable {
     var namespace: String
     var journal: Journal
     var worker: JournalWorker
+    var upkeep: UpkeepWorker
     var readers: Readers
     var fileSystem: any FileSystem
     var admission: DiskAdmission
@@ -142,6 +144,4 @@ struct ShardCounters: Sendable {
     var syncs: UInt64 = 0
     var bytesWritten: UInt64 = 0
     var messagesAppended: UInt64 = 0
-    /// Journal files that there are, about.
-    var files = 0
 }

@@ -1,3 +1,5 @@
+import ChaskiModel
+
 /// The names of a journal's files.
 package enum JournalName: Hashable, Sendable {
     /// `journal-<16 hex digits>.log`: a file of groups.
@@ -8,6 +10,15 @@ package enum JournalName: Hashable, Sendable {
     case spare(UInt64)
     /// `newest-<16 hex digits>`: says that this journal file has been begun.
     case newest(UInt64)
+    /// `segment-<topic>-<source>-<serial>`, 16 hex digits each: batches of one topic that were
+    /// moved out of journal files.
+    case segment(SegmentID)
+    /// `history-<16 hex digits>`: what became of messages, from journal files that are gone.
+    case history(UInt64)
+    /// `partial-<16 hex digits>`: a segment in the making; of no meaning.
+    case partial(UInt64)
+    /// `partial-history-<16 hex digits>`: a history file in the making; of no meaning.
+    case partialHistory(UInt64)
 
     /// The file that a process locks while it uses the directory.
     package static let lock = "LOCK"
@@ -16,6 +27,14 @@ package enum JournalName: Hashable, Sendable {
     package static func sidecar(_ id: UInt64) -> String { "journal-\(hex(id)).index" }
     package static func spare(named serial: UInt64) -> String { "spare-\(hex(serial))" }
     package static func mark(_ id: UInt64) -> String { "newest-\(hex(id))" }
+    package static func segmentFile(_ id: SegmentID) -> String {
+        "segment-\(hex(id.topic.rawValue))-\(hex(id.source))-\(hex(id.serial))"
+    }
+    package static func historyFile(_ serial: UInt64) -> String { "history-\(hex(serial))" }
+    package static func partialFile(_ serial: UInt64) -> String { "partial-\(hex(serial))" }
+    package static func partialHistoryFile(_ serial: UInt64) -> String {
+        "partial-history-\(hex(serial))"
+    }
 
     /// What a directory entry is to the journal; nil for what is none of its own.
     package init?(_ name: String) {
@@ -27,9 +46,27 @@ package enum JournalName: Hashable, Sendable {
             self = .spare(serial)
         } else if let id = Self.number(name, prefix: "newest-", suffix: "") {
             self = .newest(id)
+        } else if let serial = Self.number(name, prefix: "history-", suffix: "") {
+            self = .history(serial)
+        } else if let serial = Self.number(name, prefix: "partial-", suffix: "") {
+            self = .partial(serial)
+        } else if let serial = Self.number(name, prefix: "partial-history-", suffix: "") {
+            self = .partialHistory(serial)
+        } else if let id = Self.segmentID(name) {
+            self = .segment(id)
         } else {
             return nil
         }
+    }
+
+    private static func segmentID(_ name: String) -> SegmentID? {
+        let parts = name.split(separator: "-", omittingEmptySubsequences: false)
+        guard parts.count == 4, parts[0] == "segment",
+            let topic = number(String(parts[1]), prefix: "", suffix: ""),
+            let source = number(String(parts[2]), prefix: "", suffix: ""),
+            let serial = number(String(parts[3]), prefix: "", suffix: "")
+        else { return nil }
+        return SegmentID(topic: TopicID(rawValue: topic), source: source, serial: serial)
     }
 
     private static func hex(_ value: UInt64) -> String {

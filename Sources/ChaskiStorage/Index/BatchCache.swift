@@ -42,24 +42,29 @@ struct BatchCache {
 
 /// Indexes of closed files read from disk, least recently used first out.
 struct FileIndexCache {
+    private struct Entry {
+        var file: BatchFile
+        var index: FileIndex
+        var used: UInt64
+    }
     private let limit: Int
-    private var entries: [(index: FileIndex, used: UInt64)] = []
+    private var entries: [Entry] = []
     private var clock: UInt64 = 0
     private var cost = 0
 
     init(limit: Int) { self.limit = limit }
 
-    mutating func index(of file: UInt64) -> FileIndex? {
-        guard let at = entries.firstIndex(where: { $0.index.file == file }) else { return nil }
+    mutating func index(of file: BatchFile) -> FileIndex? {
+        guard let at = entries.firstIndex(where: { $0.file == file }) else { return nil }
         clock &+= 1
         entries[at].used = clock
         return entries[at].index
     }
 
-    mutating func insert(_ index: FileIndex) {
-        remove(index.file)
+    mutating func insert(_ index: FileIndex, of file: BatchFile) {
+        remove(file)
         clock &+= 1
-        entries.append((index, clock))
+        entries.append(Entry(file: file, index: index, used: clock))
         cost += index.cost
         // One always stays, or a large file would be read again for every batch.
         while cost > limit, entries.count > 1,
@@ -69,8 +74,8 @@ struct FileIndexCache {
         }
     }
 
-    mutating func remove(_ file: UInt64) {
-        if let at = entries.firstIndex(where: { $0.index.file == file }) {
+    mutating func remove(_ file: BatchFile) {
+        if let at = entries.firstIndex(where: { $0.file == file }) {
             cost -= entries.remove(at: at).index.cost
         }
     }

@@ -90,6 +90,28 @@ package struct FileIndex: Hashable, Sendable {
     }
 }
 
+extension FileIndex {
+    /// The index of a closed journal file: from its sidecar, else from its groups.
+    ///
+    /// - Parameter end: where its groups end.
+    static func closed(
+        _ file: UInt64, end: UInt64, salt: UInt32, _ handle: any File,
+        _ fileSystem: any FileSystem, readAhead: Int
+    ) throws(FileError) -> FileIndex? {
+        if let index = Sidecar.read(file, salt: salt, withLocations: true, from: fileSystem),
+            index.end == end
+        {
+            return index
+        }
+        let start = try handle.read(at: 0, count: FileHeader.size)
+        guard case .valid(let header) = FileHeader.read(start[...]),
+            case .index(let index) = try FileScan.index(
+                header, end: end, in: fileSystem, readAhead: readAhead)
+        else { return nil }
+        return index
+    }
+}
+
 extension BatchLocation {
     /// See `FileIndex.select`; `rows` are of one topic, ascending.
     static func select(

@@ -3,8 +3,10 @@ import ChaskiModel
 /// The state behind `JournalIndex`.
 struct IndexState {
     /// One journal file.
-    private struct FileEntry {
+    struct FileEntry {
         var id: UInt64
+        /// Bytes that it takes on the disk.
+        var bytes: UInt64
         /// Where its groups end.
         var end: UInt64
         /// The topics with batches in it, in no order that matters.
@@ -14,34 +16,51 @@ struct IndexState {
         var isClosed: Bool
         /// Its batches, until its sidecar is written.
         var memory: [TopicID: [BatchLocation]]?
+        var upkeep = FileUpkeep()
     }
 
-    private let salt: UInt32
+    let configuration: JournalConfiguration
+    let identity: UInt128
+    let salt: UInt32
     /// Ascending by id.
-    private var files: [FileEntry] = []
-    private var topics: [TopicID: TopicState] = [:]
+    var files: [FileEntry] = []
+    var topics: [TopicID: TopicState] = [:]
     private var cache: BatchCache
     private var indexes: FileIndexCache
-    private var replayFrom = JournalPosition.none
+    private(set) var replayFrom = JournalPosition.none
+    /// Ascending by serial.
+    var segments: [SegmentEntry] = []
+    var upkeep = UpkeepState()
 
-    init(configuration: JournalConfiguration, salt: UInt32) {
-        self.salt = salt
+    init(configuration: JournalConfiguration, identity: UInt128) {
+        self.configuration = configuration
+        self.identity = identity
+        salt = FileHeader.salt(identity)
         cache = BatchCache(limit: configuration.cacheBytes)
         indexes = FileIndexCache(limit: configuration.indexCacheBytes)
     }
 
     // MARK: Opening
 
-    mutating func addClosed(_ index: FileIndex, hasSidecar: Bool) {
-        add(index, isClosed: true, inMemory: !hasSidecar)
+    /// - Parameters:
+    ///   - bytes: what the file takes on the disk.
+    ///   - moved: whether a segment holds what a topic had in it.
+    mutating func addClosed(
+        _ index: FileIndex, bytes: UInt64, hasSidecar: Bool, moved: (TopicID) -> Bool
+    ) {
+        var index = index
+        index.topics.removeAll { moved($0.topic) }
+        add(index, bytes: bytes, isClosed: true, inMemory: !hasSidecar)
     }
 
-    mutating func addOpen(_ index: FileIndex, replayFrom: JournalPosition) {
-        add(index, isClosed: false, inMemory: true)
+    mutating func addOpen(_ index: FileIndex, bytes: UInt64, replayFrom: JournalPosition) {
+        add(index, bytes: bytes, isClosed: false, inMemory: true)
         self.replayFrom = replayFrom
     }
 
-    private mutating func add(_ index: FileIndex, isClosed: Bool, inMemory: Bool) {
+    private mutating func add(
+        _ index: FileIndex, bytes: UInt64, isClosed: Bool, inMemory: Bool
+    ) {
         precondition(files.last.map { $0.id < index.file } ?? true, "files come in order")
         var memory: [TopicID: [BatchLocation]] = [:]
         for run in index.topics {
@@ -53,7 +72,7 @@ struct IndexState {
         }
         files.append(
             FileEntry(
-                id: index.file, end: index.end, topics: index.topics.map(\.topic),
+                id: index.file, bytes: bytes, end: index.end, topics: index.topics.map(\.topic),
                 isClosed: isClosed, memory: inMemory ? memory : nil))
     }
 
@@ -66,8 +85,8 @@ struct IndexState {
             if !files.isEmpty { files[files.count - 1].isClosed = true }
             files.append(
                 FileEntry(
-                    id: receipt.file, end: receipt.fileEnd, topics: [], isClosed: false,
-                    memory: [:]))
+                    id: receipt.file, bytes: UInt64(configuration.fileBytes),
+                    end: receipt.fileEnd, topics: [], isClosed: false, memory: [:]))
         }
         let last = files.count - 1
         files[last].end = receipt.fileEnd
@@ -102,6 +121,7 @@ struct IndexState {
         for file in report.indexed {
             if let at = position(of: file), files[at].isClosed { files[at].memory = nil }
         }
+        if let done = report.upkeep { upkeepDone(done) }
     }
 
     // MARK: What nobody needs
@@ -130,14 +150,14 @@ struct IndexState {
         }
     }
 
-    mutating func takeDroppableFiles(limit: Int) -> [UInt64] {
-        var taken: [UInt64] = []
+    mutating func takeDroppableFiles(limit: Int) -> [RetiredFile] {
+        var taken: [RetiredFile] = []
         var index = 0
         while index < files.count, files[index].id < replayFrom.file, taken.count < limit {
-            if isDead(at: index) {
+            if !files[index].upkeep.isBusy, isDead(at: index) {
                 let file = files.remove(at: index)
                 forget(file)
-                taken.append(file.id)
+                taken.append(RetiredFile(file: file.id, end: file.end))
             } else {
                 index += 1
             }
@@ -146,10 +166,13 @@ struct IndexState {
     }
 
     mutating func hasFileForCheckpointOnly() -> Bool {
-        files.indices.contains { files[$0].id >= replayFrom.file && isDead(at: $0) }
+        files.indices.contains {
+            files[$0].id >= replayFrom.file && files[$0].isClosed
+                && (isDead(at: $0) || aliveBytes(at: $0) <= files[$0].bytes / 2)
+        }
     }
 
-    private mutating func isDead(at index: Int) -> Bool {
+    mutating func isDead(at index: Int) -> Bool {
         guard files[index].isClosed else { return false }
         while files[index].deadTopics < files[index].topics.count {
             let topic = files[index].topics[files[index].deadTopics]
@@ -160,14 +183,21 @@ struct IndexState {
     }
 
     private mutating func forget(_ file: FileEntry) {
-        indexes.remove(file.id)
+        indexes.remove(.journal(file.id))
         for topic in file.topics {
             topics[topic]?.removeRun(in: file.id)
-            guard let state = topics[topic], state.runs.isEmpty else { continue }
-            for batch in state.recent.all { cache.removed(batch) }
-            topics[topic] = nil
+            forgetIfEmpty(topic)
         }
     }
+
+    /// Forgets a topic of which no file holds anything.
+    mutating func forgetIfEmpty(_ topic: TopicID) {
+        guard let state = topics[topic], state.runs.isEmpty else { return }
+        for batch in state.recent.all { cache.removed(batch) }
+        topics[topic] = nil
+    }
+
+    mutating func forgetIndex(of file: BatchFile) { indexes.remove(file) }
 
     // MARK: Reading
 
@@ -176,29 +206,51 @@ struct IndexState {
         if let first = state.recent.first, first <= from {
             return .ready(state.recent.batches(from: from, maximumBytes: maximumBytes))
         }
-        guard let run = state.run(from: from), let at = position(of: run.file) else { return .end }
-        var plan = LoadPlan(
-            topic: topic, from: max(from, run.first), maximumBytes: maximumBytes, file: run.file,
-            fileEnd: files[at].end, salt: salt, locations: nil)
-        if let rows = files[at].memory?[topic] {
-            plan.locations = BatchLocation.select(
-                rows[...], from: plan.from, maximumBytes: maximumBytes)
-        } else if let index = indexes.index(of: run.file) {
-            plan.locations = index.select(topic, from: plan.from, maximumBytes: maximumBytes)
+        guard let run = state.run(from: from) else { return .end }
+        return read(
+            run,
+            LoadPlan(
+                topic: topic, from: max(from, run.first), maximumBytes: maximumBytes,
+                file: run.segment.map { .segment($0) } ?? .journal(run.file), fileEnd: 0,
+                salt: salt,
+                locations: nil))
+    }
+
+    private mutating func read(_ run: TopicState.Run, _ unfinished: LoadPlan) -> ReadOutcome {
+        var plan = unfinished
+        if case .journal(let id) = plan.file {
+            guard let at = position(of: id) else { return .end }
+            plan.fileEnd = files[at].end
+            if let rows = files[at].memory?[plan.topic] {
+                plan.locations = BatchLocation.select(
+                    rows[...], from: plan.from, maximumBytes: plan.maximumBytes)
+                return .load(plan)
+            }
+        }
+        if let index = indexes.index(of: plan.file) {
+            plan.locations = index.select(
+                plan.topic, from: plan.from, maximumBytes: plan.maximumBytes)
         }
         return .load(plan)
     }
 
     mutating func finish(_ result: LoadResult) -> ReadOutcome {
         let plan = result.plan
-        guard position(of: plan.file) != nil, topics[plan.topic]?.isRemoved == false else {
+        guard isThere(plan.file), topics[plan.topic]?.isRemoved == false else {
             // The file went away meanwhile: what the plan read is not to be believed.
             return read(plan.topic, from: plan.from, maximumBytes: plan.maximumBytes)
         }
-        if let index = result.index { indexes.insert(index) }
+        if let index = result.index { indexes.insert(index, of: plan.file) }
         switch result.body {
         case .batches(let batches): return .ready(batches)
         case .damaged(let failure): return .damaged(failure)
+        }
+    }
+
+    private func isThere(_ file: BatchFile) -> Bool {
+        switch file {
+        case .journal(let id): position(of: id) != nil
+        case .segment(let id): position(of: id) != nil
         }
     }
 
@@ -206,7 +258,21 @@ struct IndexState {
         topics[topic]?.runs.reduce(0) { $0 &+ $1.bytes } ?? 0
     }
 
-    private func position(of file: UInt64) -> Int? {
+    func position(of segment: SegmentID) -> Int? {
+        var low = 0
+        var high = segments.count
+        while low < high {
+            let middle = (low + high) / 2
+            if segments[middle].id.serial < segment.serial {
+                low = middle + 1
+            } else {
+                high = middle
+            }
+        }
+        return low < segments.count && segments[low].id == segment ? low : nil
+    }
+
+    func position(of file: UInt64) -> Int? {
         var low = 0
         var high = files.count
         while low < high {

@@ -39,15 +39,35 @@ package final class JournalIndex: Sendable {
     }
 
     /// Closed files in which nothing is alive and that no recovery needs, at most `limit`. They
-    /// leave the index with this call; give them to `Journal.maintain`.
-    package func takeDroppableFiles(limit: Int = 64) -> [UInt64] {
+    /// leave the index with this call; give them to `Journal.maintain`. Their history is lost: a
+    /// host asks for `nextUpkeep` instead.
+    package func takeDroppableFiles(limit: Int = 64) -> [RetiredFile] {
         state.withLock { $0.takeDroppableFiles(limit: limit) }
     }
 
-    /// Whether there is a closed file in which nothing is alive but the state that recovery reads
-    /// from it: after a checkpoint it can be dropped. To be asked when space is short.
+    /// What is to be done next for the sake of space, if anything: files to let go, or to compact.
+    /// Give it to `Journal.begin`, and what it came to with `Journal.maintain` back to `apply`;
+    /// until then there is nothing more to do. To be asked about once a second, and when the last
+    /// is done.
+    ///
+    /// - Parameters:
+    ///   - isSpaceShort: the disk is full: any file is worth compacting, the best first.
+    ///   - clock: the broker clock.
+    package func nextUpkeep(isSpaceShort: Bool, clock: Int64) -> UpkeepPlan? {
+        state.withLock { $0.nextUpkeep(isSpaceShort: isSpaceShort, clock: clock) }
+    }
+
+    /// Whether there is a closed file in which less than half is alive but the state that recovery
+    /// reads from it: after a checkpoint it can be dropped, or compacted.
     package func hasFileForCheckpointOnly() -> Bool {
         state.withLock { $0.hasFileForCheckpointOnly() }
+    }
+
+    /// Bytes of journal files and segments, without what is set aside and without history.
+    package var fileBytes: UInt64 {
+        state.withLock { state in
+            state.files.reduce(0) { $0 &+ $1.bytes } &+ state.segments.reduce(0) { $0 &+ $1.bytes }
+        }
     }
 
     /// The bytes of the files that hold the topic, about; for quotas and reports.

@@ -5,8 +5,8 @@ package struct LoadPlan: Sendable {
     var topic: TopicID
     var from: Offset
     var maximumBytes: Int
-    var file: UInt64
-    /// Where the file's groups end.
+    var file: BatchFile
+    /// Where a journal file's groups end.
     var fileEnd: UInt64
     var salt: UInt32
     /// The batches to read, in order; nil when the file's index must be read first.
@@ -35,7 +35,7 @@ extension LoadPlan {
     package func execute(_ fileSystem: any FileSystem) -> LoadResult {
         var result = LoadResult(plan: self, body: .batches([]), index: nil)
         do throws(FileError) {
-            let handle = try fileSystem.open(JournalName.journal(file))
+            let handle = try fileSystem.open(file.name)
             var rows = locations
             if rows == nil {
                 result.index = try readIndex(handle, fileSystem)
@@ -51,17 +51,13 @@ extension LoadPlan {
     private func readIndex(
         _ handle: any File, _ fileSystem: any FileSystem
     ) throws(FileError) -> FileIndex? {
-        if let index = Sidecar.read(file, salt: salt, withLocations: true, from: fileSystem),
-            index.end == fileEnd
-        {
-            return index
+        switch file {
+        case .journal(let id):
+            return try FileIndex.closed(
+                id, end: fileEnd, salt: salt, handle, fileSystem, readAhead: Self.readAhead)
+        case .segment(let id):
+            return try SegmentTable.read(id, handle)?.index
         }
-        let start = try handle.read(at: 0, count: FileHeader.size)
-        guard case .valid(let header) = FileHeader.read(start[...]),
-            case .index(let index) = try FileScan.index(
-                header, end: fileEnd, in: fileSystem, readAhead: Self.readAhead)
-        else { return nil }
-        return index
     }
 
     /// Reads the batches, neighbours at once. Damage behind the first is left for the next read.
@@ -94,7 +90,7 @@ extension LoadPlan {
             Failure(
                 .dataLoss, .damaged,
                 "Offset \(from) of topic id \(topic.rawValue) is not where the index of "
-                    + "\(JournalName.journal(file)) says. See the journal with: "
+                    + "\(file.name) says. See the journal with: "
                     + "chaski journal verify"))
     }
 

@@ -54,4 +54,27 @@ struct ReleasedOffsets {
         return ranges[low].lowerBound <= max(range.lowerBound, below)
             && range.upperBound <= ranges[low].upperBound
     }
+
+    /// How many offsets of `range` are released.
+    func count(in range: Range<Offset>) -> UInt64 {
+        var total: UInt64 = 0
+        if below > range.lowerBound { total = min(below, range.upperBound) - range.lowerBound }
+        var low = 0
+        var high = ranges.count
+        while low < high {
+            let middle = (low + high) / 2
+            if ranges[middle].upperBound <= range.lowerBound {
+                low = middle + 1
+            } else {
+                high = middle
+            }
+        }
+        for part in ranges[low...] {
+            guard part.lowerBound < range.upperBound else { break }
+            total +=
+                min(part.upperBound, range.upperBound) - max(part.lowerBound, range.lowerBound)
+        }
+        assert(total <= range.upperBound - range.lowerBound, "no more than there are")
+        return total
+    }
 }

@@ -4,7 +4,11 @@ import ChaskiModel
 struct TopicState {
     /// The offsets that one file holds.
     struct Run: Hashable {
+        /// The journal file; of a segment, the last of those that its batches came from. So runs
+        /// ascend by it, whether they are still in the journal or not.
         var file: UInt64
+        /// Not nil once the batches have been moved to a segment.
+        var segment: SegmentID?
         var first: Offset
         var end: Offset
         var bytes: UInt64
@@ -39,6 +43,38 @@ struct TopicState {
         }
     }
 
+    /// Puts a segment found at opening in its place; nil where others hold its offsets.
+    mutating func insert(_ run: Run) -> Run? {
+        precondition(run.segment != nil, "journal files come in order")
+        var low = 0
+        while low < runs.count, runs[low].file < run.file { low += 1 }
+        var run = run
+        // No sound directory holds two files with one offset: then the later one counts.
+        if low < runs.count {
+            guard runs[low].file != run.file else { return nil }
+            run.end = min(run.end, runs[low].first)
+        }
+        if low > 0 { run.first = max(run.first, runs[low - 1].end) }
+        guard run.first < run.end else { return nil }
+        runs.insert(run, at: low)
+        return run
+    }
+
+    /// Puts a segment in the place of the runs that it holds the living batches of.
+    mutating func replace(_ old: [UInt64], with new: Run?) {
+        precondition(!old.isEmpty, "something is replaced")
+        guard let first = position(of: old[0]) else { return }
+        runs.removeSubrange(first..<(first + old.count))
+        if let new { runs.insert(new, at: first) }
+    }
+
+    /// Whether the runs of these files follow one another.
+    func isConsecutive(_ files: [UInt64]) -> Bool {
+        guard let first = files.first, let at = position(of: first) else { return false }
+        return at + files.count <= runs.count
+            && zip(files, runs[at..<(at + files.count)]).allSatisfy { $0 == $1.file }
+    }
+
     /// The run that holds `offset`, or the next one.
     func run(from offset: Offset) -> Run? {
         var low = 0
@@ -53,14 +89,40 @@ struct TopicState {
     /// The run in `file`.
     func run(in file: UInt64) -> Run? { position(of: file).map { runs[$0] } }
 
+    /// Forgets what journal file `file` held.
     mutating func removeRun(in file: UInt64) {
-        if let position = position(of: file) { runs.remove(at: position) }
+        if let position = position(of: file), runs[position].segment == nil {
+            runs.remove(at: position)
+        }
     }
 
-    /// Whether nothing of the topic in `file` is needed.
+    /// Forgets a segment.
+    mutating func removeRun(of segment: SegmentID) {
+        if let position = position(of: segment.source), runs[position].segment == segment {
+            runs.remove(at: position)
+        }
+    }
+
+    /// Whether nothing of the topic in journal file `file` is needed.
     func isDead(in file: UInt64) -> Bool {
-        guard !isRemoved, let run = run(in: file) else { return true }
+        guard !isRemoved, let run = run(in: file), run.segment == nil else { return true }
         return released.contains(run.first..<run.end)
+    }
+
+    /// Whether nothing in a segment is needed.
+    func isDead(_ segment: SegmentID) -> Bool {
+        guard !isRemoved, let run = run(in: segment.source), run.segment == segment else {
+            return true
+        }
+        return released.contains(run.first..<run.end)
+    }
+
+    /// Bytes of a run that are needed, about: batches are taken to be of one size.
+    func aliveBytes(of run: Run) -> UInt64 {
+        guard !isRemoved, run.first < run.end else { return 0 }
+        let count = run.end - run.first
+        let alive = count - released.count(in: run.first..<run.end)
+        return count.dividingFullWidth(run.bytes.multipliedFullWidth(by: alive)).quotient
     }
 
     private func position(of file: UInt64) -> Int? {

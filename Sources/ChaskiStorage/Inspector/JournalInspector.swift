@@ -4,11 +4,14 @@ package import ChaskiModel
 /// `chaski journal dump` and `verify` print. It takes no lock; beside a running broker the end of
 /// the journal may look unfinished.
 package struct JournalInspector {
-    private let fileSystem: any FileSystem
-    private var summary = InspectionSummary()
-    private let visit: (InspectedItem) -> Void
+    let fileSystem: any FileSystem
+    var summary = InspectionSummary()
+    let visit: (InspectedItem) -> Void
     /// Where replay begins, as the last group that was seen says.
     private var replayFrom: JournalPosition?
+
+    /// Segments, by topic and source.
+    private var segmentIDs: [SegmentID] = []
 
     private static let readAhead = 1 << 20
 
@@ -64,6 +67,8 @@ package struct JournalInspector {
             }
         }
         checkSequence(headers)
+        for id in segmentIDs { try segment(id, identity: headers.last?.identity) }
+        try history()
     }
 
     /// The ids of the journal files, ascending, and which of them must be there at least.
@@ -71,12 +76,14 @@ package struct JournalInspector {
         var logs: [UInt64] = []
         var mark: UInt64?
         summary.spares = 0
+        segmentIDs = []
         for name in try fileSystem.list() {
             switch JournalName(name) {
             case .log(let id): logs.append(id)
             case .spare: summary.spares += 1
             case .newest(let id): mark = max(mark ?? 0, id)
-            case .index, nil: continue
+            case .segment(let id): segmentIDs.append(id)
+            case .index, .history, .partial, .partialHistory, nil: continue
             }
         }
         return (logs.sorted(), mark)
@@ -231,6 +238,12 @@ package struct JournalInspector {
     private mutating func report(
         _ fences: InspectedDamage.Fences, _ place: JournalPosition, _ what: String
     ) {
+        report(fences, FilePlace(place), what)
+    }
+
+    mutating func report(
+        _ fences: InspectedDamage.Fences, _ place: FilePlace, _ what: String
+    ) {
         let damage = InspectedDamage(fences: fences, place: place, what: what)
         if summary.damage.count < 1_000 { summary.damage.append(damage) }
         summary.damageCount += 1
@@ -245,6 +258,10 @@ package enum InspectedItem: Sendable {
     /// `position` of the body in the file of the group before it.
     case entry(JournalEntry, position: UInt64, isSound: Bool)
     case damage(InspectedDamage)
+    /// A segment; its batches follow as entries.
+    case segment(SegmentHeader)
+    /// What stands in history files.
+    case history(HistoryReader.Item)
     /// A write that did not finish, and that opening the journal will cut off.
     case unfinished(JournalPosition)
 }
@@ -256,18 +273,42 @@ package struct InspectedDamage: Hashable, Sendable {
         case journal
         /// The topic cannot be read there; all else goes on.
         case topic(TopicID)
+        /// What became of messages is not known; everything else goes on.
+        case history
     }
     package var fences: Fences
-    package var place: JournalPosition
+    package var place: FilePlace
     package var what: String
+}
+
+/// A byte of a file.
+package struct FilePlace: Hashable, Sendable, CustomStringConvertible {
+    package var name: String
+    package var position: UInt64
+
+    package init(name: String, position: UInt64) {
+        self.name = name
+        self.position = position
+    }
+
+    init(_ place: JournalPosition) {
+        self.init(name: JournalName.journal(place.file), position: place.position)
+    }
+
+    package var description: String { "\(name):\(position)" }
 }
 
 /// The totals.
 package struct InspectionSummary: Hashable, Sendable {
     package var files = 0
     package var spares = 0
+    package var segments = 0
+    package var historyFiles = 0
+    /// Entries in history files.
+    package var historyEntries: UInt64 = 0
     package var groups: UInt64 = 0
     package var entries: UInt64 = 0
+    /// Batches in journal files and segments; one that is in both counts twice.
     package var batches: UInt64 = 0
     /// Offsets that the batches occupy.
     package var offsets: UInt64 = 0

@@ -40,6 +40,18 @@ extension Failure {
                 + "See all of it with: chaski journal verify \(directory)")
     }
 
+    /// A file of a later release.
+    static func newerFormat(
+        _ name: String, in directory: String, version: UInt16, oldestReader: UInt16,
+        reads: UInt16
+    ) -> Failure {
+        Failure(
+            .failedPrecondition, .unsupportedVersion,
+            "\(name) in \(directory) has format \(version), which needs a release that reads "
+                + "format \(oldestReader); this one reads up to \(reads). Nothing was changed. "
+                + "Start a newer release.")
+    }
+
     /// The file that was begun last is gone, and with it messages that were accepted.
     static func lostNewestFile(_ file: UInt64, in directory: String) -> Failure {
         let mark = "\(directory)/\(JournalName.mark(file))"
@@ -63,12 +75,13 @@ extension Failure {
     }
 
     /// Damage of one stored batch.
-    static func damagedBatch(_ location: BatchLocation, file: UInt64, _ what: String) -> Failure {
+    static func damagedBatch(_ location: BatchLocation, file: BatchFile, _ what: String) -> Failure
+    {
         let range = "\(location.baseOffset)..<\(location.endOffset)"
         return Failure(
             .dataLoss, .damaged,
             "Offsets \(range) of topic id \(location.topic.rawValue) cannot be read: \(what) at "
-                + "\(JournalName.journal(file)):\(location.position). See the journal with: "
+                + "\(file.name):\(location.position). See the journal with: "
                 + "chaski journal verify")
     }
 }

@@ -12,14 +12,19 @@ package final class Journal: Sendable {
     /// Where batches are, and what is in memory.
     package let index: JournalIndex
     private let writer: Mutex<JournalWriter>
+    private let upkeep: Mutex<Upkeep>
     /// Apart from the writer, which is locked while a sync runs.
     private let space: Mutex<SpaceState>
 
-    init(recovery: RecoveryReport, index: JournalIndex, writer: sending JournalWriter) {
+    init(
+        recovery: RecoveryReport, index: JournalIndex, writer: sending JournalWriter,
+        upkeep: sending Upkeep
+    ) {
         self.recovery = recovery
         self.index = index
         space = Mutex(writer.space)
         self.writer = Mutex(writer)
+        self.upkeep = Mutex(upkeep)
     }
 
     /// Opens the journal in a directory, beginning a new one where there is none. Blocks; `replay`
@@ -55,14 +60,32 @@ package final class Journal: Sendable {
         return outcome
     }
 
+    /// Begins what `JournalIndex.nextUpkeep` wants done. Upkeep thread only, which may be any but
+    /// should not keep groups from the disk: nothing of it is urgent.
+    package func begin(_ plan: UpkeepPlan) { upkeep.withLock { $0.begin(plan) } }
+
+    /// Does a slice of about `maximumBytes` of what was begun. Blocking; upkeep thread only.
+    package func stepUpkeep(maximumBytes: Int, now: Now) -> UpkeepStep {
+        upkeep.withLock { upkeep in
+            upkeep.step(maximumBytes: maximumBytes, now: now) {
+                writer.withLock { $0.lendSpace() }
+            }
+        }
+    }
+
     /// Drops files, allocates ahead, writes sidecar indexes, and looks whether a full disk has
     /// space again: call it when idle, at least once a second. Blocking; journal thread only.
     ///
     /// - Parameters:
     ///   - droppable: what `JournalIndex.takeDroppableFiles` gave; each is passed once.
+    ///   - upkeep: what a plan came to; it takes effect with this call.
     ///   - bootNanos: the host's boot clock; paces the attempts on a full disk.
-    package func maintain(droppable: [UInt64], bootNanos: Int64) -> MaintenanceReport {
-        let report = writer.withLock { $0.maintain(droppable: droppable, bootNanos: bootNanos) }
+    package func maintain(
+        droppable: [RetiredFile] = [], upkeep: UpkeepResult? = nil, bootNanos: Int64
+    ) -> MaintenanceReport {
+        let report = writer.withLock {
+            $0.maintain(droppable: droppable, upkeep: upkeep, bootNanos: bootNanos)
+        }
         space.withLock { $0 = report.space }
         return report
     }

@@ -20,6 +20,13 @@ package struct JournalConfiguration: Hashable, Sendable {
     package var filesAhead: Int
     /// Nanoseconds between two attempts to get space on a full disk.
     package var spacePollNanos: Int64
+    /// Nanoseconds that history is kept after its journal file is gone; 0 keeps none.
+    package var historyNanos: Int64 = 7 * 86_400_000_000_000
+    /// Bytes of history files, about; 0 stands for a twentieth of the disk.
+    package var historyBytes: UInt64 = 0
+    /// Bytes that upkeep may read or write in a second while the disk is not full; for the host,
+    /// which paces it. 0 sets no limit.
+    package var compactionBytesPerSecond: Int = 32 << 20
 
     package init(
         fileBytes: Int = 64 << 20, reserveBytes: Int = 128 << 20,
@@ -60,7 +67,7 @@ package struct JournalConfiguration: Hashable, Sendable {
             return invalid("The journal's reserve and files ahead must be between 0 and 1 TiB.")
         }
         guard checkpointBytes > 0, maximumGroupBytes > 0, cacheBytes >= 0, indexCacheBytes >= 0,
-            spacePollNanos >= 0
+            spacePollNanos >= 0, historyNanos >= 0, compactionBytesPerSecond >= 0
         else { return invalid("The journal's sizes must be positive.") }
         return nil
     }

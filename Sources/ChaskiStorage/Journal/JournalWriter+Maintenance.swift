@@ -4,14 +4,19 @@ extension JournalWriter {
     /// Sidecars written in one call, at most.
     private static let sidecarsPerCall = 4
 
-    mutating func maintain(droppable: [UInt64], bootNanos: Int64) -> MaintenanceReport {
+    mutating func maintain(
+        droppable: [RetiredFile], upkeep: UpkeepResult?, bootNanos: Int64
+    ) -> MaintenanceReport {
         var report = MaintenanceReport()
+        report.warnings = upkeep?.warnings ?? []
         if failure == nil {
             // Sidecars first: an index that must be made from the file needs the next file's
             // header to know where the groups end.
             writeSidecars(&report)
             do throws(FileError) {
-                try drop(droppable, &report)
+                if let upkeep { try install(upkeep) }
+                try drop(droppable + (upkeep?.retired ?? []), upkeep, &report)
+                report.upkeep = upkeep
             } catch {
                 report.warnings.append(fail(error).message)
             }
@@ -36,19 +41,48 @@ extension JournalWriter {
         unindexed.removeAll { written.contains($0.file) }
     }
 
+    /// Gives segments and history their names, durably: what they replace may go after that.
+    private mutating func install(_ upkeep: UpkeepResult) throws(FileError) {
+        if case .failed(let error)? = upkeep.compaction?.end { throw error }
+        var changed = false
+        for made in upkeep.compaction?.made ?? [] {
+            guard let made else { continue }
+            try life.fileSystem.rename(made.partial, to: JournalName.segmentFile(made.header.id))
+            changed = true
+        }
+        if let named = upkeep.named {
+            try life.fileSystem.rename(named.partial, to: named.name)
+            changed = true
+        }
+        if changed { try life.fileSystem.syncDirectory() }
+    }
+
+    /// Makes room for a segment by giving up one of the spares set aside.
+    mutating func lendSpace() -> Bool {
+        guard failure == nil, let name = spares.lend(room: room) else { return false }
+        do throws(FileError) {
+            try life.fileSystem.remove(name)
+            return true
+        } catch {
+            _ = fail(error)
+            return false
+        }
+    }
+
     /// Recycles or removes files. A recycled file is not written to before its new name is
     /// durable: under its old name its old content must stand.
     private mutating func drop(
-        _ droppable: [UInt64], _ report: inout MaintenanceReport
+        _ droppable: [RetiredFile], _ upkeep: UpkeepResult?, _ report: inout MaintenanceReport
     ) throws(FileError) {
         var recycled: [String] = []
         var changed = false
-        for name in orphans {
+        let segments = upkeep?.segments.map(JournalName.segmentFile) ?? []
+        for name in orphans + (upkeep?.removals ?? []) + segments {
             try removeIfThere(name)
             changed = true
         }
         orphans = []
-        for id in (obsolete + droppable).sorted() {
+        for id in (obsolete + droppable.map(\.file)).sorted() {
             guard let at = closed.firstIndex(where: { $0.file == id }),
                 id < replayFrom.file || obsolete.contains(id)
             else { continue }

@@ -114,7 +114,7 @@ struct JournalWriter: Sendable {
     }
 
     /// Bytes left in the open file.
-    private var room: Int { Int(head.bytes - head.position) }
+    var room: Int { Int(head.bytes - head.position) }
 
     /// Bytes of the group on disk; nil where it could not be written in this format.
     private static func length(of group: JournalGroup) -> Int? {

@@ -47,6 +47,13 @@ struct SpareFiles: Sendable {
         return JournalName.spare(named: nextSerial)
     }
 
+    /// Takes one out to be removed, so that its space can be used otherwise; nil where verdicts
+    /// would soon have no room: there must be another, or `room` in the open file.
+    mutating func lend(room: Int) -> String? {
+        guard names.count > 1 || room >= fileBytes / 4 else { return nil }
+        return names.popLast()
+    }
+
     /// Allocates one more.
     mutating func create(in fileSystem: any FileSystem) throws(FileError) {
         let name = newName()

@@ -14,6 +14,14 @@ struct FoundGroup {
         }
     }
 
+    /// Each row with the position of its body in the file.
+    var bodies: [(row: EntryRow, position: UInt64)] {
+        var found: [(row: EntryRow, position: UInt64)] = []
+        found.reserveCapacity(rows.count)
+        forEachBody { found.append(($0, $1)) }
+        return found
+    }
+
     /// The batches of it.
     var locations: [BatchLocation] {
         var found: [BatchLocation] = []
@@ -83,6 +91,11 @@ struct GroupReader {
             start = end
         }
         return bodies
+    }
+
+    /// The body of one row; nil where the file ends before it does.
+    mutating func body(of row: EntryRow, at position: UInt64) throws(FileError) -> Bytes? {
+        try reader.bytes(at: Int(position), count: Int(row.length))
     }
 
     /// The bodies of a group, in order; empty where the device cannot read one.

@@ -161,10 +161,31 @@ struct Recovery {
         writer.orphans = survey.orphans + survey.uselessSpares
         writer.unindexed = indexes.filter { !$0.hasSidecar }.map(\.index)
         report.files = indexes.count + 1
-        var index = IndexState(configuration: configuration, salt: header.salt)
-        for (old, hasSidecar) in indexes { index.addClosed(old, hasSidecar: hasSidecar) }
-        index.addOpen(newIndex, replayFrom: header.replayFrom)
-        return Journal(recovery: report, index: JournalIndex(index), writer: writer)
+        let history = HistoryWriter(
+            fileSystem: fileSystem, configuration: configuration, identity: header.identity,
+            files: survey.history, nextSerial: survey.nextHistory)
+        let index = index(newIndex, header, survey)
+        return Journal(
+            recovery: report, index: JournalIndex(index), writer: writer,
+            upkeep: Upkeep(fileSystem: fileSystem, history: history))
+    }
+
+    /// Where the batches are: in journal files, and, where they were moved, in segments.
+    private mutating func index(
+        _ newIndex: FileIndex, _ header: FileHeader, _ survey: Survey
+    ) -> IndexState {
+        var index = IndexState(configuration: configuration, identity: header.identity)
+        let moved = MovedTopics(survey.segments)
+        for (old, hasSidecar) in indexes {
+            index.addClosed(
+                old, bytes: survey.header(of: old.file)?.fileBytes ?? 0, hasSidecar: hasSidecar
+            ) { moved.contains($0, in: old.file) }
+        }
+        index.addOpen(newIndex, bytes: header.fileBytes, replayFrom: header.replayFrom)
+        index.add(survey.segments, nextSerial: survey.nextSegment)
+        report.segments = survey.segments.count
+        report.damagedSegments = survey.segments.filter { $0.header == nil }.map(\.id)
+        return index
     }
 
     /// What the new file holds anew is no longer looked for in the file before it.

@@ -55,4 +55,9 @@ package struct RecoveryReport: Sendable {
     package var scannedFiles: [UInt64] = []
     /// Journal files, the new one included.
     package var files: Int = 0
+    /// Segments.
+    package var segments: Int = 0
+    /// Segments whose header is not what was written: what they held of their topics cannot be
+    /// read.
+    package var damagedSegments: [SegmentID] = []
 }

@@ -117,7 +117,8 @@ struct Replay {
                     return damaged("a \(row.kind) entry of the group at \(place)")
                 }
                 let location = locations[nextBatch]
-                failure = Failure.damagedBatch(location, file: place.file, "damaged bytes")
+                failure = Failure.damagedBatch(
+                    location, file: .journal(place.file), "damaged bytes")
                 if let failure, damage.count < Self.damageNamed {
                     damage.append(
                         BatchDamage(file: place.file, location: location, failure: failure))

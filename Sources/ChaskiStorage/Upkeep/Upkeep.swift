@@ -1,0 +1,85 @@
+import ChaskiModel
+
+/// Carries out one plan at a time, in slices; belongs to a thread of low priority.
+struct Upkeep: Sendable {
+    private enum Task: Sendable {
+        case retirement(Retirement, [RetiredFile], [SegmentID])
+        case compaction(Compactor)
+    }
+
+    private let fileSystem: any FileSystem
+    private var history: HistoryWriter
+    private var task: Task?
+
+    init(fileSystem: any FileSystem, history: HistoryWriter) {
+        self.fileSystem = fileSystem
+        self.history = history
+    }
+
+    mutating func begin(_ plan: UpkeepPlan) {
+        precondition(task == nil, "one plan at a time")
+        switch plan {
+        case .retire(let files, let segments):
+            task = .retirement(Retirement(files, fileSystem), files, segments)
+        case .compact(let plan): task = .compaction(Compactor(plan, fileSystem))
+        }
+    }
+
+    mutating func step(maximumBytes: Int, now: Now, lend: () -> Bool) -> UpkeepStep {
+        guard let current = task else { preconditionFailure("a step of nothing") }
+        // Taken out, so that it is not copied.
+        task = nil
+        switch current {
+        case .retirement(var retirement, let files, let segments):
+            if let bytes = retirement.step(&history, maximumBytes: maximumBytes, now: now) {
+                task = .retirement(retirement, files, segments)
+                return .working(bytes: bytes)
+            }
+            return .finished(finish(files, segments, now))
+        case .compaction(var compactor):
+            switch compactor.step(maximumBytes: maximumBytes, lend: lend) {
+            case .working(let bytes):
+                task = .compaction(compactor)
+                return .working(bytes: bytes)
+            case .over(let outcome, let removals): return .finished(finish(outcome, removals))
+            }
+        }
+    }
+
+    private mutating func finish(
+        _ files: [RetiredFile], _ segments: [SegmentID], _ now: Now
+    ) -> UpkeepResult {
+        var result = UpkeepResult()
+        result.retired = files
+        result.segments = segments
+        if history.isEnabled {
+            history.finish(now: now)
+            result.named = history.takeNaming()
+            history.prune(now: now, isForced: result.named != nil)
+        }
+        let report = history.takeReport()
+        result.figures = report.figures
+        result.warnings = report.warnings
+        result.removals = report.removals
+        return result
+    }
+
+    private func finish(_ outcome: CompactionOutcome, _ removals: [String]) -> UpkeepResult {
+        var result = UpkeepResult()
+        result.removals = removals
+        switch outcome.end {
+        case .done:
+            result.figures.compactions = UInt64(outcome.plan.sources.count)
+            result.figures.bytesCopied = outcome.bytes
+            for made in outcome.made where made != nil { result.figures.segmentsMade += 1 }
+        case .notWorth: break
+        case .noSpace: result.figures.compactionsGivenUp = 1
+        case .unreadable(let what):
+            result.figures.compactionsGivenUp = 1
+            result.warnings.append("a file keeps its space, as it cannot be compacted: \(what)")
+        case .failed: result.figures.compactionsGivenUp = 1
+        }
+        result.compaction = outcome
+        return result
+    }
+}
