@@ -54,13 +54,18 @@ final class RandomRun {
         topic = host.createTopic()
         dedupTopic = host.createTopic("d", TopicSettings(dedupWindowNanos: Self.window))
         for name in ["s", "u"] {
-            host.subscribe(
-                SubscriptionSettings(
-                    retry: RetryPolicy(
-                        minimumBackoffNanos: second, maximumBackoffNanos: 8 * second,
-                        maximumFailures: UInt32(1 + random.next(4))),
-                    leaseNanos: 3 * second, maximumUnsettled: UInt32(20 + random.next(700))),
-                name: name)
+            var settings = SubscriptionSettings(
+                retry: RetryPolicy(
+                    minimumBackoffNanos: second, maximumBackoffNanos: 8 * second,
+                    maximumFailures: UInt32(1 + random.next(4))),
+                leaseNanos: 3 * second, maximumUnsettled: UInt32(20 + random.next(700)))
+            if name == "u" {
+                if random.next(2) == 0 { settings.rateLimit = UInt32(20 + random.next(1_000)) }
+                settings.breaker = BreakerPolicy(
+                    failureThousandths: 300, windowNanos: 20 * second, minimumVerdicts: 10,
+                    openNanos: 2 * second)
+            }
+            host.subscribe(settings, name: name)
             for number in 0..<2 {
                 clients.append(Client(session: UInt128(clients.count + number), subscription: name))
             }
@@ -91,8 +96,10 @@ final class RandomRun {
         case 96..<98: crash()
         default: host.settle()
         }
+        if random.next(12) == 0 { changeFlow() }
         digestReplies()
         take()
+        checkExplanations()
         trace.append(host.machine.stateDigest())
     }
 
@@ -302,7 +309,40 @@ final class RandomRun {
         reopenProducers()
     }
 
+    /// Somebody pauses, resumes, or sets the breaker by hand.
+    private func changeFlow() {
+        let name = ["s", "u"][random.next(2)]
+        let request = host.request()
+        switch random.next(6) {
+        case 0: host.send(.pauseSubscription(request, name: name, forNanos: nil))
+        case 1:
+            let nanos = 1 + Int64(random.next(5_000)) * 1_000_000
+            host.send(.pauseSubscription(request, name: name, forNanos: nanos))
+        case 2: host.send(.setBreaker(request, name: name, [.open, .closed][random.next(2)]))
+        case 3: host.send(.setBreaker(request, name: name, .auto))
+        default: host.send(.resumeSubscription(request, name: name))
+        }
+    }
+
     // MARK: checking
+
+    /// At rest, nothing that could go out stays without a cause that is told.
+    private func checkExplanations() {
+        guard host.inFlight == nil, !host.machine.wantsGroup, host.reads.isEmpty else { return }
+        for name in ["s", "u"] {
+            guard let told = host.machine.explain(subscription: name, offset: nil, now: host.now)
+            else {
+                text = "\(name) cannot be explained"
+                return
+            }
+            let info = told.subscription
+            if told.causes.isEmpty, info.backlog > 0 { text = "\(name) stays without a cause" }
+            let isDeliverable = info.pendingAgain > 0 || info.backlog > told.flow.tracked
+            if isDeliverable, !told.tellsWhatHoldsBack {
+                text = "\(name) could hand out: \(told.causes.map(\.text))"
+            }
+        }
+    }
 
     /// Confirmed acks are remembered.
     private func digestReplies() {
@@ -341,6 +381,10 @@ final class RandomRun {
 
     /// Everybody comes back and acks everything.
     func drain() {
+        for name in ["s", "u"] {
+            host.send(.resumeSubscription(host.request(), name: name))
+            host.send(.setBreaker(host.request(), name: name, .auto))
+        }
         host.settle()
         digestReplies()
         for _ in 0..<200 {

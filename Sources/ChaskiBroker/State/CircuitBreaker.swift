@@ -19,7 +19,7 @@ struct CircuitBreaker {
     private(set) var round: UInt32 = 0
     /// The message that is out while it is half-open.
     var probe: Offset?
-    /// The verdicts that opened it.
+    /// The verdicts that opened it; none where a probe did.
     private(set) var openedBy = VerdictCounts()
     /// Verdicts of this round that were not judged yet.
     private(set) var tallied = VerdictCounts()
@@ -45,6 +45,7 @@ struct CircuitBreaker {
         case .open: break
         case .halfOpen:
             if verdicts.failed > 0 {
+                openedBy = VerdictCounts()
                 open(policy, clock)
             } else {
                 close()

@@ -1,0 +1,306 @@
+package import ChaskiModel
+
+// What is said of each cause, in one place.
+extension Explanation.Cause {
+    private func with(_ change: (inout Self) -> Void) -> Self {
+        var copy = self
+        change(&copy)
+        return copy
+    }
+
+    // MARK: nothing is wrong
+
+    static func caughtUp(next: Offset) -> Self {
+        Self(.caughtUp, "everything below offset \(next) is settled, and there is no more")
+            .with { $0.offset = next }
+    }
+
+    static func notPublished(next: Offset) -> Self {
+        Self(.notPublished, "the topic ends before offset \(next)").with { $0.offset = next }
+    }
+
+    static func beforeStart(_ start: Offset) -> Self {
+        Self(.beforeStart, "the subscription begins at offset \(start)").with { $0.offset = start }
+    }
+
+    static var acked: Self { Self(.acked, "it is acknowledged") }
+
+    static func dead(_ letter: DeadLetter, _ now: Now) -> Self {
+        Self(
+            .dead,
+            "it is dead (\(letter.cause.name)) after \(letter.failed) failures and "
+                + "\(letter.handedOut) hand-outs"
+                + (letter.reason.isEmpty ? "" : ": \(letter.reason)")
+        ).with {
+            $0.sinceNanos = letter.clockNanos
+            $0.session = letter.session
+            $0.count = UInt64(letter.failed)
+        }
+    }
+
+    // MARK: everything is held back
+
+    static func journal(_ failure: Failure) -> Self {
+        Self(.journal, "the namespace's journal takes nothing: \(failure.message)")
+            .with { $0.failure = failure }
+    }
+
+    static func journalHeld(until: Int64) -> Self {
+        Self(.journal, "the disk refused a write of the journal; it is tried again")
+            .with { $0.untilNanos = until }
+    }
+
+    static var noConsumer: Self {
+        Self(.noConsumer, "no consumer is connected").with { $0.count = 0 }
+    }
+
+    static func paused(_ pause: Pause) -> Self {
+        Self(
+            .paused,
+            pause.until == nil ? "it is paused until somebody resumes it" : "it is paused"
+        ).with {
+            $0.sinceNanos = pause.sinceClock
+            $0.untilNanos = pause.until
+        }
+    }
+
+    static var breakerByHand: Self {
+        Self(.breaker, "its breaker was set open by hand: set it closed or auto to go on")
+    }
+
+    static func breakerOpen(
+        _ counts: VerdictCounts, _ policy: BreakerPolicy, since: Int64, until: Int64
+    ) -> Self {
+        // A failed probe opens it again without a window.
+        let why =
+            counts.total > 0
+            ? "\(counts.failed) of \(counts.total) verdicts were failures "
+                + "(\(thousandths(counts.failureThousandths)); it opens at "
+                + "\(thousandths(policy.failureThousandths)))"
+            : "a probe failed"
+        return Self(.breaker, "its breaker is open: \(why); then a probe goes out").with {
+            $0.sinceNanos = since
+            $0.untilNanos = until
+            $0.count = counts.failed
+            $0.limit = counts.total
+        }
+    }
+
+    static func breakerProbes(_ probe: Offset, since: Int64) -> Self {
+        Self(.breaker, "its breaker is half-open: offset \(probe) is out as a probe").with {
+            $0.sinceNanos = since
+            $0.offset = probe
+        }
+    }
+
+    private static func thousandths(_ share: UInt32) -> String {
+        share % 10 == 0 ? "\(share / 10) %" : "\(share / 10).\(share % 10) %"
+    }
+
+    static func rateLimit(_ rate: UInt32, next: Int64) -> Self {
+        Self(.rateLimit, "its rate limit of \(rate) a second is used up").with {
+            $0.limit = UInt64(rate)
+            $0.untilNanos = next
+        }
+    }
+
+    static func stalled(_ block: Supply.Block) -> Self {
+        Self(.stalled, "its messages cannot be read: \(block.failure.message)").with {
+            $0.failure = block.failure
+            $0.untilNanos = block.retryAt
+        }
+    }
+
+    static func windowFull(_ tracked: UInt64, _ maximum: UInt32) -> Self {
+        Self(
+            .windowFull,
+            "\(tracked) messages are out or wait, of \(maximum) at most: nothing new goes out"
+        ).with {
+            $0.count = tracked
+            $0.limit = UInt64(maximum)
+        }
+    }
+
+    static func windowWide(_ settledBelow: Offset, _ cursor: Offset) -> Self {
+        Self(
+            .windowFull,
+            "offset \(settledBelow) is unsettled, and the cursor is at \(cursor), as far as it may be"
+        ).with {
+            $0.offset = settledBelow
+            $0.count = cursor - settledBelow
+            $0.limit = Window.maximumSpan
+        }
+    }
+
+    static func ceiling(_ value: Offset, _ proposed: Offset) -> Self {
+        Self(
+            .ceiling, "offsets from \(value) on go out once the hand-out ceiling is raised on disk"
+        ).with {
+            $0.offset = value
+            $0.limit = proposed
+        }
+    }
+
+    static func reading(from offset: Offset) -> Self {
+        Self(.reading, "messages are being read from disk").with { $0.offset = offset }
+    }
+
+    // MARK: consumers
+
+    /// Why a consumer that is served gets nothing at the moment.
+    static func credit(_ holder: Holder, _ next: UInt64?) -> Self {
+        let limit = holder.limit
+        let name = holder.session.id
+        let text: String
+        if holder.session.apart != nil {
+            text =
+                "session \(name.hexadecimal) is set apart: what it has, or waits for, may have killed its "
+                + "handlers"
+        } else if limit.messages == 0 {
+            text = "session \(name.hexadecimal) takes nothing at the moment (its limit is 0)"
+        } else if holder.messagesOut >= limit.messages {
+            text = "session \(name.hexadecimal) holds \(holder.messagesOut) of \(limit.messages) messages"
+        } else if holder.unsizedOut > 0 {
+            text =
+                "session \(name.hexadecimal) holds \(holder.unsizedOut) messages from before the restart "
+                + "whose lengths are not read yet"
+        } else {
+            text =
+                "session \(name.hexadecimal) holds \(holder.bytesOut) of \(limit.bytes) bytes"
+                + (next.map { ", and the next message has \($0)" } ?? "")
+        }
+        return Self(.credit, text).with { $0.take(holder) }
+    }
+
+    static func moreConsumers(_ count: Int) -> Self {
+        Self(.credit, "\(count) more consumers take nothing either")
+            .with { $0.count = UInt64(count) }
+    }
+
+    static func silent(_ holder: Holder) -> Self {
+        Self(
+            .silent,
+            "session \(holder.session.id.hexadecimal) is passed over: its leases ran out in silence"
+        ).with {
+            $0.take(holder)
+            $0.sinceNanos = holder.session.lastSeen
+        }
+    }
+
+    private mutating func take(_ holder: Holder) {
+        session = holder.session.id
+        count = UInt64(holder.messagesOut)
+        limit = UInt64(holder.limit.messages)
+        bytes = holder.bytesOut
+        byteLimit = holder.limit.bytes
+    }
+
+    // MARK: messages that wait for something of their own
+
+    static func leased(
+        by session: SessionID, handout: UInt32, failed: UInt32, until: Int64, isConnected: Bool
+    ) -> Self {
+        Self(
+            .leased,
+            "session \(session.hexadecimal) has it"
+                + (isConnected ? "" : ", disconnected; it may come back for it")
+                + " (hand-out \(handout), \(failed) failures)"
+        ).with {
+            $0.session = session
+            $0.untilNanos = until
+            $0.count = UInt64(handout)
+        }
+    }
+
+    static func leased(_ holder: Holder, nextEnd: Int64?) -> Self {
+        Self(
+            .leased,
+            "session \(holder.session.id.hexadecimal)"
+                + (holder.consumer == nil ? ", disconnected," : "")
+                + " holds \(holder.messagesOut) messages"
+        ).with {
+            $0.take(holder)
+            $0.untilNanos = nextEnd
+        }
+    }
+
+    static func verdict(_ count: UInt64) -> Self {
+        Self(.verdict, "a verdict on it is on its way to the disk").with { $0.count = count }
+    }
+
+    static func suspicion(_ count: UInt64, first: Offset, probing: Int, of consumers: Int) -> Self {
+        Self(
+            .suspicion,
+            "\(count) messages from offset \(first) on may have killed their handlers: they wait for "
+                + "a consumer that holds nothing (\(probing) of \(consumers) try some now)"
+        ).with {
+            $0.offset = first
+            $0.count = count
+        }
+    }
+
+    static func backoff(failed: UInt32, due: Int64, _ now: Now) -> Self {
+        Self(
+            .backoff,
+            due <= now.clock
+                ? "its retry is due, and goes out once that is on disk (\(failed) failures)"
+                : "it waits for its retry after \(failed) failures"
+        ).with {
+            $0.count = UInt64(failed)
+            $0.untilNanos = due
+        }
+    }
+
+    static func waiting(_ count: UInt64, first: Int64?, _ now: Now) -> Self {
+        Self(.backoff, "\(count) messages wait for their retry").with {
+            $0.count = count
+            $0.untilNanos = first
+        }
+    }
+
+    static func deadStoreFull(_ count: Int, _ limit: Int) -> Self {
+        Self(
+            .deadStoreFull,
+            "\(count) dead letters are kept, of \(limit) at most: what should die waits"
+        ).with {
+            $0.count = UInt64(clamping: count)
+            $0.limit = UInt64(clamping: limit)
+        }
+    }
+
+    static func awaitingResume(_ count: UInt64, until: Int64?) -> Self {
+        Self(
+            .awaitingResume,
+            "\(count) messages may be held by sessions from before the restart: they wait for them"
+        ).with {
+            $0.count = count
+            $0.untilNanos = until
+        }
+    }
+
+    static func behind(_ count: UInt64, _ cursor: Offset) -> Self {
+        Self(.behind, "\(count) messages come before it, from offset \(cursor) on").with {
+            $0.offset = cursor
+            $0.count = count
+        }
+    }
+}
+
+extension DeathCause {
+    /// As it is said to people and on the wire.
+    package var name: String {
+        switch self {
+        case .failedOnPurpose: "failed-on-purpose"
+        case .maximumFailures: "maximum-failures"
+        case .abandoned: "abandoned"
+        }
+    }
+}
+
+extension SessionID {
+    /// 32 digits.
+    package var hexadecimal: String {
+        let digits = String(rawValue, radix: 16)
+        return String(repeating: "0", count: 32 - digits.count) + digits
+    }
+}
