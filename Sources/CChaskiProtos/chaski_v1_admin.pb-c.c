@@ -37,6 +37,24 @@ void   ck__chaski__v1__subscription_settings__init
   static const Ck__Chaski__V1__SubscriptionSettings init_value = CK__CHASKI__V1__SUBSCRIPTION_SETTINGS__INIT;
   *message = init_value;
 }
+void   ck__chaski__v1__breaker_policy__init
+                     (Ck__Chaski__V1__BreakerPolicy         *message)
+{
+  static const Ck__Chaski__V1__BreakerPolicy init_value = CK__CHASKI__V1__BREAKER_POLICY__INIT;
+  *message = init_value;
+}
+void   ck__chaski__v1__pause__init
+                     (Ck__Chaski__V1__Pause         *message)
+{
+  static const Ck__Chaski__V1__Pause init_value = CK__CHASKI__V1__PAUSE__INIT;
+  *message = init_value;
+}
+void   ck__chaski__v1__breaker__init
+                     (Ck__Chaski__V1__Breaker         *message)
+{
+  static const Ck__Chaski__V1__Breaker init_value = CK__CHASKI__V1__BREAKER__INIT;
+  *message = init_value;
+}
 void   ck__chaski__v1__subscription__init
                      (Ck__Chaski__V1__Subscription         *message)
 {
@@ -137,6 +155,60 @@ void   ck__chaski__v1__update_subscription_response__init
                      (Ck__Chaski__V1__UpdateSubscriptionResponse         *message)
 {
   static const Ck__Chaski__V1__UpdateSubscriptionResponse init_value = CK__CHASKI__V1__UPDATE_SUBSCRIPTION_RESPONSE__INIT;
+  *message = init_value;
+}
+void   ck__chaski__v1__pause_subscription_request__init
+                     (Ck__Chaski__V1__PauseSubscriptionRequest         *message)
+{
+  static const Ck__Chaski__V1__PauseSubscriptionRequest init_value = CK__CHASKI__V1__PAUSE_SUBSCRIPTION_REQUEST__INIT;
+  *message = init_value;
+}
+void   ck__chaski__v1__pause_subscription_response__init
+                     (Ck__Chaski__V1__PauseSubscriptionResponse         *message)
+{
+  static const Ck__Chaski__V1__PauseSubscriptionResponse init_value = CK__CHASKI__V1__PAUSE_SUBSCRIPTION_RESPONSE__INIT;
+  *message = init_value;
+}
+void   ck__chaski__v1__resume_subscription_request__init
+                     (Ck__Chaski__V1__ResumeSubscriptionRequest         *message)
+{
+  static const Ck__Chaski__V1__ResumeSubscriptionRequest init_value = CK__CHASKI__V1__RESUME_SUBSCRIPTION_REQUEST__INIT;
+  *message = init_value;
+}
+void   ck__chaski__v1__resume_subscription_response__init
+                     (Ck__Chaski__V1__ResumeSubscriptionResponse         *message)
+{
+  static const Ck__Chaski__V1__ResumeSubscriptionResponse init_value = CK__CHASKI__V1__RESUME_SUBSCRIPTION_RESPONSE__INIT;
+  *message = init_value;
+}
+void   ck__chaski__v1__set_breaker_request__init
+                     (Ck__Chaski__V1__SetBreakerRequest         *message)
+{
+  static const Ck__Chaski__V1__SetBreakerRequest init_value = CK__CHASKI__V1__SET_BREAKER_REQUEST__INIT;
+  *message = init_value;
+}
+void   ck__chaski__v1__set_breaker_response__init
+                     (Ck__Chaski__V1__SetBreakerResponse         *message)
+{
+  static const Ck__Chaski__V1__SetBreakerResponse init_value = CK__CHASKI__V1__SET_BREAKER_RESPONSE__INIT;
+  *message = init_value;
+}
+void   ck__chaski__v1__explain_request__init
+                     (Ck__Chaski__V1__ExplainRequest         *message)
+{
+  static const Ck__Chaski__V1__ExplainRequest init_value = CK__CHASKI__V1__EXPLAIN_REQUEST__INIT;
+  *message = init_value;
+}
+void   ck__chaski__v1__cause__init
+                     (Ck__Chaski__V1__Cause         *message)
+{
+  static const Ck__Chaski__V1__Cause init_value = CK__CHASKI__V1__CAUSE__INIT;
+  *message = init_value;
+}
+void   ck__chaski__v1__explain_response__init
+                     (Ck__Chaski__V1__ExplainResponse         *message)
+{
+  static const Ck__Chaski__V1__ExplainResponse init_value = CK__CHASKI__V1__EXPLAIN_RESPONSE__INIT;
   *message = init_value;
 }
 void   ck__chaski__v1__delete_subscription_request__init
@@ -495,7 +567,7 @@ const ProtobufCMessageDescriptor ck__chaski__v1__retry_policy__descriptor =
   (ProtobufCMessageInit) ck__chaski__v1__retry_policy__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor ck__chaski__v1__subscription_settings__field_descriptors[4] =
+static const ProtobufCFieldDescriptor ck__chaski__v1__subscription_settings__field_descriptors[6] =
 {
   {
     "f1",
@@ -545,17 +617,44 @@ static const ProtobufCFieldDescriptor ck__chaski__v1__subscription_settings__fie
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "f8",
+    8,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_UINT32,
+    offsetof(Ck__Chaski__V1__SubscriptionSettings, has_f8),
+    offsetof(Ck__Chaski__V1__SubscriptionSettings, f8),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "f9",
+    9,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Ck__Chaski__V1__SubscriptionSettings, f9),
+    &ck__chaski__v1__breaker_policy__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned ck__chaski__v1__subscription_settings__field_indices_by_name[] = {
   0,   /* field[0] = f1 */
   1,   /* field[1] = f2 */
   2,   /* field[2] = f3 */
   3,   /* field[3] = f4 */
+  4,   /* field[4] = f8 */
+  5,   /* field[5] = f9 */
 };
-static const ProtobufCIntRange ck__chaski__v1__subscription_settings__number_ranges[1 + 1] =
+static const ProtobufCIntRange ck__chaski__v1__subscription_settings__number_ranges[2 + 1] =
 {
   { 1, 0 },
-  { 0, 4 }
+  { 8, 4 },
+  { 0, 6 }
 };
 const ProtobufCMessageDescriptor ck__chaski__v1__subscription_settings__descriptor =
 {
@@ -565,14 +664,284 @@ const ProtobufCMessageDescriptor ck__chaski__v1__subscription_settings__descript
   "Ck__Chaski__V1__SubscriptionSettings",
   "ck.chaski.v1",
   sizeof(Ck__Chaski__V1__SubscriptionSettings),
-  4,
+  6,
   ck__chaski__v1__subscription_settings__field_descriptors,
   ck__chaski__v1__subscription_settings__field_indices_by_name,
-  1,  ck__chaski__v1__subscription_settings__number_ranges,
+  2,  ck__chaski__v1__subscription_settings__number_ranges,
   (ProtobufCMessageInit) ck__chaski__v1__subscription_settings__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor ck__chaski__v1__subscription__field_descriptors[18] =
+static const ProtobufCFieldDescriptor ck__chaski__v1__breaker_policy__field_descriptors[5] =
+{
+  {
+    "f1",
+    1,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_UINT32,
+    offsetof(Ck__Chaski__V1__BreakerPolicy, has_f1),
+    offsetof(Ck__Chaski__V1__BreakerPolicy, f1),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "f2",
+    2,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_UINT64,
+    offsetof(Ck__Chaski__V1__BreakerPolicy, has_f2),
+    offsetof(Ck__Chaski__V1__BreakerPolicy, f2),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "f3",
+    3,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_UINT32,
+    offsetof(Ck__Chaski__V1__BreakerPolicy, has_f3),
+    offsetof(Ck__Chaski__V1__BreakerPolicy, f3),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "f4",
+    4,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_UINT64,
+    offsetof(Ck__Chaski__V1__BreakerPolicy, has_f4),
+    offsetof(Ck__Chaski__V1__BreakerPolicy, f4),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "f5",
+    5,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BOOL,
+    offsetof(Ck__Chaski__V1__BreakerPolicy, has_f5),
+    offsetof(Ck__Chaski__V1__BreakerPolicy, f5),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned ck__chaski__v1__breaker_policy__field_indices_by_name[] = {
+  0,   /* field[0] = f1 */
+  1,   /* field[1] = f2 */
+  2,   /* field[2] = f3 */
+  3,   /* field[3] = f4 */
+  4,   /* field[4] = f5 */
+};
+static const ProtobufCIntRange ck__chaski__v1__breaker_policy__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 5 }
+};
+const ProtobufCMessageDescriptor ck__chaski__v1__breaker_policy__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "ck.chaski.v1.BreakerPolicy",
+  "BreakerPolicy",
+  "Ck__Chaski__V1__BreakerPolicy",
+  "ck.chaski.v1",
+  sizeof(Ck__Chaski__V1__BreakerPolicy),
+  5,
+  ck__chaski__v1__breaker_policy__field_descriptors,
+  ck__chaski__v1__breaker_policy__field_indices_by_name,
+  1,  ck__chaski__v1__breaker_policy__number_ranges,
+  (ProtobufCMessageInit) ck__chaski__v1__breaker_policy__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor ck__chaski__v1__pause__field_descriptors[2] =
+{
+  {
+    "f1",
+    1,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_INT64,
+    offsetof(Ck__Chaski__V1__Pause, has_f1),
+    offsetof(Ck__Chaski__V1__Pause, f1),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "f2",
+    2,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_INT64,
+    offsetof(Ck__Chaski__V1__Pause, has_f2),
+    offsetof(Ck__Chaski__V1__Pause, f2),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned ck__chaski__v1__pause__field_indices_by_name[] = {
+  0,   /* field[0] = f1 */
+  1,   /* field[1] = f2 */
+};
+static const ProtobufCIntRange ck__chaski__v1__pause__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor ck__chaski__v1__pause__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "ck.chaski.v1.Pause",
+  "Pause",
+  "Ck__Chaski__V1__Pause",
+  "ck.chaski.v1",
+  sizeof(Ck__Chaski__V1__Pause),
+  2,
+  ck__chaski__v1__pause__field_descriptors,
+  ck__chaski__v1__pause__field_indices_by_name,
+  1,  ck__chaski__v1__pause__number_ranges,
+  (ProtobufCMessageInit) ck__chaski__v1__pause__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor ck__chaski__v1__breaker__field_descriptors[8] =
+{
+  {
+    "f1",
+    1,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_INT32,
+    offsetof(Ck__Chaski__V1__Breaker, has_f1),
+    offsetof(Ck__Chaski__V1__Breaker, f1),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "f2",
+    2,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Ck__Chaski__V1__Breaker, has_f2),
+    offsetof(Ck__Chaski__V1__Breaker, f2),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "f3",
+    3,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_UINT64,
+    offsetof(Ck__Chaski__V1__Breaker, has_f3),
+    offsetof(Ck__Chaski__V1__Breaker, f3),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "f4",
+    4,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_UINT64,
+    offsetof(Ck__Chaski__V1__Breaker, has_f4),
+    offsetof(Ck__Chaski__V1__Breaker, f4),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "f5",
+    5,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_UINT32,
+    offsetof(Ck__Chaski__V1__Breaker, has_f5),
+    offsetof(Ck__Chaski__V1__Breaker, f5),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "f6",
+    6,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_INT64,
+    offsetof(Ck__Chaski__V1__Breaker, has_f6),
+    offsetof(Ck__Chaski__V1__Breaker, f6),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "f7",
+    7,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_INT64,
+    offsetof(Ck__Chaski__V1__Breaker, has_f7),
+    offsetof(Ck__Chaski__V1__Breaker, f7),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "f8",
+    8,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_UINT64,
+    offsetof(Ck__Chaski__V1__Breaker, has_f8),
+    offsetof(Ck__Chaski__V1__Breaker, f8),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned ck__chaski__v1__breaker__field_indices_by_name[] = {
+  0,   /* field[0] = f1 */
+  1,   /* field[1] = f2 */
+  2,   /* field[2] = f3 */
+  3,   /* field[3] = f4 */
+  4,   /* field[4] = f5 */
+  5,   /* field[5] = f6 */
+  6,   /* field[6] = f7 */
+  7,   /* field[7] = f8 */
+};
+static const ProtobufCIntRange ck__chaski__v1__breaker__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 8 }
+};
+const ProtobufCMessageDescriptor ck__chaski__v1__breaker__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "ck.chaski.v1.Breaker",
+  "Breaker",
+  "Ck__Chaski__V1__Breaker",
+  "ck.chaski.v1",
+  sizeof(Ck__Chaski__V1__Breaker),
+  8,
+  ck__chaski__v1__breaker__field_descriptors,
+  ck__chaski__v1__breaker__field_indices_by_name,
+  1,  ck__chaski__v1__breaker__number_ranges,
+  (ProtobufCMessageInit) ck__chaski__v1__breaker__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor ck__chaski__v1__subscription__field_descriptors[22] =
 {
   {
     "f1",
@@ -790,6 +1159,54 @@ static const ProtobufCFieldDescriptor ck__chaski__v1__subscription__field_descri
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "f40",
+    40,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Ck__Chaski__V1__Subscription, f40),
+    &ck__chaski__v1__pause__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "f41",
+    41,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Ck__Chaski__V1__Subscription, f41),
+    &ck__chaski__v1__breaker__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "f42",
+    42,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_UINT64,
+    offsetof(Ck__Chaski__V1__Subscription, has_f42),
+    offsetof(Ck__Chaski__V1__Subscription, f42),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "f43",
+    43,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_UINT64,
+    offsetof(Ck__Chaski__V1__Subscription, has_f43),
+    offsetof(Ck__Chaski__V1__Subscription, f43),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned ck__chaski__v1__subscription__field_indices_by_name[] = {
   0,   /* field[0] = f1 */
@@ -805,16 +1222,21 @@ static const unsigned ck__chaski__v1__subscription__field_indices_by_name[] = {
   1,   /* field[1] = f2 */
   2,   /* field[2] = f3 */
   3,   /* field[3] = f4 */
+  18,   /* field[18] = f40 */
+  19,   /* field[19] = f41 */
+  20,   /* field[20] = f42 */
+  21,   /* field[21] = f43 */
   4,   /* field[4] = f5 */
   5,   /* field[5] = f6 */
   6,   /* field[6] = f7 */
   7,   /* field[7] = f8 */
   8,   /* field[8] = f9 */
 };
-static const ProtobufCIntRange ck__chaski__v1__subscription__number_ranges[1 + 1] =
+static const ProtobufCIntRange ck__chaski__v1__subscription__number_ranges[2 + 1] =
 {
   { 1, 0 },
-  { 0, 18 }
+  { 40, 18 },
+  { 0, 22 }
 };
 const ProtobufCMessageDescriptor ck__chaski__v1__subscription__descriptor =
 {
@@ -824,10 +1246,10 @@ const ProtobufCMessageDescriptor ck__chaski__v1__subscription__descriptor =
   "Ck__Chaski__V1__Subscription",
   "ck.chaski.v1",
   sizeof(Ck__Chaski__V1__Subscription),
-  18,
+  22,
   ck__chaski__v1__subscription__field_descriptors,
   ck__chaski__v1__subscription__field_indices_by_name,
-  1,  ck__chaski__v1__subscription__number_ranges,
+  2,  ck__chaski__v1__subscription__number_ranges,
   (ProtobufCMessageInit) ck__chaski__v1__subscription__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
@@ -1534,6 +1956,556 @@ const ProtobufCMessageDescriptor ck__chaski__v1__update_subscription_response__d
   ck__chaski__v1__update_subscription_response__field_indices_by_name,
   1,  ck__chaski__v1__update_subscription_response__number_ranges,
   (ProtobufCMessageInit) ck__chaski__v1__update_subscription_response__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor ck__chaski__v1__pause_subscription_request__field_descriptors[2] =
+{
+  {
+    "f1",
+    1,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Ck__Chaski__V1__PauseSubscriptionRequest, has_f1),
+    offsetof(Ck__Chaski__V1__PauseSubscriptionRequest, f1),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "f2",
+    2,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_UINT64,
+    offsetof(Ck__Chaski__V1__PauseSubscriptionRequest, has_f2),
+    offsetof(Ck__Chaski__V1__PauseSubscriptionRequest, f2),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned ck__chaski__v1__pause_subscription_request__field_indices_by_name[] = {
+  0,   /* field[0] = f1 */
+  1,   /* field[1] = f2 */
+};
+static const ProtobufCIntRange ck__chaski__v1__pause_subscription_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor ck__chaski__v1__pause_subscription_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "ck.chaski.v1.PauseSubscriptionRequest",
+  "PauseSubscriptionRequest",
+  "Ck__Chaski__V1__PauseSubscriptionRequest",
+  "ck.chaski.v1",
+  sizeof(Ck__Chaski__V1__PauseSubscriptionRequest),
+  2,
+  ck__chaski__v1__pause_subscription_request__field_descriptors,
+  ck__chaski__v1__pause_subscription_request__field_indices_by_name,
+  1,  ck__chaski__v1__pause_subscription_request__number_ranges,
+  (ProtobufCMessageInit) ck__chaski__v1__pause_subscription_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor ck__chaski__v1__pause_subscription_response__field_descriptors[1] =
+{
+  {
+    "f1",
+    1,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Ck__Chaski__V1__PauseSubscriptionResponse, f1),
+    &ck__chaski__v1__subscription__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned ck__chaski__v1__pause_subscription_response__field_indices_by_name[] = {
+  0,   /* field[0] = f1 */
+};
+static const ProtobufCIntRange ck__chaski__v1__pause_subscription_response__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 1 }
+};
+const ProtobufCMessageDescriptor ck__chaski__v1__pause_subscription_response__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "ck.chaski.v1.PauseSubscriptionResponse",
+  "PauseSubscriptionResponse",
+  "Ck__Chaski__V1__PauseSubscriptionResponse",
+  "ck.chaski.v1",
+  sizeof(Ck__Chaski__V1__PauseSubscriptionResponse),
+  1,
+  ck__chaski__v1__pause_subscription_response__field_descriptors,
+  ck__chaski__v1__pause_subscription_response__field_indices_by_name,
+  1,  ck__chaski__v1__pause_subscription_response__number_ranges,
+  (ProtobufCMessageInit) ck__chaski__v1__pause_subscription_response__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor ck__chaski__v1__resume_subscription_request__field_descriptors[1] =
+{
+  {
+    "f1",
+    1,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Ck__Chaski__V1__ResumeSubscriptionRequest, has_f1),
+    offsetof(Ck__Chaski__V1__ResumeSubscriptionRequest, f1),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned ck__chaski__v1__resume_subscription_request__field_indices_by_name[] = {
+  0,   /* field[0] = f1 */
+};
+static const ProtobufCIntRange ck__chaski__v1__resume_subscription_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 1 }
+};
+const ProtobufCMessageDescriptor ck__chaski__v1__resume_subscription_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "ck.chaski.v1.ResumeSubscriptionRequest",
+  "ResumeSubscriptionRequest",
+  "Ck__Chaski__V1__ResumeSubscriptionRequest",
+  "ck.chaski.v1",
+  sizeof(Ck__Chaski__V1__ResumeSubscriptionRequest),
+  1,
+  ck__chaski__v1__resume_subscription_request__field_descriptors,
+  ck__chaski__v1__resume_subscription_request__field_indices_by_name,
+  1,  ck__chaski__v1__resume_subscription_request__number_ranges,
+  (ProtobufCMessageInit) ck__chaski__v1__resume_subscription_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor ck__chaski__v1__resume_subscription_response__field_descriptors[1] =
+{
+  {
+    "f1",
+    1,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Ck__Chaski__V1__ResumeSubscriptionResponse, f1),
+    &ck__chaski__v1__subscription__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned ck__chaski__v1__resume_subscription_response__field_indices_by_name[] = {
+  0,   /* field[0] = f1 */
+};
+static const ProtobufCIntRange ck__chaski__v1__resume_subscription_response__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 1 }
+};
+const ProtobufCMessageDescriptor ck__chaski__v1__resume_subscription_response__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "ck.chaski.v1.ResumeSubscriptionResponse",
+  "ResumeSubscriptionResponse",
+  "Ck__Chaski__V1__ResumeSubscriptionResponse",
+  "ck.chaski.v1",
+  sizeof(Ck__Chaski__V1__ResumeSubscriptionResponse),
+  1,
+  ck__chaski__v1__resume_subscription_response__field_descriptors,
+  ck__chaski__v1__resume_subscription_response__field_indices_by_name,
+  1,  ck__chaski__v1__resume_subscription_response__number_ranges,
+  (ProtobufCMessageInit) ck__chaski__v1__resume_subscription_response__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor ck__chaski__v1__set_breaker_request__field_descriptors[2] =
+{
+  {
+    "f1",
+    1,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Ck__Chaski__V1__SetBreakerRequest, has_f1),
+    offsetof(Ck__Chaski__V1__SetBreakerRequest, f1),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "f2",
+    2,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_INT32,
+    offsetof(Ck__Chaski__V1__SetBreakerRequest, has_f2),
+    offsetof(Ck__Chaski__V1__SetBreakerRequest, f2),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned ck__chaski__v1__set_breaker_request__field_indices_by_name[] = {
+  0,   /* field[0] = f1 */
+  1,   /* field[1] = f2 */
+};
+static const ProtobufCIntRange ck__chaski__v1__set_breaker_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor ck__chaski__v1__set_breaker_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "ck.chaski.v1.SetBreakerRequest",
+  "SetBreakerRequest",
+  "Ck__Chaski__V1__SetBreakerRequest",
+  "ck.chaski.v1",
+  sizeof(Ck__Chaski__V1__SetBreakerRequest),
+  2,
+  ck__chaski__v1__set_breaker_request__field_descriptors,
+  ck__chaski__v1__set_breaker_request__field_indices_by_name,
+  1,  ck__chaski__v1__set_breaker_request__number_ranges,
+  (ProtobufCMessageInit) ck__chaski__v1__set_breaker_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor ck__chaski__v1__set_breaker_response__field_descriptors[1] =
+{
+  {
+    "f1",
+    1,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Ck__Chaski__V1__SetBreakerResponse, f1),
+    &ck__chaski__v1__subscription__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned ck__chaski__v1__set_breaker_response__field_indices_by_name[] = {
+  0,   /* field[0] = f1 */
+};
+static const ProtobufCIntRange ck__chaski__v1__set_breaker_response__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 1 }
+};
+const ProtobufCMessageDescriptor ck__chaski__v1__set_breaker_response__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "ck.chaski.v1.SetBreakerResponse",
+  "SetBreakerResponse",
+  "Ck__Chaski__V1__SetBreakerResponse",
+  "ck.chaski.v1",
+  sizeof(Ck__Chaski__V1__SetBreakerResponse),
+  1,
+  ck__chaski__v1__set_breaker_response__field_descriptors,
+  ck__chaski__v1__set_breaker_response__field_indices_by_name,
+  1,  ck__chaski__v1__set_breaker_response__number_ranges,
+  (ProtobufCMessageInit) ck__chaski__v1__set_breaker_response__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor ck__chaski__v1__explain_request__field_descriptors[2] =
+{
+  {
+    "f1",
+    1,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Ck__Chaski__V1__ExplainRequest, has_f1),
+    offsetof(Ck__Chaski__V1__ExplainRequest, f1),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "f2",
+    2,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_UINT64,
+    offsetof(Ck__Chaski__V1__ExplainRequest, has_f2),
+    offsetof(Ck__Chaski__V1__ExplainRequest, f2),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned ck__chaski__v1__explain_request__field_indices_by_name[] = {
+  0,   /* field[0] = f1 */
+  1,   /* field[1] = f2 */
+};
+static const ProtobufCIntRange ck__chaski__v1__explain_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor ck__chaski__v1__explain_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "ck.chaski.v1.ExplainRequest",
+  "ExplainRequest",
+  "Ck__Chaski__V1__ExplainRequest",
+  "ck.chaski.v1",
+  sizeof(Ck__Chaski__V1__ExplainRequest),
+  2,
+  ck__chaski__v1__explain_request__field_descriptors,
+  ck__chaski__v1__explain_request__field_indices_by_name,
+  1,  ck__chaski__v1__explain_request__number_ranges,
+  (ProtobufCMessageInit) ck__chaski__v1__explain_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor ck__chaski__v1__cause__field_descriptors[11] =
+{
+  {
+    "f1",
+    1,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Ck__Chaski__V1__Cause, has_f1),
+    offsetof(Ck__Chaski__V1__Cause, f1),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "f2",
+    2,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Ck__Chaski__V1__Cause, has_f2),
+    offsetof(Ck__Chaski__V1__Cause, f2),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "f3",
+    3,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_INT64,
+    offsetof(Ck__Chaski__V1__Cause, has_f3),
+    offsetof(Ck__Chaski__V1__Cause, f3),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "f4",
+    4,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_INT64,
+    offsetof(Ck__Chaski__V1__Cause, has_f4),
+    offsetof(Ck__Chaski__V1__Cause, f4),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "f5",
+    5,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_UINT64,
+    offsetof(Ck__Chaski__V1__Cause, has_f5),
+    offsetof(Ck__Chaski__V1__Cause, f5),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "f6",
+    6,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Ck__Chaski__V1__Cause, has_f6),
+    offsetof(Ck__Chaski__V1__Cause, f6),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "f7",
+    7,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_UINT64,
+    offsetof(Ck__Chaski__V1__Cause, has_f7),
+    offsetof(Ck__Chaski__V1__Cause, f7),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "f8",
+    8,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_UINT64,
+    offsetof(Ck__Chaski__V1__Cause, has_f8),
+    offsetof(Ck__Chaski__V1__Cause, f8),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "f9",
+    9,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_UINT64,
+    offsetof(Ck__Chaski__V1__Cause, has_f9),
+    offsetof(Ck__Chaski__V1__Cause, f9),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "f10",
+    10,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_UINT64,
+    offsetof(Ck__Chaski__V1__Cause, has_f10),
+    offsetof(Ck__Chaski__V1__Cause, f10),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "f11",
+    11,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Ck__Chaski__V1__Cause, f11),
+    &ck__chaski__v1__status__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned ck__chaski__v1__cause__field_indices_by_name[] = {
+  0,   /* field[0] = f1 */
+  9,   /* field[9] = f10 */
+  10,   /* field[10] = f11 */
+  1,   /* field[1] = f2 */
+  2,   /* field[2] = f3 */
+  3,   /* field[3] = f4 */
+  4,   /* field[4] = f5 */
+  5,   /* field[5] = f6 */
+  6,   /* field[6] = f7 */
+  7,   /* field[7] = f8 */
+  8,   /* field[8] = f9 */
+};
+static const ProtobufCIntRange ck__chaski__v1__cause__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 11 }
+};
+const ProtobufCMessageDescriptor ck__chaski__v1__cause__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "ck.chaski.v1.Cause",
+  "Cause",
+  "Ck__Chaski__V1__Cause",
+  "ck.chaski.v1",
+  sizeof(Ck__Chaski__V1__Cause),
+  11,
+  ck__chaski__v1__cause__field_descriptors,
+  ck__chaski__v1__cause__field_indices_by_name,
+  1,  ck__chaski__v1__cause__number_ranges,
+  (ProtobufCMessageInit) ck__chaski__v1__cause__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor ck__chaski__v1__explain_response__field_descriptors[4] =
+{
+  {
+    "f1",
+    1,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Ck__Chaski__V1__ExplainResponse, f1),
+    &ck__chaski__v1__subscription__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "f2",
+    2,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Ck__Chaski__V1__ExplainResponse, has_f2),
+    offsetof(Ck__Chaski__V1__ExplainResponse, f2),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "f3",
+    3,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Ck__Chaski__V1__ExplainResponse, n_f3),
+    offsetof(Ck__Chaski__V1__ExplainResponse, f3),
+    &ck__chaski__v1__cause__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "f4",
+    4,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_INT64,
+    offsetof(Ck__Chaski__V1__ExplainResponse, has_f4),
+    offsetof(Ck__Chaski__V1__ExplainResponse, f4),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned ck__chaski__v1__explain_response__field_indices_by_name[] = {
+  0,   /* field[0] = f1 */
+  1,   /* field[1] = f2 */
+  2,   /* field[2] = f3 */
+  3,   /* field[3] = f4 */
+};
+static const ProtobufCIntRange ck__chaski__v1__explain_response__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 4 }
+};
+const ProtobufCMessageDescriptor ck__chaski__v1__explain_response__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "ck.chaski.v1.ExplainResponse",
+  "ExplainResponse",
+  "Ck__Chaski__V1__ExplainResponse",
+  "ck.chaski.v1",
+  sizeof(Ck__Chaski__V1__ExplainResponse),
+  4,
+  ck__chaski__v1__explain_response__field_descriptors,
+  ck__chaski__v1__explain_response__field_indices_by_name,
+  1,  ck__chaski__v1__explain_response__number_ranges,
+  (ProtobufCMessageInit) ck__chaski__v1__explain_response__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor ck__chaski__v1__delete_subscription_request__field_descriptors[1] =

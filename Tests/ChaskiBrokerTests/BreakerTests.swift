@@ -174,6 +174,34 @@ import Testing
         #expect(host.takeDeliveries().count == 1)
     }
 
+    @Test func `After a restart it is closed`() {
+        let consumer = host.open(1, messages: 6).id
+        trip(consumer)
+        host.crash()
+        host.advance(11 * second)
+        host.open(2)
+        #expect(!host.takeDeliveries().isEmpty)
+    }
+
+    @Test(arguments: [false, true]) func `Set open by hand it stays open, also after a restart`(
+        hasCheckpoint: Bool
+    ) {
+        host.publish(topic, 0, 3)
+        switchTo(.open)
+        if hasCheckpoint {
+            host.machine.beginCheckpoint()
+            host.settle()
+        }
+        let before = host.machine.stateDigest()
+        host.crash()
+        #expect(host.machine.stateDigest() == before)
+        host.open(1)
+        host.advance(1_000 * second)
+        #expect(host.takeDeliveries().isEmpty)
+        switchTo(.auto)
+        #expect(host.takeDeliveries().count == 3)
+    }
+
     @Test func `Set closed by hand it never opens`() {
         let consumer = host.open(1, messages: 100).id
         switchTo(.closed)

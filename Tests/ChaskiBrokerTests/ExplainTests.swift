@@ -12,7 +12,9 @@ import Testing
         host.machine.explain(subscription: "s", offset: offset, now: host.now)
     }
 
-    private func first(_ offset: Offset? = nil) -> Explanation.Cause? { explain(offset)?.causes.first }
+    private func first(_ offset: Offset? = nil) -> Explanation.Cause? {
+        explain(offset)?.causes.first
+    }
 
     @Test func `Nothing pending, nobody there, all handed out`() {
         host.subscribe()

@@ -21,6 +21,9 @@ typedef struct Ck__Chaski__V1__Topic Ck__Chaski__V1__Topic;
 typedef struct Ck__Chaski__V1__StartPosition Ck__Chaski__V1__StartPosition;
 typedef struct Ck__Chaski__V1__RetryPolicy Ck__Chaski__V1__RetryPolicy;
 typedef struct Ck__Chaski__V1__SubscriptionSettings Ck__Chaski__V1__SubscriptionSettings;
+typedef struct Ck__Chaski__V1__BreakerPolicy Ck__Chaski__V1__BreakerPolicy;
+typedef struct Ck__Chaski__V1__Pause Ck__Chaski__V1__Pause;
+typedef struct Ck__Chaski__V1__Breaker Ck__Chaski__V1__Breaker;
 typedef struct Ck__Chaski__V1__Subscription Ck__Chaski__V1__Subscription;
 typedef struct Ck__Chaski__V1__CreateTopicRequest Ck__Chaski__V1__CreateTopicRequest;
 typedef struct Ck__Chaski__V1__CreateTopicResponse Ck__Chaski__V1__CreateTopicResponse;
@@ -38,6 +41,15 @@ typedef struct Ck__Chaski__V1__ListSubscriptionsRequest Ck__Chaski__V1__ListSubs
 typedef struct Ck__Chaski__V1__ListSubscriptionsResponse Ck__Chaski__V1__ListSubscriptionsResponse;
 typedef struct Ck__Chaski__V1__UpdateSubscriptionRequest Ck__Chaski__V1__UpdateSubscriptionRequest;
 typedef struct Ck__Chaski__V1__UpdateSubscriptionResponse Ck__Chaski__V1__UpdateSubscriptionResponse;
+typedef struct Ck__Chaski__V1__PauseSubscriptionRequest Ck__Chaski__V1__PauseSubscriptionRequest;
+typedef struct Ck__Chaski__V1__PauseSubscriptionResponse Ck__Chaski__V1__PauseSubscriptionResponse;
+typedef struct Ck__Chaski__V1__ResumeSubscriptionRequest Ck__Chaski__V1__ResumeSubscriptionRequest;
+typedef struct Ck__Chaski__V1__ResumeSubscriptionResponse Ck__Chaski__V1__ResumeSubscriptionResponse;
+typedef struct Ck__Chaski__V1__SetBreakerRequest Ck__Chaski__V1__SetBreakerRequest;
+typedef struct Ck__Chaski__V1__SetBreakerResponse Ck__Chaski__V1__SetBreakerResponse;
+typedef struct Ck__Chaski__V1__ExplainRequest Ck__Chaski__V1__ExplainRequest;
+typedef struct Ck__Chaski__V1__Cause Ck__Chaski__V1__Cause;
+typedef struct Ck__Chaski__V1__ExplainResponse Ck__Chaski__V1__ExplainResponse;
 typedef struct Ck__Chaski__V1__DeleteSubscriptionRequest Ck__Chaski__V1__DeleteSubscriptionRequest;
 typedef struct Ck__Chaski__V1__DeleteSubscriptionResponse Ck__Chaski__V1__DeleteSubscriptionResponse;
 typedef struct Ck__Chaski__V1__DeadLetter Ck__Chaski__V1__DeadLetter;
@@ -137,10 +149,70 @@ struct  Ck__Chaski__V1__SubscriptionSettings
   uint64_t f3;
   protobuf_c_boolean has_f4;
   uint32_t f4;
+  protobuf_c_boolean has_f8;
+  uint32_t f8;
+  Ck__Chaski__V1__BreakerPolicy *f9;
 };
 #define CK__CHASKI__V1__SUBSCRIPTION_SETTINGS__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&ck__chaski__v1__subscription_settings__descriptor) \
-    , NULL, NULL, 0, 0, 0, 0 }
+    , NULL, NULL, 0, 0, 0, 0, 0, 0, NULL }
+
+
+struct  Ck__Chaski__V1__BreakerPolicy
+{
+  ProtobufCMessage base;
+  protobuf_c_boolean has_f1;
+  uint32_t f1;
+  protobuf_c_boolean has_f2;
+  uint64_t f2;
+  protobuf_c_boolean has_f3;
+  uint32_t f3;
+  protobuf_c_boolean has_f4;
+  uint64_t f4;
+  protobuf_c_boolean has_f5;
+  protobuf_c_boolean f5;
+};
+#define CK__CHASKI__V1__BREAKER_POLICY__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&ck__chaski__v1__breaker_policy__descriptor) \
+    , 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+
+
+struct  Ck__Chaski__V1__Pause
+{
+  ProtobufCMessage base;
+  protobuf_c_boolean has_f1;
+  int64_t f1;
+  protobuf_c_boolean has_f2;
+  int64_t f2;
+};
+#define CK__CHASKI__V1__PAUSE__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&ck__chaski__v1__pause__descriptor) \
+    , 0, 0, 0, 0 }
+
+
+struct  Ck__Chaski__V1__Breaker
+{
+  ProtobufCMessage base;
+  protobuf_c_boolean has_f1;
+  int32_t f1;
+  protobuf_c_boolean has_f2;
+  ProtobufCBinaryData f2;
+  protobuf_c_boolean has_f3;
+  uint64_t f3;
+  protobuf_c_boolean has_f4;
+  uint64_t f4;
+  protobuf_c_boolean has_f5;
+  uint32_t f5;
+  protobuf_c_boolean has_f6;
+  int64_t f6;
+  protobuf_c_boolean has_f7;
+  int64_t f7;
+  protobuf_c_boolean has_f8;
+  uint64_t f8;
+};
+#define CK__CHASKI__V1__BREAKER__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&ck__chaski__v1__breaker__descriptor) \
+    , 0, 0, 0, {0,NULL}, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 
 
 struct  Ck__Chaski__V1__Subscription
@@ -180,10 +252,16 @@ struct  Ck__Chaski__V1__Subscription
   protobuf_c_boolean has_f17;
   protobuf_c_boolean f17;
   Ck__Chaski__V1__Status *f18;
+  Ck__Chaski__V1__Pause *f40;
+  Ck__Chaski__V1__Breaker *f41;
+  protobuf_c_boolean has_f42;
+  uint64_t f42;
+  protobuf_c_boolean has_f43;
+  uint64_t f43;
 };
 #define CK__CHASKI__V1__SUBSCRIPTION__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&ck__chaski__v1__subscription__descriptor) \
-    , 0, {0,NULL}, 0, 0, 0, {0,NULL}, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL }
+    , 0, {0,NULL}, 0, 0, 0, {0,NULL}, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL, NULL, NULL, 0, 0, 0, 0 }
 
 
 struct  Ck__Chaski__V1__CreateTopicRequest
@@ -370,6 +448,132 @@ struct  Ck__Chaski__V1__UpdateSubscriptionResponse
     , NULL }
 
 
+struct  Ck__Chaski__V1__PauseSubscriptionRequest
+{
+  ProtobufCMessage base;
+  protobuf_c_boolean has_f1;
+  ProtobufCBinaryData f1;
+  protobuf_c_boolean has_f2;
+  uint64_t f2;
+};
+#define CK__CHASKI__V1__PAUSE_SUBSCRIPTION_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&ck__chaski__v1__pause_subscription_request__descriptor) \
+    , 0, {0,NULL}, 0, 0 }
+
+
+struct  Ck__Chaski__V1__PauseSubscriptionResponse
+{
+  ProtobufCMessage base;
+  Ck__Chaski__V1__Subscription *f1;
+};
+#define CK__CHASKI__V1__PAUSE_SUBSCRIPTION_RESPONSE__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&ck__chaski__v1__pause_subscription_response__descriptor) \
+    , NULL }
+
+
+struct  Ck__Chaski__V1__ResumeSubscriptionRequest
+{
+  ProtobufCMessage base;
+  protobuf_c_boolean has_f1;
+  ProtobufCBinaryData f1;
+};
+#define CK__CHASKI__V1__RESUME_SUBSCRIPTION_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&ck__chaski__v1__resume_subscription_request__descriptor) \
+    , 0, {0,NULL} }
+
+
+struct  Ck__Chaski__V1__ResumeSubscriptionResponse
+{
+  ProtobufCMessage base;
+  Ck__Chaski__V1__Subscription *f1;
+};
+#define CK__CHASKI__V1__RESUME_SUBSCRIPTION_RESPONSE__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&ck__chaski__v1__resume_subscription_response__descriptor) \
+    , NULL }
+
+
+struct  Ck__Chaski__V1__SetBreakerRequest
+{
+  ProtobufCMessage base;
+  protobuf_c_boolean has_f1;
+  ProtobufCBinaryData f1;
+  protobuf_c_boolean has_f2;
+  int32_t f2;
+};
+#define CK__CHASKI__V1__SET_BREAKER_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&ck__chaski__v1__set_breaker_request__descriptor) \
+    , 0, {0,NULL}, 0, 0 }
+
+
+struct  Ck__Chaski__V1__SetBreakerResponse
+{
+  ProtobufCMessage base;
+  Ck__Chaski__V1__Subscription *f1;
+};
+#define CK__CHASKI__V1__SET_BREAKER_RESPONSE__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&ck__chaski__v1__set_breaker_response__descriptor) \
+    , NULL }
+
+
+struct  Ck__Chaski__V1__ExplainRequest
+{
+  ProtobufCMessage base;
+  protobuf_c_boolean has_f1;
+  ProtobufCBinaryData f1;
+  protobuf_c_boolean has_f2;
+  uint64_t f2;
+};
+#define CK__CHASKI__V1__EXPLAIN_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&ck__chaski__v1__explain_request__descriptor) \
+    , 0, {0,NULL}, 0, 0 }
+
+
+struct  Ck__Chaski__V1__Cause
+{
+  ProtobufCMessage base;
+  protobuf_c_boolean has_f1;
+  ProtobufCBinaryData f1;
+  protobuf_c_boolean has_f2;
+  ProtobufCBinaryData f2;
+  protobuf_c_boolean has_f3;
+  int64_t f3;
+  protobuf_c_boolean has_f4;
+  int64_t f4;
+  protobuf_c_boolean has_f5;
+  uint64_t f5;
+  protobuf_c_boolean has_f6;
+  ProtobufCBinaryData f6;
+  protobuf_c_boolean has_f7;
+  uint64_t f7;
+  protobuf_c_boolean has_f8;
+  uint64_t f8;
+  protobuf_c_boolean has_f9;
+  uint64_t f9;
+  protobuf_c_boolean has_f10;
+  uint64_t f10;
+  Ck__Chaski__V1__Status *f11;
+};
+#define CK__CHASKI__V1__CAUSE__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&ck__chaski__v1__cause__descriptor) \
+    , 0, {0,NULL}, 0, {0,NULL}, 0, 0, 0, 0, 0, 0, 0, {0,NULL}, 0, 0, 0, 0, 0, 0, 0, 0, NULL }
+
+
+struct  Ck__Chaski__V1__ExplainResponse
+{
+  ProtobufCMessage base;
+  Ck__Chaski__V1__Subscription *f1;
+  protobuf_c_boolean has_f2;
+  ProtobufCBinaryData f2;
+  size_t n_f3;
+  Ck__Chaski__V1__Cause **f3;
+  protobuf_c_boolean has_f4;
+  int64_t f4;
+};
+#define CK__CHASKI__V1__EXPLAIN_RESPONSE__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&ck__chaski__v1__explain_response__descriptor) \
+    , NULL, 0, {0,NULL}, 0,NULL, 0, 0 }
+
+
 struct  Ck__Chaski__V1__DeleteSubscriptionRequest
 {
   ProtobufCMessage base;
@@ -511,6 +715,15 @@ void   ck__chaski__v1__retry_policy__init
 /* Ck__Chaski__V1__SubscriptionSettings methods */
 void   ck__chaski__v1__subscription_settings__init
                      (Ck__Chaski__V1__SubscriptionSettings         *message);
+/* Ck__Chaski__V1__BreakerPolicy methods */
+void   ck__chaski__v1__breaker_policy__init
+                     (Ck__Chaski__V1__BreakerPolicy         *message);
+/* Ck__Chaski__V1__Pause methods */
+void   ck__chaski__v1__pause__init
+                     (Ck__Chaski__V1__Pause         *message);
+/* Ck__Chaski__V1__Breaker methods */
+void   ck__chaski__v1__breaker__init
+                     (Ck__Chaski__V1__Breaker         *message);
 /* Ck__Chaski__V1__Subscription methods */
 void   ck__chaski__v1__subscription__init
                      (Ck__Chaski__V1__Subscription         *message);
@@ -562,6 +775,33 @@ void   ck__chaski__v1__update_subscription_request__init
 /* Ck__Chaski__V1__UpdateSubscriptionResponse methods */
 void   ck__chaski__v1__update_subscription_response__init
                      (Ck__Chaski__V1__UpdateSubscriptionResponse         *message);
+/* Ck__Chaski__V1__PauseSubscriptionRequest methods */
+void   ck__chaski__v1__pause_subscription_request__init
+                     (Ck__Chaski__V1__PauseSubscriptionRequest         *message);
+/* Ck__Chaski__V1__PauseSubscriptionResponse methods */
+void   ck__chaski__v1__pause_subscription_response__init
+                     (Ck__Chaski__V1__PauseSubscriptionResponse         *message);
+/* Ck__Chaski__V1__ResumeSubscriptionRequest methods */
+void   ck__chaski__v1__resume_subscription_request__init
+                     (Ck__Chaski__V1__ResumeSubscriptionRequest         *message);
+/* Ck__Chaski__V1__ResumeSubscriptionResponse methods */
+void   ck__chaski__v1__resume_subscription_response__init
+                     (Ck__Chaski__V1__ResumeSubscriptionResponse         *message);
+/* Ck__Chaski__V1__SetBreakerRequest methods */
+void   ck__chaski__v1__set_breaker_request__init
+                     (Ck__Chaski__V1__SetBreakerRequest         *message);
+/* Ck__Chaski__V1__SetBreakerResponse methods */
+void   ck__chaski__v1__set_breaker_response__init
+                     (Ck__Chaski__V1__SetBreakerResponse         *message);
+/* Ck__Chaski__V1__ExplainRequest methods */
+void   ck__chaski__v1__explain_request__init
+                     (Ck__Chaski__V1__ExplainRequest         *message);
+/* Ck__Chaski__V1__Cause methods */
+void   ck__chaski__v1__cause__init
+                     (Ck__Chaski__V1__Cause         *message);
+/* Ck__Chaski__V1__ExplainResponse methods */
+void   ck__chaski__v1__explain_response__init
+                     (Ck__Chaski__V1__ExplainResponse         *message);
 /* Ck__Chaski__V1__DeleteSubscriptionRequest methods */
 void   ck__chaski__v1__delete_subscription_request__init
                      (Ck__Chaski__V1__DeleteSubscriptionRequest         *message);
@@ -602,6 +842,15 @@ typedef void (*Ck__Chaski__V1__RetryPolicy_Closure)
                   void *closure_data);
 typedef void (*Ck__Chaski__V1__SubscriptionSettings_Closure)
                  (const Ck__Chaski__V1__SubscriptionSettings *message,
+                  void *closure_data);
+typedef void (*Ck__Chaski__V1__BreakerPolicy_Closure)
+                 (const Ck__Chaski__V1__BreakerPolicy *message,
+                  void *closure_data);
+typedef void (*Ck__Chaski__V1__Pause_Closure)
+                 (const Ck__Chaski__V1__Pause *message,
+                  void *closure_data);
+typedef void (*Ck__Chaski__V1__Breaker_Closure)
+                 (const Ck__Chaski__V1__Breaker *message,
                   void *closure_data);
 typedef void (*Ck__Chaski__V1__Subscription_Closure)
                  (const Ck__Chaski__V1__Subscription *message,
@@ -654,6 +903,33 @@ typedef void (*Ck__Chaski__V1__UpdateSubscriptionRequest_Closure)
 typedef void (*Ck__Chaski__V1__UpdateSubscriptionResponse_Closure)
                  (const Ck__Chaski__V1__UpdateSubscriptionResponse *message,
                   void *closure_data);
+typedef void (*Ck__Chaski__V1__PauseSubscriptionRequest_Closure)
+                 (const Ck__Chaski__V1__PauseSubscriptionRequest *message,
+                  void *closure_data);
+typedef void (*Ck__Chaski__V1__PauseSubscriptionResponse_Closure)
+                 (const Ck__Chaski__V1__PauseSubscriptionResponse *message,
+                  void *closure_data);
+typedef void (*Ck__Chaski__V1__ResumeSubscriptionRequest_Closure)
+                 (const Ck__Chaski__V1__ResumeSubscriptionRequest *message,
+                  void *closure_data);
+typedef void (*Ck__Chaski__V1__ResumeSubscriptionResponse_Closure)
+                 (const Ck__Chaski__V1__ResumeSubscriptionResponse *message,
+                  void *closure_data);
+typedef void (*Ck__Chaski__V1__SetBreakerRequest_Closure)
+                 (const Ck__Chaski__V1__SetBreakerRequest *message,
+                  void *closure_data);
+typedef void (*Ck__Chaski__V1__SetBreakerResponse_Closure)
+                 (const Ck__Chaski__V1__SetBreakerResponse *message,
+                  void *closure_data);
+typedef void (*Ck__Chaski__V1__ExplainRequest_Closure)
+                 (const Ck__Chaski__V1__ExplainRequest *message,
+                  void *closure_data);
+typedef void (*Ck__Chaski__V1__Cause_Closure)
+                 (const Ck__Chaski__V1__Cause *message,
+                  void *closure_data);
+typedef void (*Ck__Chaski__V1__ExplainResponse_Closure)
+                 (const Ck__Chaski__V1__ExplainResponse *message,
+                  void *closure_data);
 typedef void (*Ck__Chaski__V1__DeleteSubscriptionRequest_Closure)
                  (const Ck__Chaski__V1__DeleteSubscriptionRequest *message,
                   void *closure_data);
@@ -689,6 +965,9 @@ extern const ProtobufCMessageDescriptor ck__chaski__v1__topic__descriptor;
 extern const ProtobufCMessageDescriptor ck__chaski__v1__start_position__descriptor;
 extern const ProtobufCMessageDescriptor ck__chaski__v1__retry_policy__descriptor;
 extern const ProtobufCMessageDescriptor ck__chaski__v1__subscription_settings__descriptor;
+extern const ProtobufCMessageDescriptor ck__chaski__v1__breaker_policy__descriptor;
+extern const ProtobufCMessageDescriptor ck__chaski__v1__pause__descriptor;
+extern const ProtobufCMessageDescriptor ck__chaski__v1__breaker__descriptor;
 extern const ProtobufCMessageDescriptor ck__chaski__v1__subscription__descriptor;
 extern const ProtobufCMessageDescriptor ck__chaski__v1__create_topic_request__descriptor;
 extern const ProtobufCMessageDescriptor ck__chaski__v1__create_topic_response__descriptor;
@@ -706,6 +985,15 @@ extern const ProtobufCMessageDescriptor ck__chaski__v1__list_subscriptions_reque
 extern const ProtobufCMessageDescriptor ck__chaski__v1__list_subscriptions_response__descriptor;
 extern const ProtobufCMessageDescriptor ck__chaski__v1__update_subscription_request__descriptor;
 extern const ProtobufCMessageDescriptor ck__chaski__v1__update_subscription_response__descriptor;
+extern const ProtobufCMessageDescriptor ck__chaski__v1__pause_subscription_request__descriptor;
+extern const ProtobufCMessageDescriptor ck__chaski__v1__pause_subscription_response__descriptor;
+extern const ProtobufCMessageDescriptor ck__chaski__v1__resume_subscription_request__descriptor;
+extern const ProtobufCMessageDescriptor ck__chaski__v1__resume_subscription_response__descriptor;
+extern const ProtobufCMessageDescriptor ck__chaski__v1__set_breaker_request__descriptor;
+extern const ProtobufCMessageDescriptor ck__chaski__v1__set_breaker_response__descriptor;
+extern const ProtobufCMessageDescriptor ck__chaski__v1__explain_request__descriptor;
+extern const ProtobufCMessageDescriptor ck__chaski__v1__cause__descriptor;
+extern const ProtobufCMessageDescriptor ck__chaski__v1__explain_response__descriptor;
 extern const ProtobufCMessageDescriptor ck__chaski__v1__delete_subscription_request__descriptor;
 extern const ProtobufCMessageDescriptor ck__chaski__v1__delete_subscription_response__descriptor;
 extern const ProtobufCMessageDescriptor ck__chaski__v1__dead_letter__descriptor;

@@ -12,6 +12,13 @@ extension [UInt8] {
         }
     }
 
+    mutating func append(breaker policy: BreakerPolicy) {
+        append(varint: UInt64(policy.failureThousandths))
+        append(zigzag: policy.windowNanos)
+        append(varint: UInt64(policy.minimumVerdicts))
+        append(zigzag: policy.openNanos)
+    }
+
     /// As it stands in a checkpoint: with when it began.
     mutating func append(pause: Pause?) {
         guard let pause else {
@@ -40,6 +47,20 @@ extension ByteReader {
         case .pause(let until):
             return Pause(until: until, sinceClock: try zigzag(), sinceWall: try zigzag())
         }
+    }
+
+    mutating func rateLimit() throws(Failure) -> UInt32 {
+        let rate = try varint32()
+        guard rate > 0, rate <= TokenBucket.maximumRate else {
+            throw .corruptEntry("a rate limit is impossible")
+        }
+        return rate
+    }
+
+    mutating func breakerPolicy() throws(Failure) -> BreakerPolicy {
+        BreakerPolicy(
+            failureThousandths: try varint32(), windowNanos: try zigzag(),
+            minimumVerdicts: try varint32(), openNanos: try zigzag())
     }
 
     mutating func breakerSwitch() throws(Failure) -> BreakerSwitch {

@@ -9,6 +9,8 @@ private enum SettingTag: UInt64 {
     case maximumFailures = 4
     case lease = 5
     case maximumUnsettled = 6
+    case rateLimit = 14
+    case breaker = 15
 }
 
 extension TaggedFields {
@@ -40,6 +42,12 @@ extension [UInt8] {
         }
         if settings.maximumUnsettled != standard.maximumUnsettled {
             fields.add(.maximumUnsettled) { $0.append(varint: UInt64(settings.maximumUnsettled)) }
+        }
+        if let rate = settings.rateLimit {
+            fields.add(.rateLimit) { $0.append(varint: UInt64(rate)) }
+        }
+        if let breaker = settings.breaker {
+            fields.add(.breaker) { $0.append(breaker: breaker) }
         }
         fields.write(to: &self)
     }
@@ -73,6 +81,8 @@ extension ByteReader {
             case .maximumFailures: settings.retry.maximumFailures = try field.varint32()
             case .lease: settings.leaseNanos = try field.zigzag()
             case .maximumUnsettled: settings.maximumUnsettled = try field.varint32()
+            case .rateLimit: settings.rateLimit = try field.rateLimit()
+            case .breaker: settings.breaker = try field.breakerPolicy()
             }
         }
         return settings

@@ -159,7 +159,8 @@ extension Explanation.Cause {
         } else if limit.messages == 0 {
             text = "session \(name.hexadecimal) takes nothing at the moment (its limit is 0)"
         } else if holder.messagesOut >= limit.messages {
-            text = "session \(name.hexadecimal) holds \(holder.messagesOut) of \(limit.messages) messages"
+            text =
+                "session \(name.hexadecimal) holds \(holder.messagesOut) of \(limit.messages) messages"
         } else if holder.unsizedOut > 0 {
             text =
                 "session \(name.hexadecimal) holds \(holder.unsizedOut) messages from before the restart "

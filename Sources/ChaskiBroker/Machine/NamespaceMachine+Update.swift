@@ -40,7 +40,9 @@ extension NamespaceMachine {
     /// death, the next lease. What was decided before stays: due times and leases that are given.
     func applyUpdate(_ id: SubscriptionID, _ settings: SubscriptionSettings) {
         guard let subscription = directory.subscriptions[id] else { return }
+        let before = subscription.settings
         subscription.update(settings)
+        flowSettingsChanged(subscription, from: before)
         guard isRunning else { return }
         if subscription.activity.updatesInFlight > 0 { subscription.activity.updatesInFlight -= 1 }
         if subscription.activity.updatesInFlight == 0 {

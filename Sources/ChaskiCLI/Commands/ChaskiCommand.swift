@@ -19,6 +19,7 @@ package struct ChaskiCommand: AsyncParsableCommand {
         version: "chaski \(ChaskiProgram.version)",
         subcommands: [
             ServeCommand.self, TopicCommand.self, SubscriptionCommand.self, DeadLetterCommand.self,
+            ExplainCommand.self,
             PublishCommand.self, SubscribeCommand.self, StatusCommand.self, BenchCommand.self,
             JournalCommand.self, VersionCommand.self,
         ])

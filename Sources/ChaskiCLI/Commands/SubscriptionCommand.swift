@@ -6,10 +6,11 @@ import ChaskiModel
 struct SubscriptionCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "subscription",
-        abstract: "Create, list, describe, update and delete subscriptions.",
+        abstract: "Create, list, describe, update, pause and delete subscriptions.",
         subcommands: [
             SubscriptionCreate.self, SubscriptionList.self, SubscriptionDescribe.self,
-            SubscriptionUpdate.self, SubscriptionDelete.self,
+            SubscriptionUpdate.self, SubscriptionPause.self, SubscriptionResume.self,
+            SubscriptionBreaker.self, SubscriptionDelete.self,
         ])
 }
 
@@ -178,6 +179,7 @@ extension SubscriptionInfo {
         fields.append("settled below", String(settledBelow))
         fields.append("cursor", String(cursor) + (windowFull ? " (window full)" : ""))
         if let stalledBy { fields.append("stalled by", stalledBy.message) }
+        appendFlow(to: &fields, kind)
         fields.append("leased", kind.count(leased))
         fields.append("waiting for retry", kind.count(waitingRetry))
         fields.append("to be handed out again", kind.count(pendingAgain))
@@ -194,7 +196,9 @@ extension SubscriptionInfo {
                 + "\(Units.duration(nanos: retry.maximumBackoffNanos)), dead after "
                 + "\(retry.maximumFailures) failures")
         fields.append("lease", Units.duration(nanos: settings.leaseNanos))
-        fields.append("tracked at once", kind.count(UInt64(settings.maximumUnsettled)))
+        fields.append(
+            "tracked at once",
+            "\(kind.count(tracked)) of \(kind.count(UInt64(settings.maximumUnsettled)))")
         fields.append("start", startText)
         fields.append("created", Units.timestamp(wallNanos: createdNanos))
         return fields
@@ -205,6 +209,9 @@ extension SubscriptionInfo {
             "name": .string(name), "id": .unsigned(id.rawValue), "topic": .string(topic),
             "backlog": .unsigned(backlog), "settledBelow": .unsigned(settledBelow),
             "cursor": .unsigned(cursor), "windowFull": .bool(windowFull),
+            "tracked": .unsigned(tracked), "pause": pause?.json ?? .null,
+            "breaker": breaker?.json ?? .null,
+            "rateTokens": rateTokens.map { .unsigned($0) } ?? .null,
             "stalledBy": stalledBy.map {
                 .object(["reason": .string($0.reason.rawValue), "message": .string($0.message)])
             } ?? .null,
@@ -219,6 +226,8 @@ extension SubscriptionInfo {
                 "maximumFailures": .unsigned(UInt64(settings.retry.maximumFailures)),
                 "leaseNanos": .integer(settings.leaseNanos),
                 "maximumUnsettled": .unsigned(UInt64(settings.maximumUnsettled)),
+                "rateLimit": settings.rateLimit.map { .unsigned(UInt64($0)) } ?? .null,
+                "breaker": settings.breaker?.json ?? .null,
             ]),
             "created": .string(Units.timestamp(wallNanos: createdNanos)),
         ])

@@ -20,6 +20,14 @@ struct SubscriptionSettingOptions: ParsableArguments {
     @Option(help: ArgumentHelp("Messages tracked at once (100000).", valueName: "count"))
     var maxUnsettled: UInt32?
 
+    @Option(
+        help: ArgumentHelp(
+            "Messages handed out per second, in bursts of up to a second's worth; 0: no limit (0).",
+            valueName: "count"))
+    var rate: UInt32?
+
+    @OptionGroup var breaker: BreakerOptions
+
     /// What the options name.
     var change: SubscriptionChange {
         var change = SubscriptionChange()
@@ -28,6 +36,8 @@ struct SubscriptionSettingOptions: ParsableArguments {
         change.maximumFailures = maxFailures
         change.leaseNanos = lease?.nanos
         change.maximumUnsettled = maxUnsettled
+        change.rateLimit = rate
+        change.breaker = breaker.change
         return change
     }
 
@@ -45,6 +55,7 @@ struct SubscriptionSettingOptions: ParsableArguments {
         if let lease, !(1_000_000...604_800_000_000_000).contains(lease.nanos) {
             throw ValidationError("--lease must be between 1ms and 7d.")
         }
+        if let rate, rate > 10_000_000 { throw ValidationError("--rate is at most 10000000.") }
         if let maxUnsettled, !(1...10_000_000).contains(maxUnsettled) {
             throw ValidationError("--max-unsettled must be between 1 and 10000000.")
         }

@@ -4,7 +4,7 @@ import ChaskiProtobuf
 import ChaskiWire
 
 extension ChaskiClient {
-    private func call<Response: ChaskiProtobuf.Message>(
+    func call<Response: ChaskiProtobuf.Message>(
         _ method: String, _ request: some ChaskiProtobuf.Message, isRepeatable: Bool = false
     ) async throws -> Response {
         do {

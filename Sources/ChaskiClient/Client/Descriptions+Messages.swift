@@ -26,7 +26,11 @@ extension SubscriptionInfo {
             handedOut: subscription.handedOut, failed: subscription.failed,
             windowFull: subscription.windowFull,
             stalledBy: subscription.hasStalledBy
-                ? subscription.stalledBy.failure.map { ChaskiError($0) } : nil)
+                ? subscription.stalledBy.failure.map { ChaskiError($0) } : nil,
+            tracked: subscription.tracked,
+            pause: subscription.hasPause ? PauseInfo(subscription.pause) : nil,
+            breaker: subscription.hasBreaker ? BreakerInfo(subscription.breaker) : nil,
+            rateTokens: subscription.hasRateTokens ? subscription.rateTokens : nil)
     }
 }
 

@@ -60,6 +60,14 @@ public struct SubscriptionInfo: Hashable, Sendable {
     public var windowFull: Bool
     /// Why the next messages cannot be read from the broker's disk at the moment.
     public var stalledBy: ChaskiError?
+    /// Messages out or waiting, of `settings.maximumUnsettled`.
+    public var tracked: UInt64 = 0
+    /// nil while it is not paused.
+    public var pause: PauseInfo?
+    /// nil without a breaker.
+    public var breaker: BreakerInfo?
+    /// Messages that the rate limit allows at once now; nil without one.
+    public var rateTokens: UInt64?
 }
 
 /// A message that is dead for a subscription.

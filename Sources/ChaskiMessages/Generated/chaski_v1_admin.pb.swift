@@ -6,6 +6,39 @@
 public import ChaskiProtobuf
 internal import CChaskiProtos
 
+public enum Chaski_V1_BreakerSwitch: ChaskiProtobuf.Enum {
+    /// It follows the verdicts.
+    case auto
+    /// Nothing is handed out.
+    case open
+    /// Everything is handed out, whatever fails.
+    case closed
+    /// A number that this version of the schema does not name.
+    case UNRECOGNIZED(Int32)
+
+    public init() { self = .auto }
+
+    public init(rawValue: Int32) {
+        switch rawValue {
+        case 0: self = .auto
+        case 1: self = .open
+        case 2: self = .closed
+        default: self = .UNRECOGNIZED(rawValue)
+        }
+    }
+
+    public var rawValue: Int32 {
+        switch self {
+        case .auto: 0
+        case .open: 1
+        case .closed: 2
+        case .UNRECOGNIZED(let number): number
+        }
+    }
+
+    public static let allCases: [Self] = [.auto, .open, .closed]
+}
+
 public struct Chaski_V1_TopicSettings: ChaskiProtobuf.Message {
     /// Bytes that the topic's messages may take on disk; absent for the broker's default share.
     public var maximumBytes: UInt64 {
@@ -211,6 +244,26 @@ public struct Chaski_V1_SubscriptionSettings: ChaskiProtobuf.Message {
     /// Unsets `maximumUnsettled`.
     public mutating func clearMaximumUnsettled() { _maximumUnsettled = nil }
 
+    /// Messages handed out per second, in bursts of at most one second's worth; 0 or absent: no limit.
+    public var rateLimit: UInt32 {
+        get { _rateLimit ?? 0 }
+        set { _rateLimit = newValue }
+    }
+    /// True when `rateLimit` is set.
+    public var hasRateLimit: Bool { _rateLimit != nil }
+    /// Unsets `rateLimit`.
+    public mutating func clearRateLimit() { _rateLimit = nil }
+
+    /// Absent in a description, or for a new subscription: none.
+    public var breaker: Chaski_V1_BreakerPolicy {
+        get { _breaker._orEmpty }
+        _modify { yield &_breaker._orEmpty }
+    }
+    /// True when `breaker` is set.
+    public var hasBreaker: Bool { _breaker != nil }
+    /// Unsets `breaker`.
+    public mutating func clearBreaker() { _breaker = nil }
+
     public var unknownFields = ChaskiProtobuf.UnknownFields()
 
     public init() {}
@@ -219,18 +272,193 @@ public struct Chaski_V1_SubscriptionSettings: ChaskiProtobuf.Message {
         start: Chaski_V1_StartPosition? = nil,
         retry: Chaski_V1_RetryPolicy? = nil,
         leaseNanos: UInt64? = nil,
-        maximumUnsettled: UInt32? = nil
+        maximumUnsettled: UInt32? = nil,
+        rateLimit: UInt32? = nil,
+        breaker: Chaski_V1_BreakerPolicy? = nil
     ) {
         self._start = start
         self._retry = retry
         self._leaseNanos = leaseNanos
         self._maximumUnsettled = maximumUnsettled
+        self._rateLimit = rateLimit
+        self._breaker = breaker
     }
 
     fileprivate var _start: Chaski_V1_StartPosition?
     fileprivate var _retry: Chaski_V1_RetryPolicy?
     fileprivate var _leaseNanos: UInt64?
     fileprivate var _maximumUnsettled: UInt32?
+    fileprivate var _rateLimit: UInt32?
+    fileprivate var _breaker: Chaski_V1_BreakerPolicy?
+}
+
+/// When hand-outs stop because handlers fail.
+public struct Chaski_V1_BreakerPolicy: ChaskiProtobuf.Message {
+    /// Failures among the verdicts of the window that open it, in thousandths; absent: 500.
+    public var failureThousandths: UInt32 {
+        get { _failureThousandths ?? 0 }
+        set { _failureThousandths = newValue }
+    }
+    /// True when `failureThousandths` is set.
+    public var hasFailureThousandths: Bool { _failureThousandths != nil }
+    /// Unsets `failureThousandths`.
+    public mutating func clearFailureThousandths() { _failureThousandths = nil }
+
+    /// How far back verdicts count; absent: 30 s.
+    public var windowNanos: UInt64 {
+        get { _windowNanos ?? 0 }
+        set { _windowNanos = newValue }
+    }
+    /// True when `windowNanos` is set.
+    public var hasWindowNanos: Bool { _windowNanos != nil }
+    /// Unsets `windowNanos`.
+    public mutating func clearWindowNanos() { _windowNanos = nil }
+
+    /// With fewer verdicts in the window it stays closed; absent: 20.
+    public var minimumVerdicts: UInt32 {
+        get { _minimumVerdicts ?? 0 }
+        set { _minimumVerdicts = newValue }
+    }
+    /// True when `minimumVerdicts` is set.
+    public var hasMinimumVerdicts: Bool { _minimumVerdicts != nil }
+    /// Unsets `minimumVerdicts`.
+    public mutating func clearMinimumVerdicts() { _minimumVerdicts = nil }
+
+    /// How long it stays open before the first probe; absent: 30 s.
+    public var openNanos: UInt64 {
+        get { _openNanos ?? 0 }
+        set { _openNanos = newValue }
+    }
+    /// True when `openNanos` is set.
+    public var hasOpenNanos: Bool { _openNanos != nil }
+    /// Unsets `openNanos`.
+    public mutating func clearOpenNanos() { _openNanos = nil }
+
+    /// True: no breaker.
+    public var none: Bool = false
+
+    public var unknownFields = ChaskiProtobuf.UnknownFields()
+
+    public init() {}
+
+    public init(
+        failureThousandths: UInt32? = nil,
+        windowNanos: UInt64? = nil,
+        minimumVerdicts: UInt32? = nil,
+        openNanos: UInt64? = nil,
+        none: Bool = false
+    ) {
+        self._failureThousandths = failureThousandths
+        self._windowNanos = windowNanos
+        self._minimumVerdicts = minimumVerdicts
+        self._openNanos = openNanos
+        self.none = none
+    }
+
+    fileprivate var _failureThousandths: UInt32?
+    fileprivate var _windowNanos: UInt64?
+    fileprivate var _minimumVerdicts: UInt32?
+    fileprivate var _openNanos: UInt64?
+}
+
+/// A pause in force.
+public struct Chaski_V1_Pause: ChaskiProtobuf.Message {
+    public var sinceUnixNanos: Int64 = 0
+
+    /// Absent: until it is resumed.
+    public var untilUnixNanos: Int64 {
+        get { _untilUnixNanos ?? 0 }
+        set { _untilUnixNanos = newValue }
+    }
+    /// True when `untilUnixNanos` is set.
+    public var hasUntilUnixNanos: Bool { _untilUnixNanos != nil }
+    /// Unsets `untilUnixNanos`.
+    public mutating func clearUntilUnixNanos() { _untilUnixNanos = nil }
+
+    public var unknownFields = ChaskiProtobuf.UnknownFields()
+
+    public init() {}
+
+    public init(sinceUnixNanos: Int64 = 0, untilUnixNanos: Int64? = nil) {
+        self.sinceUnixNanos = sinceUnixNanos
+        self._untilUnixNanos = untilUnixNanos
+    }
+
+    fileprivate var _untilUnixNanos: Int64?
+}
+
+/// A breaker as it stands.
+public struct Chaski_V1_Breaker: ChaskiProtobuf.Message {
+    /// How it was set by hand.
+    public var `switch`: Chaski_V1_BreakerSwitch = .auto
+
+    /// "closed", "open" or "half-open".
+    public var state: String = ""
+
+    /// Verdicts of the window, or those that opened it.
+    public var acked: UInt64 = 0
+
+    public var failed: UInt64 = 0
+
+    public var failureThousandths: UInt32 = 0
+
+    /// Since when it is open or half-open.
+    public var sinceUnixNanos: Int64 {
+        get { _sinceUnixNanos ?? 0 }
+        set { _sinceUnixNanos = newValue }
+    }
+    /// True when `sinceUnixNanos` is set.
+    public var hasSinceUnixNanos: Bool { _sinceUnixNanos != nil }
+    /// Unsets `sinceUnixNanos`.
+    public mutating func clearSinceUnixNanos() { _sinceUnixNanos = nil }
+
+    /// Open: when the first probe may go out.
+    public var probeUnixNanos: Int64 {
+        get { _probeUnixNanos ?? 0 }
+        set { _probeUnixNanos = newValue }
+    }
+    /// True when `probeUnixNanos` is set.
+    public var hasProbeUnixNanos: Bool { _probeUnixNanos != nil }
+    /// Unsets `probeUnixNanos`.
+    public mutating func clearProbeUnixNanos() { _probeUnixNanos = nil }
+
+    /// Half-open: the message that is out.
+    public var probe: UInt64 {
+        get { _probe ?? 0 }
+        set { _probe = newValue }
+    }
+    /// True when `probe` is set.
+    public var hasProbe: Bool { _probe != nil }
+    /// Unsets `probe`.
+    public mutating func clearProbe() { _probe = nil }
+
+    public var unknownFields = ChaskiProtobuf.UnknownFields()
+
+    public init() {}
+
+    public init(
+        `switch`: Chaski_V1_BreakerSwitch = .auto,
+        state: String = "",
+        acked: UInt64 = 0,
+        failed: UInt64 = 0,
+        failureThousandths: UInt32 = 0,
+        sinceUnixNanos: Int64? = nil,
+        probeUnixNanos: Int64? = nil,
+        probe: UInt64? = nil
+    ) {
+        self.switch = `switch`
+        self.state = state
+        self.acked = acked
+        self.failed = failed
+        self.failureThousandths = failureThousandths
+        self._sinceUnixNanos = sinceUnixNanos
+        self._probeUnixNanos = probeUnixNanos
+        self._probe = probe
+    }
+
+    fileprivate var _sinceUnixNanos: Int64?
+    fileprivate var _probeUnixNanos: Int64?
+    fileprivate var _probe: UInt64?
 }
 
 public struct Chaski_V1_Subscription: ChaskiProtobuf.Message {
@@ -291,6 +519,39 @@ public struct Chaski_V1_Subscription: ChaskiProtobuf.Message {
     /// Unsets `stalledBy`.
     public mutating func clearStalledBy() { _stalledBy = nil }
 
+    /// Absent while it is not paused.
+    public var pause: Chaski_V1_Pause {
+        get { _pause._orEmpty }
+        _modify { yield &_pause._orEmpty }
+    }
+    /// True when `pause` is set.
+    public var hasPause: Bool { _pause != nil }
+    /// Unsets `pause`.
+    public mutating func clearPause() { _pause = nil }
+
+    /// Absent without a breaker.
+    public var breaker: Chaski_V1_Breaker {
+        get { _breaker._orEmpty }
+        _modify { yield &_breaker._orEmpty }
+    }
+    /// True when `breaker` is set.
+    public var hasBreaker: Bool { _breaker != nil }
+    /// Unsets `breaker`.
+    public mutating func clearBreaker() { _breaker = nil }
+
+    /// Messages that the rate limit allows at once now; absent without one.
+    public var rateTokens: UInt64 {
+        get { _rateTokens ?? 0 }
+        set { _rateTokens = newValue }
+    }
+    /// True when `rateTokens` is set.
+    public var hasRateTokens: Bool { _rateTokens != nil }
+    /// Unsets `rateTokens`.
+    public mutating func clearRateTokens() { _rateTokens = nil }
+
+    /// Messages out or waiting, of settings.maximum_unsettled.
+    public var tracked: UInt64 = 0
+
     public var unknownFields = ChaskiProtobuf.UnknownFields()
 
     public init() {}
@@ -313,7 +574,11 @@ public struct Chaski_V1_Subscription: ChaskiProtobuf.Message {
         handedOut: UInt64 = 0,
         failed: UInt64 = 0,
         windowFull: Bool = false,
-        stalledBy: Chaski_V1_Status? = nil
+        stalledBy: Chaski_V1_Status? = nil,
+        pause: Chaski_V1_Pause? = nil,
+        breaker: Chaski_V1_Breaker? = nil,
+        rateTokens: UInt64? = nil,
+        tracked: UInt64 = 0
     ) {
         self.name = name
         self.id = id
@@ -333,10 +598,17 @@ public struct Chaski_V1_Subscription: ChaskiProtobuf.Message {
         self.failed = failed
         self.windowFull = windowFull
         self._stalledBy = stalledBy
+        self._pause = pause
+        self._breaker = breaker
+        self._rateTokens = rateTokens
+        self.tracked = tracked
     }
 
     fileprivate var _settings: Chaski_V1_SubscriptionSettings?
     fileprivate var _stalledBy: Chaski_V1_Status?
+    fileprivate var _pause: Chaski_V1_Pause?
+    fileprivate var _breaker: Chaski_V1_Breaker?
+    fileprivate var _rateTokens: UInt64?
 }
 
 public struct Chaski_V1_CreateTopicRequest: ChaskiProtobuf.Message {
@@ -632,6 +904,309 @@ public struct Chaski_V1_UpdateSubscriptionResponse: ChaskiProtobuf.Message {
     fileprivate var _subscription: ChaskiProtobuf.Boxed<Chaski_V1_Subscription>?
 }
 
+public struct Chaski_V1_PauseSubscriptionRequest: ChaskiProtobuf.Message {
+    public var name: String = ""
+
+    /// Absent: until it is resumed.
+    public var forNanos: UInt64 {
+        get { _forNanos ?? 0 }
+        set { _forNanos = newValue }
+    }
+    /// True when `forNanos` is set.
+    public var hasForNanos: Bool { _forNanos != nil }
+    /// Unsets `forNanos`.
+    public mutating func clearForNanos() { _forNanos = nil }
+
+    public var unknownFields = ChaskiProtobuf.UnknownFields()
+
+    public init() {}
+
+    public init(name: String = "", forNanos: UInt64? = nil) {
+        self.name = name
+        self._forNanos = forNanos
+    }
+
+    fileprivate var _forNanos: UInt64?
+}
+
+public struct Chaski_V1_PauseSubscriptionResponse: ChaskiProtobuf.Message {
+    public var subscription: Chaski_V1_Subscription {
+        get { _subscription._orEmpty }
+        _modify { yield &_subscription._orEmpty }
+    }
+    /// True when `subscription` is set.
+    public var hasSubscription: Bool { _subscription != nil }
+    /// Unsets `subscription`.
+    public mutating func clearSubscription() { _subscription = nil }
+
+    public var unknownFields = ChaskiProtobuf.UnknownFields()
+
+    public init() {}
+
+    public init(subscription: Chaski_V1_Subscription? = nil) {
+        self._subscription = subscription.map { .init($0) }
+    }
+
+    fileprivate var _subscription: ChaskiProtobuf.Boxed<Chaski_V1_Subscription>?
+}
+
+public struct Chaski_V1_ResumeSubscriptionRequest: ChaskiProtobuf.Message {
+    public var name: String = ""
+
+    public var unknownFields = ChaskiProtobuf.UnknownFields()
+
+    public init() {}
+
+    public init(name: String = "") {
+        self.name = name
+    }
+}
+
+public struct Chaski_V1_ResumeSubscriptionResponse: ChaskiProtobuf.Message {
+    public var subscription: Chaski_V1_Subscription {
+        get { _subscription._orEmpty }
+        _modify { yield &_subscription._orEmpty }
+    }
+    /// True when `subscription` is set.
+    public var hasSubscription: Bool { _subscription != nil }
+    /// Unsets `subscription`.
+    public mutating func clearSubscription() { _subscription = nil }
+
+    public var unknownFields = ChaskiProtobuf.UnknownFields()
+
+    public init() {}
+
+    public init(subscription: Chaski_V1_Subscription? = nil) {
+        self._subscription = subscription.map { .init($0) }
+    }
+
+    fileprivate var _subscription: ChaskiProtobuf.Boxed<Chaski_V1_Subscription>?
+}
+
+public struct Chaski_V1_SetBreakerRequest: ChaskiProtobuf.Message {
+    public var name: String = ""
+
+    public var `switch`: Chaski_V1_BreakerSwitch = .auto
+
+    public var unknownFields = ChaskiProtobuf.UnknownFields()
+
+    public init() {}
+
+    public init(name: String = "", `switch`: Chaski_V1_BreakerSwitch = .auto) {
+        self.name = name
+        self.switch = `switch`
+    }
+}
+
+public struct Chaski_V1_SetBreakerResponse: ChaskiProtobuf.Message {
+    public var subscription: Chaski_V1_Subscription {
+        get { _subscription._orEmpty }
+        _modify { yield &_subscription._orEmpty }
+    }
+    /// True when `subscription` is set.
+    public var hasSubscription: Bool { _subscription != nil }
+    /// Unsets `subscription`.
+    public mutating func clearSubscription() { _subscription = nil }
+
+    public var unknownFields = ChaskiProtobuf.UnknownFields()
+
+    public init() {}
+
+    public init(subscription: Chaski_V1_Subscription? = nil) {
+        self._subscription = subscription.map { .init($0) }
+    }
+
+    fileprivate var _subscription: ChaskiProtobuf.Boxed<Chaski_V1_Subscription>?
+}
+
+public struct Chaski_V1_ExplainRequest: ChaskiProtobuf.Message {
+    public var subscription: String = ""
+
+    /// The message to explain; absent for the subscription.
+    public var offset: UInt64 {
+        get { _offset ?? 0 }
+        set { _offset = newValue }
+    }
+    /// True when `offset` is set.
+    public var hasOffset: Bool { _offset != nil }
+    /// Unsets `offset`.
+    public mutating func clearOffset() { _offset = nil }
+
+    public var unknownFields = ChaskiProtobuf.UnknownFields()
+
+    public init() {}
+
+    public init(subscription: String = "", offset: UInt64? = nil) {
+        self.subscription = subscription
+        self._offset = offset
+    }
+
+    fileprivate var _offset: UInt64?
+}
+
+/// One cause, with the figures that prove it.
+public struct Chaski_V1_Cause: ChaskiProtobuf.Message {
+    /// As "no-consumer", "paused", "credit"; the page WireProtocol lists them.
+    public var kind: String = ""
+
+    /// One sentence with the figures, without times.
+    public var text: String = ""
+
+    /// Since when, and when it ends or is looked at again.
+    public var sinceUnixNanos: Int64 {
+        get { _sinceUnixNanos ?? 0 }
+        set { _sinceUnixNanos = newValue }
+    }
+    /// True when `sinceUnixNanos` is set.
+    public var hasSinceUnixNanos: Bool { _sinceUnixNanos != nil }
+    /// Unsets `sinceUnixNanos`.
+    public mutating func clearSinceUnixNanos() { _sinceUnixNanos = nil }
+
+    public var untilUnixNanos: Int64 {
+        get { _untilUnixNanos ?? 0 }
+        set { _untilUnixNanos = newValue }
+    }
+    /// True when `untilUnixNanos` is set.
+    public var hasUntilUnixNanos: Bool { _untilUnixNanos != nil }
+    /// Unsets `untilUnixNanos`.
+    public mutating func clearUntilUnixNanos() { _untilUnixNanos = nil }
+
+    public var offset: UInt64 {
+        get { _offset ?? 0 }
+        set { _offset = newValue }
+    }
+    /// True when `offset` is set.
+    public var hasOffset: Bool { _offset != nil }
+    /// Unsets `offset`.
+    public mutating func clearOffset() { _offset = nil }
+
+    /// 16 bytes.
+    public var session: [UInt8] = []
+
+    /// How many there are, of how many at most.
+    public var count: UInt64 {
+        get { _count ?? 0 }
+        set { _count = newValue }
+    }
+    /// True when `count` is set.
+    public var hasCount: Bool { _count != nil }
+    /// Unsets `count`.
+    public mutating func clearCount() { _count = nil }
+
+    public var limit: UInt64 {
+        get { _limit ?? 0 }
+        set { _limit = newValue }
+    }
+    /// True when `limit` is set.
+    public var hasLimit: Bool { _limit != nil }
+    /// Unsets `limit`.
+    public mutating func clearLimit() { _limit = nil }
+
+    public var bytes: UInt64 {
+        get { _bytes ?? 0 }
+        set { _bytes = newValue }
+    }
+    /// True when `bytes` is set.
+    public var hasBytes: Bool { _bytes != nil }
+    /// Unsets `bytes`.
+    public mutating func clearBytes() { _bytes = nil }
+
+    public var byteLimit: UInt64 {
+        get { _byteLimit ?? 0 }
+        set { _byteLimit = newValue }
+    }
+    /// True when `byteLimit` is set.
+    public var hasByteLimit: Bool { _byteLimit != nil }
+    /// Unsets `byteLimit`.
+    public mutating func clearByteLimit() { _byteLimit = nil }
+
+    public var failure: Chaski_V1_Status {
+        get { _failure._orEmpty }
+        _modify { yield &_failure._orEmpty }
+    }
+    /// True when `failure` is set.
+    public var hasFailure: Bool { _failure != nil }
+    /// Unsets `failure`.
+    public mutating func clearFailure() { _failure = nil }
+
+    public var unknownFields = ChaskiProtobuf.UnknownFields()
+
+    public init() {}
+
+    public init(
+        kind: String = "",
+        text: String = "",
+        sinceUnixNanos: Int64? = nil,
+        untilUnixNanos: Int64? = nil,
+        offset: UInt64? = nil,
+        session: [UInt8] = [],
+        count: UInt64? = nil,
+        limit: UInt64? = nil,
+        bytes: UInt64? = nil,
+        byteLimit: UInt64? = nil,
+        failure: Chaski_V1_Status? = nil
+    ) {
+        self.kind = kind
+        self.text = text
+        self._sinceUnixNanos = sinceUnixNanos
+        self._untilUnixNanos = untilUnixNanos
+        self._offset = offset
+        self.session = session
+        self._count = count
+        self._limit = limit
+        self._bytes = bytes
+        self._byteLimit = byteLimit
+        self._failure = failure
+    }
+
+    fileprivate var _sinceUnixNanos: Int64?
+    fileprivate var _untilUnixNanos: Int64?
+    fileprivate var _offset: UInt64?
+    fileprivate var _count: UInt64?
+    fileprivate var _limit: UInt64?
+    fileprivate var _bytes: UInt64?
+    fileprivate var _byteLimit: UInt64?
+    fileprivate var _failure: Chaski_V1_Status?
+}
+
+public struct Chaski_V1_ExplainResponse: ChaskiProtobuf.Message {
+    public var subscription: Chaski_V1_Subscription {
+        get { _subscription._orEmpty }
+        _modify { yield &_subscription._orEmpty }
+    }
+    /// True when `subscription` is set.
+    public var hasSubscription: Bool { _subscription != nil }
+    /// Unsets `subscription`.
+    public mutating func clearSubscription() { _subscription = nil }
+
+    /// Where the message stands: "pending", "leased", "waiting", ...; empty without an offset.
+    public var state: String = ""
+
+    /// The decisive one first; empty where what waits goes out at the next opportunity.
+    public var causes: [Chaski_V1_Cause] = []
+
+    /// The broker's wall clock when it looked.
+    public var nowUnixNanos: Int64 = 0
+
+    public var unknownFields = ChaskiProtobuf.UnknownFields()
+
+    public init() {}
+
+    public init(
+        subscription: Chaski_V1_Subscription? = nil,
+        state: String = "",
+        causes: [Chaski_V1_Cause] = [],
+        nowUnixNanos: Int64 = 0
+    ) {
+        self._subscription = subscription.map { .init($0) }
+        self.state = state
+        self.causes = causes
+        self.nowUnixNanos = nowUnixNanos
+    }
+
+    fileprivate var _subscription: ChaskiProtobuf.Boxed<Chaski_V1_Subscription>?
+}
+
 public struct Chaski_V1_DeleteSubscriptionRequest: ChaskiProtobuf.Message {
     public var name: String = ""
 
@@ -860,6 +1435,26 @@ public enum Chaski_V1_Subscriptions {
         Chaski_V1_UpdateSubscriptionRequest, Chaski_V1_UpdateSubscriptionResponse
     >(path: "chaski.v1.Subscriptions/Update")
 
+    /// `Subscriptions.Pause`.
+    public static let pause = ChaskiProtobuf.RPCMethod<
+        Chaski_V1_PauseSubscriptionRequest, Chaski_V1_PauseSubscriptionResponse
+    >(path: "chaski.v1.Subscriptions/Pause")
+
+    /// `Subscriptions.Resume`.
+    public static let resume = ChaskiProtobuf.RPCMethod<
+        Chaski_V1_ResumeSubscriptionRequest, Chaski_V1_ResumeSubscriptionResponse
+    >(path: "chaski.v1.Subscriptions/Resume")
+
+    /// `Subscriptions.SetBreaker`.
+    public static let setBreaker = ChaskiProtobuf.RPCMethod<
+        Chaski_V1_SetBreakerRequest, Chaski_V1_SetBreakerResponse
+    >(path: "chaski.v1.Subscriptions/SetBreaker")
+
+    /// `Subscriptions.Explain`.
+    public static let explain = ChaskiProtobuf.RPCMethod<
+        Chaski_V1_ExplainRequest, Chaski_V1_ExplainResponse
+    >(path: "chaski.v1.Subscriptions/Explain")
+
     /// `Subscriptions.Delete`.
     public static let delete = ChaskiProtobuf.RPCMethod<
         Chaski_V1_DeleteSubscriptionRequest, Chaski_V1_DeleteSubscriptionResponse
@@ -1058,11 +1653,15 @@ extension Chaski_V1_SubscriptionSettings {
         protoMessageName,
         Ck__Chaski__V1__SubscriptionSettings(),
         ck__chaski__v1__subscription_settings__init,
-        fields: "1:start:m 2:retry:m 3:lease_nanos:u 4:maximum_unsettled:u",
+        fields: """
+            1:start:m 2:retry:m 3:lease_nanos:u 4:maximum_unsettled:u \
+            8:rate_limit:u 9:breaker:m 
+            """,
         children: {
             switch $0 {
             case 1: Chaski_V1_StartPosition._schema
             case 2: Chaski_V1_RetryPolicy._schema
+            case 9: Chaski_V1_BreakerPolicy._schema
             default: nil
             }
         })
@@ -1079,6 +1678,10 @@ extension Chaski_V1_SubscriptionSettings {
         if c.pointee.has_f4 != 0 {
             _maximumUnsettled = c.pointee.f4
         }
+        if c.pointee.has_f8 != 0 {
+            _rateLimit = c.pointee.f8
+        }
+        _breaker = try reader.message(c.pointee.f9)
         try reader.unknown(pointer, &unknownFields, of: Self.self)
     }
 
@@ -1094,6 +1697,139 @@ extension Chaski_V1_SubscriptionSettings {
         }
         if let value = _leaseNanos { (c.pointee.f3, c.pointee.has_f3) = (value, 1) }
         if let value = _maximumUnsettled { (c.pointee.f4, c.pointee.has_f4) = (value, 1) }
+        if let value = _rateLimit { (c.pointee.f8, c.pointee.has_f8) = (value, 1) }
+        if let value = _breaker {
+            c.pointee.f9 = try writer.message(value)
+        }
+        writer.records(unknownFields.bytes, pointer)
+    }
+}
+
+extension Chaski_V1_BreakerPolicy {
+    public static let protoMessageName = "chaski.v1.BreakerPolicy"
+
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName, Ck__Chaski__V1__BreakerPolicy(), ck__chaski__v1__breaker_policy__init,
+        fields: """
+            1:failure_thousandths:u 2:window_nanos:u 3:minimum_verdicts:u \
+            4:open_nanos:u 5:none:B 
+            """)
+
+    public mutating func _unpack(
+        _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
+    ) throws(ChaskiProtobuf.DecodingError) {
+        let c = pointer.assumingMemoryBound(to: Ck__Chaski__V1__BreakerPolicy.self)
+        if c.pointee.has_f1 != 0 {
+            _failureThousandths = c.pointee.f1
+        }
+        if c.pointee.has_f2 != 0 {
+            _windowNanos = c.pointee.f2
+        }
+        if c.pointee.has_f3 != 0 {
+            _minimumVerdicts = c.pointee.f3
+        }
+        if c.pointee.has_f4 != 0 {
+            _openNanos = c.pointee.f4
+        }
+        self.none = c.pointee.f5 != 0
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
+    }
+
+    public func _pack(
+        _ pointer: UnsafeMutableRawPointer, _ writer: inout ChaskiProtobuf.MessageWriter
+    ) throws(ChaskiProtobuf.EncodingError) {
+        let c = pointer.assumingMemoryBound(to: Ck__Chaski__V1__BreakerPolicy.self)
+        if let value = _failureThousandths { (c.pointee.f1, c.pointee.has_f1) = (value, 1) }
+        if let value = _windowNanos { (c.pointee.f2, c.pointee.has_f2) = (value, 1) }
+        if let value = _minimumVerdicts { (c.pointee.f3, c.pointee.has_f3) = (value, 1) }
+        if let value = _openNanos { (c.pointee.f4, c.pointee.has_f4) = (value, 1) }
+        if self.none { (c.pointee.f5, c.pointee.has_f5) = (self.none ? 1 : 0, 1) }
+        writer.records(unknownFields.bytes, pointer)
+    }
+}
+
+extension Chaski_V1_Pause {
+    public static let protoMessageName = "chaski.v1.Pause"
+
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName, Ck__Chaski__V1__Pause(), ck__chaski__v1__pause__init,
+        fields: "1:since_unix_nanos:i 2:until_unix_nanos:i")
+
+    public mutating func _unpack(
+        _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
+    ) throws(ChaskiProtobuf.DecodingError) {
+        let c = pointer.assumingMemoryBound(to: Ck__Chaski__V1__Pause.self)
+        self.sinceUnixNanos = c.pointee.f1
+        if c.pointee.has_f2 != 0 {
+            _untilUnixNanos = c.pointee.f2
+        }
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
+    }
+
+    public func _pack(
+        _ pointer: UnsafeMutableRawPointer, _ writer: inout ChaskiProtobuf.MessageWriter
+    ) throws(ChaskiProtobuf.EncodingError) {
+        let c = pointer.assumingMemoryBound(to: Ck__Chaski__V1__Pause.self)
+        if self.sinceUnixNanos != 0 { (c.pointee.f1, c.pointee.has_f1) = (self.sinceUnixNanos, 1) }
+        if let value = _untilUnixNanos { (c.pointee.f2, c.pointee.has_f2) = (value, 1) }
+        writer.records(unknownFields.bytes, pointer)
+    }
+}
+
+extension Chaski_V1_Breaker {
+    public static let protoMessageName = "chaski.v1.Breaker"
+
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName, Ck__Chaski__V1__Breaker(), ck__chaski__v1__breaker__init,
+        fields: """
+            1:switch:e 2:state:s 3:acked:u 4:failed:u 5:failure_thousandths:u \
+            6:since_unix_nanos:i 7:probe_unix_nanos:i 8:probe:u 
+            """)
+
+    public mutating func _unpack(
+        _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
+    ) throws(ChaskiProtobuf.DecodingError) {
+        let c = pointer.assumingMemoryBound(to: Ck__Chaski__V1__Breaker.self)
+        self.switch = Chaski_V1_BreakerSwitch(rawValue: c.pointee.f1)
+        if c.pointee.f2.len != 0 {
+            self.state = try reader.string(c.pointee.f2.data, c.pointee.f2.len, 2, of: Self.self)
+        }
+        self.acked = c.pointee.f3
+        self.failed = c.pointee.f4
+        self.failureThousandths = c.pointee.f5
+        if c.pointee.has_f6 != 0 {
+            _sinceUnixNanos = c.pointee.f6
+        }
+        if c.pointee.has_f7 != 0 {
+            _probeUnixNanos = c.pointee.f7
+        }
+        if c.pointee.has_f8 != 0 {
+            _probe = c.pointee.f8
+        }
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
+    }
+
+    public func _pack(
+        _ pointer: UnsafeMutableRawPointer, _ writer: inout ChaskiProtobuf.MessageWriter
+    ) throws(ChaskiProtobuf.EncodingError) {
+        let c = pointer.assumingMemoryBound(to: Ck__Chaski__V1__Breaker.self)
+        if self.switch.rawValue != 0 {
+            c.pointee.f1 = self.switch.rawValue
+            c.pointee.has_f1 = 1
+        }
+        if !self.state.isEmpty {
+            (c.pointee.f2.data, c.pointee.f2.len) = writer.string(self.state)
+            c.pointee.has_f2 = 1
+        }
+        if self.acked != 0 { (c.pointee.f3, c.pointee.has_f3) = (self.acked, 1) }
+        if self.failed != 0 { (c.pointee.f4, c.pointee.has_f4) = (self.failed, 1) }
+        if self.failureThousandths != 0 {
+            c.pointee.f5 = self.failureThousandths
+            c.pointee.has_f5 = 1
+        }
+        if let value = _sinceUnixNanos { (c.pointee.f6, c.pointee.has_f6) = (value, 1) }
+        if let value = _probeUnixNanos { (c.pointee.f7, c.pointee.has_f7) = (value, 1) }
+        if let value = _probe { (c.pointee.f8, c.pointee.has_f8) = (value, 1) }
         writer.records(unknownFields.bytes, pointer)
     }
 }
@@ -1107,12 +1843,15 @@ extension Chaski_V1_Subscription {
             1:name:s 2:id:u 3:topic:s 4:settings:m 5:settled_below:u 6:cursor:u \
             7:leased:u 8:waiting_retry:u 9:pending_again:u 10:dead:u \
             11:consumers:u 12:backlog:u 13:created_unix_nanos:i 14:acked:u \
-            15:handed_out:u 16:failed:u 17:window_full:B 18:stalled_by:m 
+            15:handed_out:u 16:failed:u 17:window_full:B 18:stalled_by:m \
+            40:pause:m 41:breaker:m 42:rate_tokens:u 43:tracked:u 
             """,
         children: {
             switch $0 {
             case 4: Chaski_V1_SubscriptionSettings._schema
             case 18: Chaski_V1_Status._schema
+            case 40: Chaski_V1_Pause._schema
+            case 41: Chaski_V1_Breaker._schema
             default: nil
             }
         })
@@ -1143,6 +1882,12 @@ extension Chaski_V1_Subscription {
         self.failed = c.pointee.f16
         self.windowFull = c.pointee.f17 != 0
         _stalledBy = try reader.message(c.pointee.f18)
+        _pause = try reader.message(c.pointee.f40)
+        _breaker = try reader.message(c.pointee.f41)
+        if c.pointee.has_f42 != 0 {
+            _rateTokens = c.pointee.f42
+        }
+        self.tracked = c.pointee.f43
         try reader.unknown(pointer, &unknownFields, of: Self.self)
     }
 
@@ -1181,6 +1926,14 @@ extension Chaski_V1_Subscription {
         if let value = _stalledBy {
             c.pointee.f18 = try writer.message(value)
         }
+        if let value = _pause {
+            c.pointee.f40 = try writer.message(value)
+        }
+        if let value = _breaker {
+            c.pointee.f41 = try writer.message(value)
+        }
+        if let value = _rateTokens { (c.pointee.f42, c.pointee.has_f42) = (value, 1) }
+        if self.tracked != 0 { (c.pointee.f43, c.pointee.has_f43) = (self.tracked, 1) }
         writer.records(unknownFields.bytes, pointer)
     }
 }
@@ -1747,6 +2500,377 @@ extension Chaski_V1_UpdateSubscriptionResponse {
         if let value = _subscription {
             c.pointee.f1 = try writer.message(value.value)
         }
+        writer.records(unknownFields.bytes, pointer)
+    }
+}
+
+extension Chaski_V1_PauseSubscriptionRequest {
+    public static let protoMessageName = "chaski.v1.PauseSubscriptionRequest"
+
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName,
+        Ck__Chaski__V1__PauseSubscriptionRequest(),
+        ck__chaski__v1__pause_subscription_request__init,
+        fields: "1:name:s 2:for_nanos:u")
+
+    public mutating func _unpack(
+        _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
+    ) throws(ChaskiProtobuf.DecodingError) {
+        let c = pointer.assumingMemoryBound(to: Ck__Chaski__V1__PauseSubscriptionRequest.self)
+        if c.pointee.f1.len != 0 {
+            self.name = try reader.string(c.pointee.f1.data, c.pointee.f1.len, 1, of: Self.self)
+        }
+        if c.pointee.has_f2 != 0 {
+            _forNanos = c.pointee.f2
+        }
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
+    }
+
+    public func _pack(
+        _ pointer: UnsafeMutableRawPointer, _ writer: inout ChaskiProtobuf.MessageWriter
+    ) throws(ChaskiProtobuf.EncodingError) {
+        let c = pointer.assumingMemoryBound(to: Ck__Chaski__V1__PauseSubscriptionRequest.self)
+        if !self.name.isEmpty {
+            (c.pointee.f1.data, c.pointee.f1.len) = writer.string(self.name)
+            c.pointee.has_f1 = 1
+        }
+        if let value = _forNanos { (c.pointee.f2, c.pointee.has_f2) = (value, 1) }
+        writer.records(unknownFields.bytes, pointer)
+    }
+}
+
+extension Chaski_V1_PauseSubscriptionResponse {
+    public static let protoMessageName = "chaski.v1.PauseSubscriptionResponse"
+
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName,
+        Ck__Chaski__V1__PauseSubscriptionResponse(),
+        ck__chaski__v1__pause_subscription_response__init,
+        fields: "1:subscription:m",
+        children: {
+            switch $0 {
+            case 1: Chaski_V1_Subscription._schema
+            default: nil
+            }
+        })
+
+    public mutating func _unpack(
+        _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
+    ) throws(ChaskiProtobuf.DecodingError) {
+        let c = pointer.assumingMemoryBound(to: Ck__Chaski__V1__PauseSubscriptionResponse.self)
+        _subscription = try reader.boxed(c.pointee.f1)
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
+    }
+
+    public func _pack(
+        _ pointer: UnsafeMutableRawPointer, _ writer: inout ChaskiProtobuf.MessageWriter
+    ) throws(ChaskiProtobuf.EncodingError) {
+        let c = pointer.assumingMemoryBound(to: Ck__Chaski__V1__PauseSubscriptionResponse.self)
+        if let value = _subscription {
+            c.pointee.f1 = try writer.message(value.value)
+        }
+        writer.records(unknownFields.bytes, pointer)
+    }
+}
+
+extension Chaski_V1_ResumeSubscriptionRequest {
+    public static let protoMessageName = "chaski.v1.ResumeSubscriptionRequest"
+
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName,
+        Ck__Chaski__V1__ResumeSubscriptionRequest(),
+        ck__chaski__v1__resume_subscription_request__init,
+        fields: "1:name:s")
+
+    public mutating func _unpack(
+        _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
+    ) throws(ChaskiProtobuf.DecodingError) {
+        let c = pointer.assumingMemoryBound(to: Ck__Chaski__V1__ResumeSubscriptionRequest.self)
+        if c.pointee.f1.len != 0 {
+            self.name = try reader.string(c.pointee.f1.data, c.pointee.f1.len, 1, of: Self.self)
+        }
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
+    }
+
+    public func _pack(
+        _ pointer: UnsafeMutableRawPointer, _ writer: inout ChaskiProtobuf.MessageWriter
+    ) throws(ChaskiProtobuf.EncodingError) {
+        let c = pointer.assumingMemoryBound(to: Ck__Chaski__V1__ResumeSubscriptionRequest.self)
+        if !self.name.isEmpty {
+            (c.pointee.f1.data, c.pointee.f1.len) = writer.string(self.name)
+            c.pointee.has_f1 = 1
+        }
+        writer.records(unknownFields.bytes, pointer)
+    }
+}
+
+extension Chaski_V1_ResumeSubscriptionResponse {
+    public static let protoMessageName = "chaski.v1.ResumeSubscriptionResponse"
+
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName,
+        Ck__Chaski__V1__ResumeSubscriptionResponse(),
+        ck__chaski__v1__resume_subscription_response__init,
+        fields: "1:subscription:m",
+        children: {
+            switch $0 {
+            case 1: Chaski_V1_Subscription._schema
+            default: nil
+            }
+        })
+
+    public mutating func _unpack(
+        _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
+    ) throws(ChaskiProtobuf.DecodingError) {
+        let c = pointer.assumingMemoryBound(to: Ck__Chaski__V1__ResumeSubscriptionResponse.self)
+        _subscription = try reader.boxed(c.pointee.f1)
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
+    }
+
+    public func _pack(
+        _ pointer: UnsafeMutableRawPointer, _ writer: inout ChaskiProtobuf.MessageWriter
+    ) throws(ChaskiProtobuf.EncodingError) {
+        let c = pointer.assumingMemoryBound(to: Ck__Chaski__V1__ResumeSubscriptionResponse.self)
+        if let value = _subscription {
+            c.pointee.f1 = try writer.message(value.value)
+        }
+        writer.records(unknownFields.bytes, pointer)
+    }
+}
+
+extension Chaski_V1_SetBreakerRequest {
+    public static let protoMessageName = "chaski.v1.SetBreakerRequest"
+
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName,
+        Ck__Chaski__V1__SetBreakerRequest(),
+        ck__chaski__v1__set_breaker_request__init,
+        fields: "1:name:s 2:switch:e")
+
+    public mutating func _unpack(
+        _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
+    ) throws(ChaskiProtobuf.DecodingError) {
+        let c = pointer.assumingMemoryBound(to: Ck__Chaski__V1__SetBreakerRequest.self)
+        if c.pointee.f1.len != 0 {
+            self.name = try reader.string(c.pointee.f1.data, c.pointee.f1.len, 1, of: Self.self)
+        }
+        self.switch = Chaski_V1_BreakerSwitch(rawValue: c.pointee.f2)
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
+    }
+
+    public func _pack(
+        _ pointer: UnsafeMutableRawPointer, _ writer: inout ChaskiProtobuf.MessageWriter
+    ) throws(ChaskiProtobuf.EncodingError) {
+        let c = pointer.assumingMemoryBound(to: Ck__Chaski__V1__SetBreakerRequest.self)
+        if !self.name.isEmpty {
+            (c.pointee.f1.data, c.pointee.f1.len) = writer.string(self.name)
+            c.pointee.has_f1 = 1
+        }
+        if self.switch.rawValue != 0 {
+            c.pointee.f2 = self.switch.rawValue
+            c.pointee.has_f2 = 1
+        }
+        writer.records(unknownFields.bytes, pointer)
+    }
+}
+
+extension Chaski_V1_SetBreakerResponse {
+    public static let protoMessageName = "chaski.v1.SetBreakerResponse"
+
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName,
+        Ck__Chaski__V1__SetBreakerResponse(),
+        ck__chaski__v1__set_breaker_response__init,
+        fields: "1:subscription:m",
+        children: {
+            switch $0 {
+            case 1: Chaski_V1_Subscription._schema
+            default: nil
+            }
+        })
+
+    public mutating func _unpack(
+        _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
+    ) throws(ChaskiProtobuf.DecodingError) {
+        let c = pointer.assumingMemoryBound(to: Ck__Chaski__V1__SetBreakerResponse.self)
+        _subscription = try reader.boxed(c.pointee.f1)
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
+    }
+
+    public func _pack(
+        _ pointer: UnsafeMutableRawPointer, _ writer: inout ChaskiProtobuf.MessageWriter
+    ) throws(ChaskiProtobuf.EncodingError) {
+        let c = pointer.assumingMemoryBound(to: Ck__Chaski__V1__SetBreakerResponse.self)
+        if let value = _subscription {
+            c.pointee.f1 = try writer.message(value.value)
+        }
+        writer.records(unknownFields.bytes, pointer)
+    }
+}
+
+extension Chaski_V1_ExplainRequest {
+    public static let protoMessageName = "chaski.v1.ExplainRequest"
+
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName, Ck__Chaski__V1__ExplainRequest(), ck__chaski__v1__explain_request__init,
+        fields: "1:subscription:s 2:offset:u")
+
+    public mutating func _unpack(
+        _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
+    ) throws(ChaskiProtobuf.DecodingError) {
+        let c = pointer.assumingMemoryBound(to: Ck__Chaski__V1__ExplainRequest.self)
+        if c.pointee.f1.len != 0 {
+            self.subscription = try reader.string(
+                c.pointee.f1.data, c.pointee.f1.len, 1, of: Self.self)
+        }
+        if c.pointee.has_f2 != 0 {
+            _offset = c.pointee.f2
+        }
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
+    }
+
+    public func _pack(
+        _ pointer: UnsafeMutableRawPointer, _ writer: inout ChaskiProtobuf.MessageWriter
+    ) throws(ChaskiProtobuf.EncodingError) {
+        let c = pointer.assumingMemoryBound(to: Ck__Chaski__V1__ExplainRequest.self)
+        if !self.subscription.isEmpty {
+            (c.pointee.f1.data, c.pointee.f1.len) = writer.string(self.subscription)
+            c.pointee.has_f1 = 1
+        }
+        if let value = _offset { (c.pointee.f2, c.pointee.has_f2) = (value, 1) }
+        writer.records(unknownFields.bytes, pointer)
+    }
+}
+
+extension Chaski_V1_Cause {
+    public static let protoMessageName = "chaski.v1.Cause"
+
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName, Ck__Chaski__V1__Cause(), ck__chaski__v1__cause__init,
+        fields: """
+            1:kind:s 2:text:s 3:since_unix_nanos:i 4:until_unix_nanos:i 5:offset:u \
+            6:session:b 7:count:u 8:limit:u 9:bytes:u 10:byte_limit:u 11:failure:m 
+            """,
+        children: {
+            switch $0 {
+            case 11: Chaski_V1_Status._schema
+            default: nil
+            }
+        })
+
+    public mutating func _unpack(
+        _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
+    ) throws(ChaskiProtobuf.DecodingError) {
+        let c = pointer.assumingMemoryBound(to: Ck__Chaski__V1__Cause.self)
+        if c.pointee.f1.len != 0 {
+            self.kind = try reader.string(c.pointee.f1.data, c.pointee.f1.len, 1, of: Self.self)
+        }
+        if c.pointee.f2.len != 0 {
+            self.text = try reader.string(c.pointee.f2.data, c.pointee.f2.len, 2, of: Self.self)
+        }
+        if c.pointee.has_f3 != 0 {
+            _sinceUnixNanos = c.pointee.f3
+        }
+        if c.pointee.has_f4 != 0 {
+            _untilUnixNanos = c.pointee.f4
+        }
+        if c.pointee.has_f5 != 0 {
+            _offset = c.pointee.f5
+        }
+        if c.pointee.f6.len != 0 {
+            self.session = try reader.bytes(c.pointee.f6.data, c.pointee.f6.len, of: Self.self)
+        }
+        if c.pointee.has_f7 != 0 {
+            _count = c.pointee.f7
+        }
+        if c.pointee.has_f8 != 0 {
+            _limit = c.pointee.f8
+        }
+        if c.pointee.has_f9 != 0 {
+            _bytes = c.pointee.f9
+        }
+        if c.pointee.has_f10 != 0 {
+            _byteLimit = c.pointee.f10
+        }
+        _failure = try reader.message(c.pointee.f11)
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
+    }
+
+    public func _pack(
+        _ pointer: UnsafeMutableRawPointer, _ writer: inout ChaskiProtobuf.MessageWriter
+    ) throws(ChaskiProtobuf.EncodingError) {
+        let c = pointer.assumingMemoryBound(to: Ck__Chaski__V1__Cause.self)
+        if !self.kind.isEmpty {
+            (c.pointee.f1.data, c.pointee.f1.len) = writer.string(self.kind)
+            c.pointee.has_f1 = 1
+        }
+        if !self.text.isEmpty {
+            (c.pointee.f2.data, c.pointee.f2.len) = writer.string(self.text)
+            c.pointee.has_f2 = 1
+        }
+        if let value = _sinceUnixNanos { (c.pointee.f3, c.pointee.has_f3) = (value, 1) }
+        if let value = _untilUnixNanos { (c.pointee.f4, c.pointee.has_f4) = (value, 1) }
+        if let value = _offset { (c.pointee.f5, c.pointee.has_f5) = (value, 1) }
+        if !self.session.isEmpty {
+            (c.pointee.f6.data, c.pointee.f6.len) = writer.bytes(self.session)
+            c.pointee.has_f6 = 1
+        }
+        if let value = _count { (c.pointee.f7, c.pointee.has_f7) = (value, 1) }
+        if let value = _limit { (c.pointee.f8, c.pointee.has_f8) = (value, 1) }
+        if let value = _bytes { (c.pointee.f9, c.pointee.has_f9) = (value, 1) }
+        if let value = _byteLimit { (c.pointee.f10, c.pointee.has_f10) = (value, 1) }
+        if let value = _failure {
+            c.pointee.f11 = try writer.message(value)
+        }
+        writer.records(unknownFields.bytes, pointer)
+    }
+}
+
+extension Chaski_V1_ExplainResponse {
+    public static let protoMessageName = "chaski.v1.ExplainResponse"
+
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName, Ck__Chaski__V1__ExplainResponse(), ck__chaski__v1__explain_response__init,
+        fields: "1:subscription:m 2:state:s 3:causes:m 4:now_unix_nanos:i",
+        children: {
+            switch $0 {
+            case 1: Chaski_V1_Subscription._schema
+            case 3: Chaski_V1_Cause._schema
+            default: nil
+            }
+        })
+
+    public mutating func _unpack(
+        _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
+    ) throws(ChaskiProtobuf.DecodingError) {
+        let c = pointer.assumingMemoryBound(to: Ck__Chaski__V1__ExplainResponse.self)
+        _subscription = try reader.boxed(c.pointee.f1)
+        if c.pointee.f2.len != 0 {
+            self.state = try reader.string(c.pointee.f2.data, c.pointee.f2.len, 2, of: Self.self)
+        }
+        if c.pointee.n_f3 != 0 {
+            self.causes = try reader.messages(c.pointee.f3, c.pointee.n_f3)
+        }
+        self.nowUnixNanos = c.pointee.f4
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
+    }
+
+    public func _pack(
+        _ pointer: UnsafeMutableRawPointer, _ writer: inout ChaskiProtobuf.MessageWriter
+    ) throws(ChaskiProtobuf.EncodingError) {
+        let c = pointer.assumingMemoryBound(to: Ck__Chaski__V1__ExplainResponse.self)
+        if let value = _subscription {
+            c.pointee.f1 = try writer.message(value.value)
+        }
+        if !self.state.isEmpty {
+            (c.pointee.f2.data, c.pointee.f2.len) = writer.string(self.state)
+            c.pointee.has_f2 = 1
+        }
+        if !self.causes.isEmpty {
+            c.pointee.f3 = try writer.messages(self.causes)
+            c.pointee.n_f3 = self.causes.count
+        }
+        if self.nowUnixNanos != 0 { (c.pointee.f4, c.pointee.has_f4) = (self.nowUnixNanos, 1) }
         writer.records(unknownFields.bytes, pointer)
     }
 }

@@ -34,3 +34,46 @@ public enum BreakerSwitch: UInt8, Hashable, Sendable, CaseIterable {
     /// Everything is handed out, whatever fails.
     case closed = 2
 }
+
+/// What somebody names of a breaker; the rest stays as it is, or begins with its default.
+public struct BreakerChange: Hashable, Sendable {
+    /// Failures among the window's verdicts that open it, in thousandths.
+    public var failureThousandths: UInt32?
+    /// How far back verdicts count, nanoseconds.
+    public var windowNanos: Int64?
+    /// With fewer verdicts in the window it stays closed.
+    public var minimumVerdicts: UInt32?
+    /// How long it stays open before the first probe, nanoseconds.
+    public var openNanos: Int64?
+    /// There is to be no breaker, whatever else is named.
+    public var isRemoval = false
+
+    /// Names nothing: a breaker with the defaults, where there was none.
+    public init() {}
+
+    /// Names all of a policy.
+    public init(_ policy: BreakerPolicy) {
+        failureThousandths = policy.failureThousandths
+        windowNanos = policy.windowNanos
+        minimumVerdicts = policy.minimumVerdicts
+        openNanos = policy.openNanos
+    }
+
+    /// No breaker.
+    public static var removal: BreakerChange {
+        var change = BreakerChange()
+        change.isRemoval = true
+        return change
+    }
+
+    /// The policy with what is named here.
+    public func applied(to policy: BreakerPolicy?) -> BreakerPolicy? {
+        guard !isRemoval else { return nil }
+        var changed = policy ?? BreakerPolicy()
+        if let failureThousandths { changed.failureThousandths = failureThousandths }
+        if let windowNanos { changed.windowNanos = windowNanos }
+        if let minimumVerdicts { changed.minimumVerdicts = minimumVerdicts }
+        if let openNanos { changed.openNanos = openNanos }
+        return changed
+    }
+}

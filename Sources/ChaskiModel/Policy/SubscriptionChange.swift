@@ -13,6 +13,10 @@ public struct SubscriptionChange: Hashable, Sendable {
     public var leaseNanos: Int64?
     /// Messages tracked at once.
     public var maximumUnsettled: UInt32?
+    /// Messages handed out per second; 0 for no limit.
+    public var rateLimit: UInt32?
+    /// When hand-outs stop because handlers fail.
+    public var breaker: BreakerChange?
 
     /// Names nothing.
     public init() {}
@@ -25,6 +29,8 @@ public struct SubscriptionChange: Hashable, Sendable {
         maximumFailures = settings.retry.maximumFailures
         leaseNanos = settings.leaseNanos
         maximumUnsettled = settings.maximumUnsettled
+        rateLimit = settings.rateLimit ?? 0
+        breaker = settings.breaker.map { BreakerChange($0) } ?? .removal
     }
 
     /// `settings` with what is named here.
@@ -36,6 +42,8 @@ public struct SubscriptionChange: Hashable, Sendable {
         if let maximumFailures { changed.retry.maximumFailures = maximumFailures }
         if let leaseNanos { changed.leaseNanos = leaseNanos }
         if let maximumUnsettled { changed.maximumUnsettled = maximumUnsettled }
+        if let rateLimit { changed.rateLimit = rateLimit == 0 ? nil : rateLimit }
+        if let breaker { changed.breaker = breaker.applied(to: settings.breaker) }
         return changed
     }
 }

@@ -77,8 +77,9 @@ final class Shard {
         case .detach:
             router.detach(port)
         case .command, .bind, .subscribe, .admin:
-            guard let command = service.command(for: request) else { return }
-            machine.handle(command, now: clock.now(), effects: &effects)
+            let now = clock.now()
+            guard let command = service.command(for: request, now: now) else { return }
+            machine.handle(command, now: now, effects: &effects)
         }
     }
 

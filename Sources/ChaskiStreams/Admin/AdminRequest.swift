@@ -11,6 +11,10 @@ package enum AdminRequest: Sendable {
     case describeSubscription(Chaski_V1_DescribeSubscriptionRequest)
     case listSubscriptions(Chaski_V1_ListSubscriptionsRequest)
     case updateSubscription(Chaski_V1_UpdateSubscriptionRequest)
+    case pauseSubscription(Chaski_V1_PauseSubscriptionRequest)
+    case resumeSubscription(Chaski_V1_ResumeSubscriptionRequest)
+    case setBreaker(Chaski_V1_SetBreakerRequest)
+    case explain(Chaski_V1_ExplainRequest)
     case deleteSubscription(Chaski_V1_DeleteSubscriptionRequest)
     case listDeadLetters(Chaski_V1_ListDeadLettersRequest)
 }
@@ -25,6 +29,10 @@ package enum Method: String, CaseIterable {
     case describeSubscription = "chaski.v1.Subscriptions/Describe"
     case listSubscriptions = "chaski.v1.Subscriptions/List"
     case updateSubscription = "chaski.v1.Subscriptions/Update"
+    case pauseSubscription = "chaski.v1.Subscriptions/Pause"
+    case resumeSubscription = "chaski.v1.Subscriptions/Resume"
+    case setBreaker = "chaski.v1.Subscriptions/SetBreaker"
+    case explain = "chaski.v1.Subscriptions/Explain"
     case deleteSubscription = "chaski.v1.Subscriptions/Delete"
     case listDeadLetters = "chaski.v1.Subscriptions/ListDeadLetters"
     case status = "chaski.v1.Broker/Status"
@@ -48,6 +56,10 @@ extension AdminRequest {
             self = .describeSubscription(try .init(control: bytes))
         case .listSubscriptions: self = .listSubscriptions(try .init(control: bytes))
         case .updateSubscription: self = .updateSubscription(try .init(control: bytes))
+        case .pauseSubscription: self = .pauseSubscription(try .init(control: bytes))
+        case .resumeSubscription: self = .resumeSubscription(try .init(control: bytes))
+        case .setBreaker: self = .setBreaker(try .init(control: bytes))
+        case .explain: self = .explain(try .init(control: bytes))
         case .deleteSubscription: self = .deleteSubscription(try .init(control: bytes))
         case .listDeadLetters: self = .listDeadLetters(try .init(control: bytes))
         case .status, .publish, .consume: return nil

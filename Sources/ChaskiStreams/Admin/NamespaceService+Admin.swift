@@ -29,10 +29,19 @@ extension NamespaceService {
         case .updateSubscription(let message):
             return .updateSubscription(
                 request, name: message.name, SubscriptionChange(message.settings))
+        case .pauseSubscription(let message):
+            return .pauseSubscription(
+                request, name: message.name,
+                forNanos: message.hasForNanos ? Int64(clamping: message.forNanos) : nil)
+        case .resumeSubscription(let message):
+            return .resumeSubscription(request, name: message.name)
+        case .setBreaker(let message):
+            guard let position = BreakerSwitch(message.switch) else { return nil }
+            return .setBreaker(request, name: message.name, position)
         case .deleteSubscription(let message):
             return .deleteSubscription(request, name: message.name)
         case .describeTopic, .listTopics, .describeSubscription, .listSubscriptions,
-            .listDeadLetters:
+            .listDeadLetters, .explain:
             return nil
         }
     }
@@ -66,6 +75,21 @@ extension NamespaceService {
                     $0.subscription = describe(info)
                 }
             }.bytes()
+        case .pauseSubscription(let message):
+            return try Chaski_V1_PauseSubscriptionResponse.with {
+                $0.subscription = describe(message.name)
+            }.bytes()
+        case .resumeSubscription(let message):
+            return try Chaski_V1_ResumeSubscriptionResponse.with {
+                $0.subscription = describe(message.name)
+            }.bytes()
+        case .setBreaker(let message):
+            guard BreakerSwitch(message.switch) != nil else { throw .unknownBreakerSwitch }
+            return try Chaski_V1_SetBreakerResponse.with {
+                $0.subscription = describe(message.name)
+            }.bytes()
+        case .explain(let message):
+            return try explain(message).bytes()
         case .deleteSubscription:
             return try Chaski_V1_DeleteSubscriptionResponse().bytes()
         case .describeTopic(let message):
@@ -150,7 +174,7 @@ extension NamespaceService {
         }
     }
 
-    private func describe(_ info: SubscriptionInfo) -> Chaski_V1_Subscription {
+    func describe(_ info: SubscriptionInfo) -> Chaski_V1_Subscription {
         .with {
             $0.name = info.name
             $0.id = info.id.rawValue
@@ -170,6 +194,7 @@ extension NamespaceService {
             $0.failed = info.failed
             $0.windowFull = info.isWindowFull
             if let failure = info.blockedBy { $0.stalledBy = Chaski_V1_Status(failure) }
+            if let flow = machine.flow(of: info.id, now: now) { $0.set(flow) }
         }
     }
 

@@ -26,7 +26,8 @@ extension ConnectionStreams {
         case .consume:
             return .consume(ConsumeStream(id, link: try link(to: open.namespace), self))
         case .createTopic, .describeTopic, .listTopics, .deleteTopic, .createSubscription,
-            .describeSubscription, .listSubscriptions, .updateSubscription, .deleteSubscription,
+            .describeSubscription, .listSubscriptions, .updateSubscription, .pauseSubscription,
+            .resumeSubscription, .setBreaker, .explain, .deleteSubscription,
             .listDeadLetters:
             return .unary(UnaryStream(id, method, link: try link(to: open.namespace), self))
         }

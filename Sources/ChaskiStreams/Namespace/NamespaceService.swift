@@ -1,5 +1,5 @@
 package import ChaskiBroker
-import ChaskiModel
+package import ChaskiModel
 
 /// Whoever leads what a shard says to its connections.
 package protocol ShardEventSink: AnyObject {
@@ -13,6 +13,8 @@ package final class NamespaceService {
     package let machine: NamespaceMachine
     private unowned let sink: any ShardEventSink
     var followUps: [RequestID: FollowUp] = [:]
+    /// When the last request came.
+    private(set) var now = Now(clock: 0, wall: 0)
 
     /// - Parameter sink: outlives the service.
     package init(_ machine: NamespaceMachine, sink: any ShardEventSink) {
@@ -25,7 +27,8 @@ package final class NamespaceService {
 
     /// What a request asks of the core, which the host hands it at once; nil for one that was
     /// answered here. `attach` and `detach` are the host's.
-    package func command(for request: ShardRequest) -> Command? {
+    package func command(for request: ShardRequest, now: Now) -> Command? {
+        self.now = now
         switch request {
         case .attach, .detach:
             return nil

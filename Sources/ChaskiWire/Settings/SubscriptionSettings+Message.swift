@@ -23,6 +23,8 @@ extension Chaski_V1_SubscriptionSettings {
         if let failures = change.maximumFailures { retry.maximumFailures = failures }
         if let nanos = change.leaseNanos { leaseNanos = UInt64(clamping: nanos) }
         if let messages = change.maximumUnsettled { maximumUnsettled = messages }
+        if let rate = change.rateLimit { rateLimit = rate }
+        if let change = change.breaker { breaker = Chaski_V1_BreakerPolicy(change) }
     }
 }
 
@@ -54,5 +56,7 @@ extension SubscriptionChange {
         if retry.hasMaximumFailures { maximumFailures = retry.maximumFailures }
         if message.hasLeaseNanos { leaseNanos = Int64(clamping: message.leaseNanos) }
         if message.hasMaximumUnsettled { maximumUnsettled = message.maximumUnsettled }
+        if message.hasRateLimit { rateLimit = message.rateLimit }
+        if message.hasBreaker { breaker = BreakerChange(message.breaker) }
     }
 }
