@@ -159,7 +159,8 @@ extension NamespaceMachine {
         if let policy = subscription.settings.breaker {
             appendBreaker(subscription, policy, now, &causes)
         }
-        if let rate = subscription.settings.rateLimit {
+        // Before the first look for a consumer it has not begun.
+        if let rate = subscription.settings.rateLimit, subscription.flow.bucket.filledAt != nil {
             var bucket = subscription.flow.bucket
             bucket.fill(rate, now.clock)
             if bucket.messages == 0 {

@@ -144,7 +144,7 @@ extension BreakerInfo {
         return text
     }
 
-    fileprivate var json: JSONValue {
+    var json: JSONValue {
         let switched =
             switch position {
             case .auto: "auto"
@@ -163,7 +163,7 @@ extension BreakerInfo {
 }
 
 extension PauseInfo {
-    fileprivate var json: JSONValue {
+    var json: JSONValue {
         .object([
             "since": .string(Units.timestamp(wallNanos: sinceNanos)),
             "until": untilNanos.map { .string(Units.timestamp(wallNanos: $0)) } ?? .null,

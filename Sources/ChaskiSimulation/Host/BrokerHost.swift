@@ -183,7 +183,7 @@ final class BrokerHost {
         let outer = isInTurn
         isInTurn = true
         for request in requests {
-            if let command = service.command(for: request) { submit(command) }
+            if let command = service.command(for: request, now: now) { submit(command) }
         }
         isInTurn = outer
         carryOut()
