@@ -47,9 +47,10 @@ struct WorkerCommand {
                 let message = violation.message.replacing("\n", with: " ")
                 emit("violation\t\(seed)\t\(violation.check)\t\(violation.time)\t\(message)")
             }
+            let together = report.together.map { String($0, radix: 16) }.joined(separator: ",")
             emit(
-                "seed\t\(seed)\t\(report.operations)\t\(report.hash)\t\(report.features)\t\(report.faults)"
-            )
+                "seed\t\(seed)\t\(report.operations)\t\(report.hash)\t\(report.features)"
+                    + "\t\(report.faults)\t\(together)")
         }
         return 0
     }

@@ -48,10 +48,15 @@ final class RunCommand: Sendable {
                 + "\(summary.medianOperations) a seed, \(summary.failing.count) seeds with violations"
         )
         if !isQuiet {
-            emit("\nSeeds in which feature (row) and fault (column) both had an effect:")
+            emit("\nSeeds in which a feature (row) took effect after a fault (column) had struck:")
             emit(summary.table)
-            if !summary.untried.isEmpty {
-                emit("never together: \(summary.untried.joined(separator: " "))")
+            if !summary.idle.isEmpty {
+                emit("\nnever took effect: \(summary.idle.joined(separator: " "))")
+            }
+            let untried = summary.untried
+            if !untried.isEmpty {
+                let more = untried.count > 30 ? " and \(untried.count - 30) more" : ""
+                emit("\nnever together: \(untried.prefix(30).joined(separator: " "))\(more)")
             }
         }
         for report in summary.failing.sorted(by: { $0.seed < $1.seed }).prefix(20) {
@@ -86,6 +91,7 @@ final class RunCommand: Sendable {
             add(
                 SeedReport(
                     seed: UInt64(next), operations: 0, hash: 0, features: 0, faults: 0,
+                    together: [],
                     violations: [
                         Violation(
                             check: "trap",
@@ -133,12 +139,15 @@ final class RunCommand: Sendable {
                     Violation(
                         check: String(fields[2]), message: String(fields[4]),
                         time: Int64(fields[3]) ?? 0))
-            } else if fields.count == 6, fields[0] == "seed" {
+            } else if fields.count == 7, fields[0] == "seed" {
                 reports.append(
                     SeedReport(
                         seed: UInt64(fields[1]) ?? 0, operations: Int(fields[2]) ?? 0,
                         hash: UInt64(fields[3]) ?? 0, features: UInt64(fields[4]) ?? 0,
-                        faults: UInt64(fields[5]) ?? 0, violations: violations))
+                        faults: UInt64(fields[5]) ?? 0,
+                        together: fields[6].split(separator: ",").map {
+                            UInt64($0, radix: 16) ?? 0
+                        }, violations: violations))
                 violations = []
             }
         }

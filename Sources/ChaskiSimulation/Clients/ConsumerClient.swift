@@ -126,7 +126,6 @@ final class ConsumerClient: SimulatedClient {
             held = []
         }
         if !simulation.plan.has(.claims) { held = [] }
-        if !held.isEmpty { simulation.hit(.claims) }
         phase = .opening
         simulation.countOperation()
         send(
@@ -260,7 +259,7 @@ final class ConsumerClient: SimulatedClient {
         guard let consumer else { return }
         let token = spent[random.below(spent.count)]
         let verb: Verb = simulation.plan.has(.staleVerbs) ? random.pick(Verb.allCases) : .ack
-        simulation.hit(verb == .ack ? .doubleAck : .staleVerbs)
+        if verb == .ack { simulation.hit(.doubleAck) }
         simulation.countOperation()
         send(
             .settle(SettleCommand(consumer: consumer, verb: verb, ranges: ranges([token]))),
@@ -322,21 +321,16 @@ final class ConsumerClient: SimulatedClient {
         let roll = random.below(24)
         if roll < 3, plan.has(.retry) {
             held.verb = .retry
-            simulation.hit(.retry)
             if plan.has(.retryDelay), random.chance(1, in: 2) {
                 held.delay = random.nanos(in: 0...20_000_000_000)
-                simulation.hit(.retryDelay)
             }
         } else if roll == 3, plan.has(.fail) {
             held.verb = .fail
-            simulation.hit(.fail)
         } else if roll < 6, plan.has(.release) {
             held.verb = .release
-            simulation.hit(.release)
         } else if roll < 8, plan.has(.extend) {
             held.verb = .extend
             held.delay = lease + random.nanos(in: 0...5_000_000_000)
-            simulation.hit(.extend)
         } else if roll == 8, lapses {
             held.due = simulation.now + random.nanos(in: lease...3 * lease)
             simulation.hit(.lapse)

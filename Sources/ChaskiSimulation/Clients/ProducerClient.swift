@@ -128,12 +128,20 @@ final class ProducerClient: SimulatedClient {
             if draining {
                 guard lastBatchesLeft > 0, lanes[lane].queue.isEmpty else { return }
                 lastBatchesLeft -= 1
-            } else if random.chance(1, in: 3) {
+            } else if random.chance(1, in: 3) || isFarBehind(lane) {
                 return
             }
             publish(lane)
         }
     }
+
+    /// Whether consumers have so much left of a topic that more of it shows nothing new.
+    private func isFarBehind(_ lane: Int) -> Bool {
+        guard let topic = lanes[lane].topic else { return false }
+        return simulation.oracle.largestBacklog(of: topic) > Self.backlog
+    }
+
+    private static let backlog: Offset = 300
 
     private func ask(_ request: Request, _ lane: Int, _ publication: Int) {
         guard let connection else { return }
@@ -307,7 +315,6 @@ final class ProducerClient: SimulatedClient {
         lanes[lane].state = .skipping
         lanes[lane].queue.removeFirst()
         lanes[lane].refused = []
-        simulation.hit(.skippedSequences)
         ask(.skip(topic: topic, producer: number, epoch: epoch, next: next), lane, -1)
         return true
     }

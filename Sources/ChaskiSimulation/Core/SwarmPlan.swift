@@ -1,15 +1,18 @@
-/// What clients do in a run, switched on and off by the seed.
+/// What clients do in a run, switched on and off by the seed: a row of the table of features and
+/// faults. It counts where it took effect: by `FeatureEffects`, or by `Simulation.hit`.
 package enum Feature: Int, CaseIterable, Sendable {
     case severalTopics, severalProducers, producerTakeover, skippedSequences, sharedSubscription
     case retry, retryDelay, fail, release, extend, lapse, staleVerbs, doubleAck, heartbeat
     case claims, newSession, gracefulClose, changingLimit, smallWindow, latestStart, topology
     case largePayload, compression, wire
+    case retryPolicy, abandonment, redrive, editedRedrive, purge, forwarding, ordered, keyHold
+    case dedup, atomicPublish, atomicSettle, pause, rateLimit, breaker, compaction, settingsUpdate
 }
 
 /// What goes wrong in a run, switched on and off by the seed.
 package enum Fault: Int, CaseIterable, Sendable {
     case processKill, powerCut, crashInCommit, crashInMaintenance, crashInRecovery
-    case failedSync, diskFull, readError, pause, clockStep
+    case failedSync, diskFull, readError, freeze, clockStep
     case connectionLoss, halfOpen, stall, fragments, slowDisk, tinyFiles, tinyGroups,
         frequentCheckpoints
 }

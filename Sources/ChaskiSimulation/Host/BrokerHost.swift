@@ -51,6 +51,8 @@ final class BrokerHost {
     /// Who waits for which answer.
     var waiting: [RequestID: Waiting] = [:]
     var connectionOfConsumer: [ConsumerID: Int] = [:]
+    /// Commands that the core has not answered.
+    private var asked: [RequestID: Command] = [:]
     var eventsSinceCheck = 0
     var pendingReads = 0
     /// A write returned whose answer the core has not had.
@@ -135,6 +137,7 @@ final class BrokerHost {
             producer = simulation.producerNumber(id)
         default: break
         }
+        if let id = FeatureEffects.request(of: command) { asked[id] = command }
         oracle.taken(command, producer: producer, publication: publication, now: now)
         machine.handle(command, now: now, effects: &effects)
         carryOut()
@@ -191,7 +194,13 @@ final class BrokerHost {
 
     private func note(_ effect: Effect) {
         switch effect {
-        case .reply(let id, let result): noteReply(id, result)
+        case .reply(let id, let result):
+            noteReply(id, result)
+            if let command = asked.removeValue(forKey: id), case .success(let reply) = result {
+                for feature in FeatureEffects.features(of: command, reply) {
+                    simulation.hit(feature)
+                }
+            }
         case .deliver(let consumer, let subscription, let deliveries):
             noteDelivery(consumer, subscription, deliveries)
         case .released(let topic, let range):
@@ -308,6 +317,7 @@ final class BrokerHost {
         journalBusy = false
         effects.removeAll()
         waiting.removeAll()
+        asked.removeAll()
         connectionOfConsumer.removeAll()
         service = nil
         routes.removeAll()

@@ -195,6 +195,9 @@ extension Oracle {
         for subscription in topic.subscriptions
         where !subscription.removed && !isChanging(subscription.name) {
             for offset in range where !subscription.mayBeOver(offset) {
+                // It may have died since, which clients are not told.
+                learnDeaths()
+                guard !subscription.mayBeOver(offset) else { continue }
                 violated(
                     "R1", "\(topic.name)@\(offset) was released, and \(subscription.name) needs it")
                 return

@@ -8,6 +8,17 @@ extension Oracle {
         subscriptionOrder.allSatisfy { $0.removed || undelivered($0) == nil }
     }
 
+    /// How many messages the slowest subscription of a topic has before it, about.
+    func largestBacklog(of id: TopicID) -> Offset {
+        guard let topic = topics[id] else { return 0 }
+        var largest: Offset = 0
+        for subscription in topic.subscriptions where !subscription.removed {
+            let settled = max(Offset(subscription.window.lowerBound), subscription.startHigh)
+            largest = max(largest, topic.end - min(settled, topic.end))
+        }
+        return largest
+    }
+
     /// The first offset that a subscription still owes.
     func undelivered(_ subscription: SubscriptionModel) -> Offset? {
         _ = subscription.window

@@ -71,6 +71,8 @@ package final class Oracle {
     /// The epoch of tokens now.
     var epoch: UInt32 = 0
     let resumeGraceNanos: Int64
+    /// Asks the host which messages died without a client's doing.
+    var learnDeaths: () -> Void = {}
     /// The messages of the publication that was looked at last.
     var lastPublished: (publication: Int, messages: [Message])?
 

@@ -13,14 +13,19 @@ package struct RunSummary: Sendable {
         seeds += 1
         operations.append(report.operations)
         if !report.violations.isEmpty { failing.append(report) }
-        // The last column and row stand for the feature, or the fault, alone.
-        let faults = report.faults | 1 << UInt64(Fault.allCases.count)
-        let features = report.features | 1 << UInt64(Feature.allCases.count)
-        for feature in 0...Feature.allCases.count where features >> UInt64(feature) & 1 == 1 {
-            for fault in 0...Fault.allCases.count where faults >> UInt64(fault) & 1 == 1 {
-                together[feature][fault] += 1
+        for feature in Feature.allCases where report.features >> UInt64(feature.rawValue) & 1 == 1 {
+            let faults =
+                report.together.indices.contains(feature.rawValue)
+                ? report.together[feature.rawValue] : 0
+            for fault in Fault.allCases where faults >> UInt64(fault.rawValue) & 1 == 1 {
+                together[feature.rawValue][fault.rawValue] += 1
             }
+            together[feature.rawValue][Fault.allCases.count] += 1
         }
+        for fault in Fault.allCases where report.faults >> UInt64(fault.rawValue) & 1 == 1 {
+            together[Feature.allCases.count][fault.rawValue] += 1
+        }
+        together[Feature.allCases.count][Fault.allCases.count] += 1
     }
 
     package var totalOperations: Int { operations.reduce(0, +) }
@@ -30,10 +35,17 @@ package struct RunSummary: Sendable {
         return operations.sorted()[operations.count / 2]
     }
 
-    /// Pairs of feature and fault that no seed had together.
+    /// Features that took effect in no seed.
+    package var idle: [String] {
+        Feature.allCases.filter { together[$0.rawValue][Fault.allCases.count] == 0 }
+            .map { "\($0)" }
+    }
+
+    /// Pairs of a feature that took effect somewhere and a fault in spite of which it never did.
     package var untried: [String] {
         var pairs: [String] = []
-        for feature in Feature.allCases {
+        for feature in Feature.allCases
+        where together[feature.rawValue][Fault.allCases.count] > 0 {
             for fault in Fault.allCases where together[feature.rawValue][fault.rawValue] == 0 {
                 pairs.append("\(feature)+\(fault)")
             }
@@ -41,7 +53,8 @@ package struct RunSummary: Sendable {
         return pairs
     }
 
-    /// In how many seeds each feature and each fault had an effect together.
+    /// In how many seeds each feature took effect after each fault had struck; the last column and
+    /// row count the feature, or the fault, alone.
     package var table: String {
         let heads = Fault.allCases.map { String("\($0)".prefix(9)) } + ["any"]
         var lines = [pad("", 18) + heads.map { padLeft($0, 10) }.joined()]

@@ -6,17 +6,20 @@ package struct SeedReport: Sendable {
     /// Bit n: the n-th feature, or fault, had an effect.
     package var features: UInt64
     package var faults: UInt64
+    /// Per feature the faults in spite of which it took effect.
+    package var together: [UInt64]
     package var violations: [Violation]
 
     package init(
         seed: UInt64, operations: Int, hash: UInt64, features: UInt64, faults: UInt64,
-        violations: [Violation]
+        together: [UInt64], violations: [Violation]
     ) {
         self.seed = seed
         self.operations = operations
         self.hash = hash
         self.features = features
         self.faults = faults
+        self.together = together
         self.violations = violations
     }
 
@@ -29,6 +32,7 @@ package struct SeedReport: Sendable {
         var report = SeedReport(
             seed: seed, operations: simulation.operations, hash: simulation.hash.value,
             features: mask(simulation.featureHits), faults: mask(simulation.faultHits),
+            together: simulation.together,
             violations: simulation.violations)
         if twice, report.violations.isEmpty {
             let again = Simulation(seed: seed, options: options)

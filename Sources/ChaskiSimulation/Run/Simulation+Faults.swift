@@ -6,7 +6,7 @@ extension Simulation {
     /// Faults that strike at a moment; the others are traits of the whole run.
     private static let striking: [Fault] = [
         .processKill, .powerCut, .crashInCommit, .crashInMaintenance, .failedSync, .diskFull,
-        .readError, .pause, .clockStep, .connectionLoss, .halfOpen, .stall,
+        .readError, .freeze, .clockStep, .connectionLoss, .halfOpen, .stall,
     ]
 
     func scheduleFault() {
@@ -30,14 +30,15 @@ extension Simulation {
             let hour: Int64 = 3_600_000_000_000
             wallOffset += faultRandom.chance(1, in: 2) ? hour : -hour
         case .diskFull:
-            disk.capacityBytes = disk.usedBytes + faultRandom.below(70_000)
+            disk.capacityBytes = disk.usedBytes + faultRandom.below(40_000)
             queue.schedule(
                 .faultEnds(.diskFull),
-                at: now + faultRandom.nanos(in: 300_000_000...4_000_000_000))
+                at: now + faultRandom.nanos(in: 500_000_000...12_000_000_000))
         case .readError:
-            disk.faults.readFailuresPerMillion = 300_000
+            disk.faults.readFailuresPerMillion = 500_000
             queue.schedule(
-                .faultEnds(.readError), at: now + faultRandom.nanos(in: 50_000_000...2_000_000_000))
+                .faultEnds(.readError), at: now + faultRandom.nanos(in: 500_000_000...6_000_000_000)
+            )
         default: strikeBroker(fault)
         }
     }
@@ -58,8 +59,8 @@ extension Simulation {
             host.armed.crashInMaintenance = true
             host.armed.power = faultRandom.chance(2, in: 3)
         case .failedSync: host.armed.failedCommit = true
-        case .pause:
-            hit(.pause)
+        case .freeze:
+            hit(.freeze)
             let end = now + 30_000_000_000
             host.pausedUntil = end
             oracle.paused(

@@ -47,6 +47,9 @@ package final class Simulation {
     /// How often each feature and fault had an effect.
     package private(set) var featureHits = [Int](repeating: 0, count: Feature.allCases.count)
     package private(set) var faultHits = [Int](repeating: 0, count: Fault.allCases.count)
+    /// The faults that had struck when a feature took effect; bit n: the n-th.
+    package private(set) var together = [UInt64](repeating: 0, count: Feature.allCases.count)
+    private var struck: UInt64 = 0
     /// No more faults and no new work: everything must come to its end.
     private(set) var isDraining = false
     private var drainDeadline = Int64.max
@@ -75,6 +78,7 @@ package final class Simulation {
         oracle = Oracle(resumeGraceNanos: plan.resumeGraceNanos)
         host = BrokerHost(seed: seed, plan: plan, options: options, random: &random)
         host.simulation = self
+        oracle.learnDeaths = { [unowned host] in host.learnAbandoned() }
     }
 
     var now: Int64 { queue.now }
@@ -98,8 +102,17 @@ package final class Simulation {
         if let printer = options.printer { printer("\(now) \(kind) \(a) \(b) \(text())") }
     }
 
-    func hit(_ feature: Feature) { featureHits[feature.rawValue] += 1 }
-    func hit(_ fault: Fault) { faultHits[fault.rawValue] += 1 }
+    /// A feature took effect.
+    func hit(_ feature: Feature) {
+        featureHits[feature.rawValue] += 1
+        together[feature.rawValue] |= struck
+    }
+
+    /// A fault struck; what takes effect from now on does so in spite of it.
+    func hit(_ fault: Fault) {
+        faultHits[fault.rawValue] += 1
+        struck |= 1 << UInt64(fault.rawValue)
+    }
     func countOperation() { operations += 1 }
 
     // MARK: - Clients
@@ -182,6 +195,11 @@ package final class Simulation {
         nextDrainCheck = now + 1
         drainDeadline = now + 1_200_000_000_000
         note("drain begins", UInt64(operations))
+        // What holds for the whole run met every fault of it.
+        for trait in [Feature.smallWindow, .latestStart, .sharedSubscription]
+        where featureHits[trait.rawValue] > 0 {
+            hit(trait)
+        }
         stopFaults()
         for client in clients { client.drain() }
     }
