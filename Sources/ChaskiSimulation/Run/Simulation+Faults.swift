@@ -60,8 +60,11 @@ extension Simulation {
             host.armed.power = faultRandom.chance(2, in: 3)
         case .failedSync: host.armed.failedCommit = true
         case .freeze:
+            // One freeze after the other is a broker that never runs.
+            guard now >= nextFreeze else { return }
             hit(.freeze)
             let end = now + 30_000_000_000
+            nextFreeze = end + faultRandom.nanos(in: 1_000_000_000...30_000_000_000)
             host.pausedUntil = end
             oracle.paused(
                 from: host.now.clock, to: host.now.clock + 30_000_000_000, host.settings.broker)

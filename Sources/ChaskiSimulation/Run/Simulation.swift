@@ -54,6 +54,8 @@ package final class Simulation {
     private(set) var isDraining = false
     private var drainDeadline = Int64.max
     var wallOffset: Int64 = 0
+    /// The broker is not stopped before.
+    var nextFreeze: Int64 = 0
     let names = TopologyNames()
 
     /// The id of a producer by its number, and back.
