@@ -31,6 +31,12 @@ void   ck__chaski__v1__retry_policy__init
   static const Ck__Chaski__V1__RetryPolicy init_value = CK__CHASKI__V1__RETRY_POLICY__INIT;
   *message = init_value;
 }
+void   ck__chaski__v1__order_policy__init
+                     (Ck__Chaski__V1__OrderPolicy         *message)
+{
+  static const Ck__Chaski__V1__OrderPolicy init_value = CK__CHASKI__V1__ORDER_POLICY__INIT;
+  *message = init_value;
+}
 void   ck__chaski__v1__subscription_settings__init
                      (Ck__Chaski__V1__SubscriptionSettings         *message)
 {
@@ -567,7 +573,58 @@ const ProtobufCMessageDescriptor ck__chaski__v1__retry_policy__descriptor =
   (ProtobufCMessageInit) ck__chaski__v1__retry_policy__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor ck__chaski__v1__subscription_settings__field_descriptors[6] =
+static const ProtobufCFieldDescriptor ck__chaski__v1__order_policy__field_descriptors[2] =
+{
+  {
+    "f1",
+    1,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_UINT32,
+    offsetof(Ck__Chaski__V1__OrderPolicy, has_f1),
+    offsetof(Ck__Chaski__V1__OrderPolicy, f1),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "f2",
+    2,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_INT32,
+    offsetof(Ck__Chaski__V1__OrderPolicy, has_f2),
+    offsetof(Ck__Chaski__V1__OrderPolicy, f2),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned ck__chaski__v1__order_policy__field_indices_by_name[] = {
+  0,   /* field[0] = f1 */
+  1,   /* field[1] = f2 */
+};
+static const ProtobufCIntRange ck__chaski__v1__order_policy__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor ck__chaski__v1__order_policy__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "ck.chaski.v1.OrderPolicy",
+  "OrderPolicy",
+  "Ck__Chaski__V1__OrderPolicy",
+  "ck.chaski.v1",
+  sizeof(Ck__Chaski__V1__OrderPolicy),
+  2,
+  ck__chaski__v1__order_policy__field_descriptors,
+  ck__chaski__v1__order_policy__field_indices_by_name,
+  1,  ck__chaski__v1__order_policy__number_ranges,
+  (ProtobufCMessageInit) ck__chaski__v1__order_policy__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor ck__chaski__v1__subscription_settings__field_descriptors[8] =
 {
   {
     "f1",
@@ -618,6 +675,30 @@ static const ProtobufCFieldDescriptor ck__chaski__v1__subscription_settings__fie
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
+    "f6",
+    6,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Ck__Chaski__V1__SubscriptionSettings, f6),
+    &ck__chaski__v1__order_policy__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "f7",
+    7,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_UINT32,
+    offsetof(Ck__Chaski__V1__SubscriptionSettings, has_f7),
+    offsetof(Ck__Chaski__V1__SubscriptionSettings, f7),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
     "f8",
     8,
     PROTOBUF_C_LABEL_OPTIONAL,
@@ -647,14 +728,16 @@ static const unsigned ck__chaski__v1__subscription_settings__field_indices_by_na
   1,   /* field[1] = f2 */
   2,   /* field[2] = f3 */
   3,   /* field[3] = f4 */
-  4,   /* field[4] = f8 */
-  5,   /* field[5] = f9 */
+  4,   /* field[4] = f6 */
+  5,   /* field[5] = f7 */
+  6,   /* field[6] = f8 */
+  7,   /* field[7] = f9 */
 };
 static const ProtobufCIntRange ck__chaski__v1__subscription_settings__number_ranges[2 + 1] =
 {
   { 1, 0 },
-  { 8, 4 },
-  { 0, 6 }
+  { 6, 4 },
+  { 0, 8 }
 };
 const ProtobufCMessageDescriptor ck__chaski__v1__subscription_settings__descriptor =
 {
@@ -664,7 +747,7 @@ const ProtobufCMessageDescriptor ck__chaski__v1__subscription_settings__descript
   "Ck__Chaski__V1__SubscriptionSettings",
   "ck.chaski.v1",
   sizeof(Ck__Chaski__V1__SubscriptionSettings),
-  6,
+  8,
   ck__chaski__v1__subscription_settings__field_descriptors,
   ck__chaski__v1__subscription_settings__field_indices_by_name,
   2,  ck__chaski__v1__subscription_settings__number_ranges,

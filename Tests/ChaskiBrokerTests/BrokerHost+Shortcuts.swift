@@ -4,12 +4,14 @@ import ChaskiRecords
 
 let second: Int64 = 1_000_000_000
 
-func batch(_ count: Int, bytes: Int = 10) -> Bytes {
+/// Messages of equal length; with keys, the n-th has the n-th of them, as often as they last.
+func batch(_ count: Int, bytes: Int = 10, keys: [String] = []) -> Bytes {
     var builder = RecordBatchBuilder()
     for number in 0..<count {
         let payload = [UInt8](repeating: UInt8(truncatingIfNeeded: number), count: bytes)
+        let key = number < keys.count ? Array(keys[number].utf8) : nil
         do {
-            try builder.append(message: Message(payload))
+            try builder.append(message: Message(payload, key: key))
         } catch {
             preconditionFailure("a plain message fits: \(error)")
         }
@@ -40,11 +42,19 @@ extension BrokerHost {
 
     func publishCommand(
         _ topic: TopicID, _ base: UInt64, _ count: Int, producer: UInt128 = 1, epoch: UInt32 = 0,
-        bytes: Int = 10
+        bytes: Int = 10, keys: [String] = []
     ) -> PublishCommand {
         PublishCommand(
             topic: topic, producer: ProducerID(rawValue: producer), producerEpoch: epoch,
-            baseSequence: base, batch: batch(count, bytes: bytes), count: UInt32(count))
+            baseSequence: base, batch: batch(count, bytes: bytes, keys: keys),
+            count: UInt32(count))
+    }
+
+    /// Publishes messages with these keys and makes them durable.
+    @discardableResult
+    func publish(_ topic: TopicID, _ base: UInt64, keys: [String]) -> Result<Reply, Failure>? {
+        let command = publishCommand(topic, base, keys.count, keys: keys)
+        return ask { .publish($0, command) }
     }
 
     /// Publishes and makes it durable.

@@ -95,9 +95,10 @@ import Testing
             #expect(host.settle(busy, .ack, host.tokens([offset]))?.accepted == 1)
         }
         host.advance(9 * second)
-        #expect(host.takeDeliveries().map(\.offset) == [3], "the lease of the last ran out")
+        let lapsed = host.takeDeliveries()
+        #expect(lapsed.map(\.offset) == [3], "the lease of the last ran out")
         for sequence in 4..<8 as Range<UInt64> { host.publish(topic, sequence, 1) }
-        #expect(host.takeDeliveries().contains { $0.consumer == busy })
+        #expect((lapsed + host.takeDeliveries()).contains { $0.consumer == busy })
     }
 
     @Test func `Where all consumers are silent all are served`() {

@@ -1,5 +1,6 @@
-import ChaskiBroker
 import ChaskiModel
+
+@testable import ChaskiBroker
 
 struct Random {
     private var state: UInt64
@@ -39,8 +40,13 @@ final class RandomRun {
     private var asked: [UInt64: (verb: Verb, subscription: String, offsets: [Offset])] = [:]
     private var acked: [String: Set<Offset>] = [:]
     private var text: String?
+    /// Keys of the topic's messages, by offset.
+    private var keys: [UInt64?] = []
+    private var journalRead = 0
+    private let isOrdered: Bool
 
-    init(seed: UInt64) {
+    init(seed: UInt64, isOrdered: Bool = false) {
+        self.isOrdered = isOrdered
         random = Random(seed)
         var configuration = BrokerConfiguration(seed: seed)
         configuration.repeatChunks = random.next(4)
@@ -65,6 +71,7 @@ final class RandomRun {
                     failureThousandths: 300, windowNanos: 20 * second, minimumVerdicts: 10,
                     openNanos: 2 * second)
             }
+            if isOrdered { settings.order = OrderPolicy(runLength: UInt32(1 + random.next(5))) }
             host.subscribe(settings, name: name)
             for number in 0..<2 {
                 clients.append(Client(session: UInt128(clients.count + number), subscription: name))
@@ -109,8 +116,10 @@ final class RandomRun {
         let producer = UInt128(1 + random.next(3))
         let base = sequences[producer] ?? 0
         let count = 1 + random.next(30)
+        let keys =
+            isOrdered ? (0..<max(0, count - random.next(3))).map { _ in "k\(random.next(9))" } : []
         let command = host.publishCommand(
-            topic, base, count, producer: producer, bytes: random.next(60))
+            topic, base, count, producer: producer, bytes: random.next(60), keys: keys)
         let request = host.request()
         host.send(.publish(request, command))
         if host.reply(request).reason == nil { sequences[producer] = base + UInt64(count) }
@@ -353,6 +362,9 @@ final class RandomRun {
                 continue
             }
             let refused = Set(rejected.map(\.offset))
+            for offset in ask.offsets where !refused.contains(offset) {
+                checkOrder(of: offset, ask.subscription, holder: nil)
+            }
             acked[ask.subscription, default: []].formUnion(
                 ask.offsets.filter { !refused.contains($0) })
         }
@@ -375,7 +387,44 @@ final class RandomRun {
             else { continue }
             if session.rawValue == clients[index].session, handout == handed.handout {
                 clients[index].held[handed.offset] = handed.handout
+                checkOrder(of: handed.offset, name, holder: session)
             }
+        }
+    }
+
+    /// Everything before a message of its key is settled, or with the same holder.
+    private func checkOrder(of offset: Offset, _ name: String, holder: SessionID?) {
+        guard isOrdered else { return }
+        readKeys()
+        guard offset < keys.count, let key = keys[Int(offset)],
+            let subscription = host.machine.directory.subscription(named: name),
+            subscription.window.slot(offset)?.pointee.has(Slot.returning) != true
+        else { return }
+        for earlier in subscription.window
+            .settledBelow..<max(
+                offset, subscription.window.settledBelow)
+        where keys[Int(earlier)] == key {
+            switch host.state(earlier, name) {
+            case .acked, .dead, .beforeStart: continue
+            case .leased(let session, _, _, _) where session == holder: continue
+            default:
+                text =
+                    "\(name)@\(offset) overtook \(earlier): \(String(describing: host.state(earlier, name)))"
+            }
+        }
+    }
+
+    private func readKeys() {
+        while journalRead < host.journal.count {
+            for entry in host.journal[journalRead].entries
+            where entry.kind == .batch && entry.topic == topic {
+                var position = BatchWalk.firstRecord
+                for _ in 0..<entry.count {
+                    keys.append(
+                        entry.body.withSpan { BatchWalk.nextKeyed($0, &position) }?.key)
+                }
+            }
+            journalRead += 1
         }
     }
 

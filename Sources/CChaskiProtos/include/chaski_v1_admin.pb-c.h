@@ -20,6 +20,7 @@ typedef struct Ck__Chaski__V1__TopicSettings Ck__Chaski__V1__TopicSettings;
 typedef struct Ck__Chaski__V1__Topic Ck__Chaski__V1__Topic;
 typedef struct Ck__Chaski__V1__StartPosition Ck__Chaski__V1__StartPosition;
 typedef struct Ck__Chaski__V1__RetryPolicy Ck__Chaski__V1__RetryPolicy;
+typedef struct Ck__Chaski__V1__OrderPolicy Ck__Chaski__V1__OrderPolicy;
 typedef struct Ck__Chaski__V1__SubscriptionSettings Ck__Chaski__V1__SubscriptionSettings;
 typedef struct Ck__Chaski__V1__BreakerPolicy Ck__Chaski__V1__BreakerPolicy;
 typedef struct Ck__Chaski__V1__Pause Ck__Chaski__V1__Pause;
@@ -140,6 +141,19 @@ struct  Ck__Chaski__V1__RetryPolicy
     , 0, 0, 0, 0, 0, 0 }
 
 
+struct  Ck__Chaski__V1__OrderPolicy
+{
+  ProtobufCMessage base;
+  protobuf_c_boolean has_f1;
+  uint32_t f1;
+  protobuf_c_boolean has_f2;
+  int32_t f2;
+};
+#define CK__CHASKI__V1__ORDER_POLICY__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&ck__chaski__v1__order_policy__descriptor) \
+    , 0, 0, 0, 0 }
+
+
 struct  Ck__Chaski__V1__SubscriptionSettings
 {
   ProtobufCMessage base;
@@ -149,13 +163,16 @@ struct  Ck__Chaski__V1__SubscriptionSettings
   uint64_t f3;
   protobuf_c_boolean has_f4;
   uint32_t f4;
+  Ck__Chaski__V1__OrderPolicy *f6;
+  protobuf_c_boolean has_f7;
+  uint32_t f7;
   protobuf_c_boolean has_f8;
   uint32_t f8;
   Ck__Chaski__V1__BreakerPolicy *f9;
 };
 #define CK__CHASKI__V1__SUBSCRIPTION_SETTINGS__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&ck__chaski__v1__subscription_settings__descriptor) \
-    , NULL, NULL, 0, 0, 0, 0, 0, 0, NULL }
+    , NULL, NULL, 0, 0, 0, 0, NULL, 0, 0, 0, 0, NULL }
 
 
 struct  Ck__Chaski__V1__BreakerPolicy
@@ -712,6 +729,9 @@ void   ck__chaski__v1__start_position__init
 /* Ck__Chaski__V1__RetryPolicy methods */
 void   ck__chaski__v1__retry_policy__init
                      (Ck__Chaski__V1__RetryPolicy         *message);
+/* Ck__Chaski__V1__OrderPolicy methods */
+void   ck__chaski__v1__order_policy__init
+                     (Ck__Chaski__V1__OrderPolicy         *message);
 /* Ck__Chaski__V1__SubscriptionSettings methods */
 void   ck__chaski__v1__subscription_settings__init
                      (Ck__Chaski__V1__SubscriptionSettings         *message);
@@ -840,6 +860,9 @@ typedef void (*Ck__Chaski__V1__StartPosition_Closure)
 typedef void (*Ck__Chaski__V1__RetryPolicy_Closure)
                  (const Ck__Chaski__V1__RetryPolicy *message,
                   void *closure_data);
+typedef void (*Ck__Chaski__V1__OrderPolicy_Closure)
+                 (const Ck__Chaski__V1__OrderPolicy *message,
+                  void *closure_data);
 typedef void (*Ck__Chaski__V1__SubscriptionSettings_Closure)
                  (const Ck__Chaski__V1__SubscriptionSettings *message,
                   void *closure_data);
@@ -964,6 +987,7 @@ extern const ProtobufCMessageDescriptor ck__chaski__v1__topic_settings__descript
 extern const ProtobufCMessageDescriptor ck__chaski__v1__topic__descriptor;
 extern const ProtobufCMessageDescriptor ck__chaski__v1__start_position__descriptor;
 extern const ProtobufCMessageDescriptor ck__chaski__v1__retry_policy__descriptor;
+extern const ProtobufCMessageDescriptor ck__chaski__v1__order_policy__descriptor;
 extern const ProtobufCMessageDescriptor ck__chaski__v1__subscription_settings__descriptor;
 extern const ProtobufCMessageDescriptor ck__chaski__v1__breaker_policy__descriptor;
 extern const ProtobufCMessageDescriptor ck__chaski__v1__pause__descriptor;

@@ -11,6 +11,8 @@ private enum SettingTag: UInt64 {
     case maximumUnsettled = 6
     case rateLimit = 14
     case breaker = 15
+    case order = 12
+    case maximumAbandoned = 13
 }
 
 extension TaggedFields {
@@ -42,6 +44,15 @@ extension [UInt8] {
         }
         if settings.maximumUnsettled != standard.maximumUnsettled {
             fields.add(.maximumUnsettled) { $0.append(varint: UInt64(settings.maximumUnsettled)) }
+        }
+        if let order = settings.order {
+            fields.add(.order) {
+                $0.append(varint: UInt64(order.runLength))
+                $0.append(order.afterDeath.rawValue)
+            }
+        }
+        if settings.maximumAbandoned != standard.maximumAbandoned {
+            fields.add(.maximumAbandoned) { $0.append(varint: UInt64(settings.maximumAbandoned)) }
         }
         if let rate = settings.rateLimit {
             fields.add(.rateLimit) { $0.append(varint: UInt64(rate)) }
@@ -83,9 +94,19 @@ extension ByteReader {
             case .maximumUnsettled: settings.maximumUnsettled = try field.varint32()
             case .rateLimit: settings.rateLimit = try field.rateLimit()
             case .breaker: settings.breaker = try field.breakerPolicy()
+            case .order: settings.order = try field.orderPolicy()
+            case .maximumAbandoned: settings.maximumAbandoned = try field.varint32()
             }
         }
         return settings
+    }
+
+    private mutating func orderPolicy() throws(Failure) -> OrderPolicy {
+        let runLength = try varint32()
+        guard let afterDeath = OrderPolicy.AfterDeath(rawValue: try byte()) else {
+            throw .corruptEntry("what a dead message does to its key is not known")
+        }
+        return OrderPolicy(runLength: runLength, afterDeath: afterDeath)
     }
 
     private mutating func startPosition() throws(Failure) -> StartPosition {

@@ -81,6 +81,7 @@ extension NamespaceMachine {
                     }
                     leave(before, offset, subscription)
                 }
+                if let order = subscription.order { laneChanged(offset, order, subscription) }
             }
         }
         tally.flush(subscription, next: .max)
@@ -138,6 +139,7 @@ extension NamespaceMachine {
         slot.pointee = waiting
         subscription.counts.enter(.waiting)
         guard isRunning else { return }
+        if let order = subscription.order { laneChanged(offset, order, subscription) }
         subscription.retries.push(RetryDue(due: waiting.due, offset: offset))
         setRetryTimer(subscription)
     }
@@ -146,6 +148,7 @@ extension NamespaceMachine {
         guard let before = subscription.window.settle(letter.offset, as: .dead) else { return }
         leave(before, letter.offset, subscription)
         subscription.dead.insert(letter)
+        if let order = subscription.order { laneChanged(letter.offset, order, subscription) }
     }
 
     /// Back among what is to be handed out, with nothing spent.
@@ -172,6 +175,18 @@ extension NamespaceMachine {
     /// What came back joins what is to be handed out again.
     func queueAgain(_ slot: Slot, _ offset: Offset, _ subscription: SubscriptionState) {
         precondition(slot.state == .returned, "it did not come back")
+        if let order = subscription.order {
+            // What was not looked at yet will be.
+            guard offset < order.scanned else { return }
+            if order.laneOf[offset] != nil {
+                laneChanged(offset, order, subscription)
+                return
+            }
+        }
+        push(slot, offset, subscription)
+    }
+
+    func push(_ slot: Slot, _ offset: Offset, _ subscription: SubscriptionState) {
         if slot.suspicion > 0 {
             subscription.suspects.push(offset)
         } else {

@@ -93,7 +93,11 @@ extension NamespaceMachine {
                 .invalidArgument, .protocolError, "an extension is not part of a request")
             throw failure.ofPart(name)
         }
-        if let failure = Self.checkRanges(settlement.ranges) { throw failure.ofPart(name) }
+        if let failure = Self.checkRanges(settlement.ranges)
+            ?? Self.keysUnknown(to: settlement.verb, settlement.ranges, subscription)
+        {
+            throw failure.ofPart(name)
+        }
         guard let holder = sessions.byID[settlement.session]?.holders[subscription.id],
             !settlement.ranges.isEmpty
         else {
@@ -103,7 +107,11 @@ extension NamespaceMachine {
         }
         signOfLife(holder, now)
         let found = examine(settlement.ranges, settlement.verb, holder, now)
-        if settlement.verb == .ack { markUncertain(found.ranges, subscription) }
+        if settlement.verb == .ack {
+            markUncertain(found.ranges, subscription)
+        } else {
+            supersede(after: found.ranges, holder)
+        }
         if !found.ranges.isEmpty {
             let entries = verdicts(
                 found.ranges, by: holder, settlement.verb, delayNanos: settlement.delayNanos,
@@ -130,6 +138,7 @@ extension NamespaceMachine {
         for range in ranges {
             for offset in range.first..<range.end {
                 subscription.window.slot(offset)?.pointee.flags &= ~Slot.ackInFlight
+                if let order = subscription.order { laneChanged(offset, order, subscription) }
             }
         }
     }
@@ -155,10 +164,12 @@ extension NamespaceMachine {
                         slot.pointee.flags |= Slot.inFlight | Slot.returning
                         lost.append(offset: offset, handout: range.handout)
                     }
+                    if let order = subscription.order { laneChanged(offset, order, subscription) }
                 }
             }
             let session = mark.settled.session
             proposeReturn(lost, subscription.id, session, .notClaimed)
+            if let holder { supersede(after: lost, holder) }
             if let holder { setTimer(for: holder) }
         }
     }

@@ -101,7 +101,44 @@ extension NamespaceMachine {
         {
             return "settled what was not published"
         }
+        if let order = subscription.order, isRunning, let text = check(order, subscription) {
+            return text
+        }
         return checkLeases(subscription, perGroup, unsized)
+    }
+
+    private func check(_ order: KeyOrder, _ subscription: SubscriptionState) -> String? {
+        let window = subscription.window
+        if order.scanned > window.end { return "looked at \(order.scanned), above the cursor" }
+        var passed: UInt64 = 0
+        for (key, lane) in order.lanes {
+            if lane.key != key { return "a lane is not its key's" }
+            if lane.isEmpty { return "a lane is empty" }
+            if lane.out > max(subscription.runLength, 1), lane.front.count == lane.out {
+                return "\(lane.out) of a key are out"
+            }
+            for (place, offset) in lane.front.enumerated() {
+                guard let slot = window.slot(offset)?.pointee, !slot.isSettled else {
+                    return "\(offset) is settled and in a lane"
+                }
+                if order.laneOf[offset] !== lane { return "\(offset) is not in its lane" }
+                if place < lane.out {
+                    let group = subscription.leases.groups[Int(slot.a)]
+                    if !slot.staysWithHolder || group.holder != lane.holder {
+                        return "\(offset) is with another than its lane says"
+                    }
+                } else if place == lane.out, slot.staysWithHolder {
+                    return "\(offset) is out, and its lane does not know"
+                }
+                if slot.state == .passed { passed += 1 }
+            }
+            passed += UInt64(lane.backlog.count)
+        }
+        // Messages that came back wait in backlogs too, after a restart.
+        if passed < subscription.counts.passed {
+            return "\(subscription.counts.passed) passed over, \(passed) in lanes"
+        }
+        return nil
     }
 
     private func checkLeases(

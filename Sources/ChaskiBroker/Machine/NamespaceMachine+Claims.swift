@@ -46,15 +46,19 @@ extension NamespaceMachine {
         case .unresolved:
             // Handed out before the restart; nobody else can have this hand-out number.
             guard claim.epoch < epoch, !slot.pointee.has(Slot.inFlight) else { return false }
+            if let order = subscription.order, !isTurn(of: offset, holder, order) { return false }
             subscription.counts.leave(.unresolved)
             slot.pointee.state = .leased
             slot.pointee.flags |= Slot.unsized
             let until = subscription.extensions[offset] ?? .min
             lease(slot, offset, to: holder, until: until, epoch: claim.epoch, now)
+            if let order = subscription.order {
+                laneHandedOut(offset, holder, order, subscription)
+            }
             holder.unsizedOut += 1
             subscription.wanted.push(offset)
             return true
-        case .unseen, .returned, .waiting, .acked, .dead: return false
+        case .unseen, .returned, .waiting, .acked, .dead, .passed: return false
         }
     }
 
@@ -114,6 +118,7 @@ extension NamespaceMachine {
             }
         }
         proposeReturn(ranges, subscription.id, holder.session.id, cause, together: together)
+        supersede(after: ranges, holder)
         return !ranges.isEmpty
     }
 

@@ -44,7 +44,11 @@ extension NamespaceMachine {
         let suspect = serveSuspects(subscription, now, &outbox)
         let again = serveAgain(subscription, now, &outbox)
         let missing = suspect ?? again
-        serveFresh(subscription, now, &outbox)
+        if let order = subscription.order {
+            serveOrdered(subscription, order, now, &outbox)
+        } else {
+            serveFresh(subscription, now, &outbox)
+        }
         closeGate(subscription, now)
         wantCeiling(subscription)
         requestRead(subscription, missing: missing, now, &effects)

@@ -11,7 +11,9 @@ extension SubscriptionState {
     var breakerSwitch: BreakerSwitch { settings.breaker == nil ? .auto : flow.breakerSwitch }
 
     /// Whether something could be handed out, were there a consumer with room.
-    var hasDeliverable: Bool { counts.returned > 0 || topic.nextOffset > window.end }
+    var hasDeliverable: Bool {
+        counts.returned > 0 || !wanted.isEmpty || topic.nextOffset > position
+    }
 
     /// The rate limit wakes delivery for so many messages at once, so that a high rate costs at
     /// most a hundred timers a second.

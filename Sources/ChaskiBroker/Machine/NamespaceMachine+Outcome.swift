@@ -98,7 +98,7 @@ extension NamespaceMachine {
         remember(ids, of: topic, time)
         for subscription in topic.subscriptions where subscription.activity.consumers > 0 {
             let supply = subscription.supply
-            let next = supply.freshEnd ?? subscription.window.end
+            let next = supply.freshEnd ?? subscription.position
             if next == stored.baseOffset, supply.freshBytes < configuration.prefetchBytes {
                 subscription.supply.append(stored)
             }

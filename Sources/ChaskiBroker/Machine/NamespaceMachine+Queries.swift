@@ -44,7 +44,7 @@ extension NamespaceMachine {
         if let letter = subscription.dead[offset] { return .dead(letter) }
         guard let slot = subscription.window.slot(offset)?.pointee else { return .acked }
         switch slot.state {
-        case .unseen: return .pending
+        case .unseen, .passed: return .pending
         case .leased: return leased(slot, subscription)
         case .returned: return .pendingAgain(failed: slot.failed)
         case .waiting: return .waiting(failed: slot.failed, dueNanos: slot.due)

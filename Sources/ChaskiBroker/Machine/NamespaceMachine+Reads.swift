@@ -8,9 +8,10 @@ extension NamespaceMachine {
     ) {
         let supply = subscription.supply
         guard supply.reading == nil else { return }
-        let from = supply.freshEnd ?? subscription.window.end
+        let from = supply.freshEnd ?? subscription.position
         let wantsFresh =
-            from < subscription.topic.nextOffset && !subscription.isWindowFull
+            from < subscription.topic.nextOffset
+            && (!subscription.isWindowFull || subscription.position < subscription.window.end)
             && supply.freshBytes < configuration.prefetchBytes / 2
             && subscription.activity.rotation.contains { $0.limit.messages > 0 }
             && now.clock >= supply.freshBlock?.retryAt ?? .min
@@ -70,7 +71,7 @@ extension NamespaceMachine {
         _ batches: [StoredBatch], _ subscription: SubscriptionState, _ now: Now
     ) {
         for batch in batches where batch.topic == subscription.topic.id {
-            let next = subscription.supply.freshEnd ?? subscription.window.end
+            let next = subscription.supply.freshEnd ?? subscription.position
             let end = batch.baseOffset + Offset(batch.count)
             guard end > next else { continue }
             guard batch.baseOffset <= next,
@@ -79,9 +80,9 @@ extension NamespaceMachine {
             subscription.supply.append(batch)
         }
         if subscription.supply.fresh.isEmpty,
-            subscription.window.end < subscription.topic.nextOffset
+            subscription.position < subscription.topic.nextOffset
         {
-            block(.fresh, of: subscription, .missing(subscription.window.end), now)
+            block(.fresh, of: subscription, .missing(subscription.position), now)
         }
     }
 

@@ -96,6 +96,7 @@ extension NamespaceMachine {
                 subscription.counts.enter(slot.pointee.state)
             }
         }
+        subscription.order?.scanned = window.nextOpen(from: window.settledBelow) ?? window.end
         subscription.retries = Heap(retries)
         setRetryTimer(subscription)
     }

@@ -32,6 +32,7 @@ extension NamespaceMachine {
         while let offset = subscription.wanted.first {
             if offset < subscription.window.end, let slot = subscription.window.slot(offset) {
                 if slot.pointee.state == .returned, slot.pointee.suspicion == 0 { return offset }
+                if slot.pointee.state == .passed { return offset }
                 if slot.pointee.state == .leased, slot.pointee.has(Slot.unsized) { return offset }
             }
             subscription.wanted.pop()
@@ -63,18 +64,35 @@ extension NamespaceMachine {
                 continue
             }
             guard subscription.flow.allowance > 0 else { return false }
-            if left == 0 || holder?.hasRoom(bytes: UInt64(length)) != true {
+            var chosen: Holder?
+            if let order = subscription.order {
+                switch turn(of: offset, walk.key(at: offset), order, subscription) {
+                case .later:
+                    subscription.wanted.pop()
+                    continue
+                case .only(let index):
+                    chosen = subscription.leases.holder(index)
+                    guard chosen?.consumer != nil, chosen?.hasRoom(bytes: UInt64(length)) == true
+                    else {
+                        // Its lane wants it again when something of the run is settled.
+                        subscription.wanted.pop()
+                        continue
+                    }
+                case .anybody: break
+                }
+            }
+            if chosen == nil, left == 0 || holder?.hasRoom(bytes: UInt64(length)) != true {
                 holder = nextFitting(subscription, UInt64(length))
                 left = 32
             }
-            guard let holder else { return false }
+            guard let taker = chosen ?? holder else { return false }
             subscription.wanted.pop()
-            left -= 1
-            handOutAgain(slot, offset, length, holder, now)
+            if chosen == nil { left -= 1 }
+            handOutAgain(slot, offset, length, taker, now)
             let run = DeliveryRun(
                 first: offset, count: 1, handout: slot.pointee.handout,
                 failed: slot.pointee.failed)
-            outbox.add(run, batch, holder)
+            outbox.add(run, batch, taker)
         }
         return true
     }
@@ -96,11 +114,19 @@ extension NamespaceMachine {
         _ slot: UnsafeMutablePointer<Slot>, _ offset: Offset, _ length: UInt32, _ holder: Holder,
         _ now: Now
     ) {
-        precondition(slot.pointee.state == .returned, "only what came back is handed out again")
+        let state = slot.pointee.state
+        precondition(state == .returned || state == .passed, "it is not to be handed out")
         precondition(!slot.pointee.has(Slot.inFlight), "its return is not durable")
-        holder.subscription.flow.handedOut(offset, 1)
-        holder.subscription.counts.leave(.returned)
+        let subscription = holder.subscription
+        subscription.flow.handedOut(offset, 1)
+        subscription.counts.leave(state)
         slot.pointee.state = .leased
+        if let order = subscription.order {
+            laneHandedOut(offset, holder, order, subscription)
+            if let lane = order.laneOf[offset], slot.pointee.suspicion == 0 {
+                wantNext(of: lane, order, subscription)
+            }
+        }
         lease(slot, offset, to: holder, until: .min, epoch: epoch, now)
         slot.pointee.b = length
         holder.bytesOut += UInt64(length)
@@ -131,6 +157,13 @@ extension SubscriptionState {
 }
 
 extension SupplyBatch {
+    /// What orders the message that `length(at:)` was asked for last; nil without a key.
+    func key(at offset: Offset) -> UInt64? {
+        precondition(batch.baseOffset + Offset(index) == offset, "not where the walk stands")
+        var position = position
+        return batch.bytes.withSpan { BatchWalk.nextKeyed($0, &position)?.key }
+    }
+
     /// Payload length of the message at `offset`, at or behind the last one asked for; nil where
     /// the batch is damaged or does not hold it.
     mutating func length(at offset: Offset) -> UInt32? {

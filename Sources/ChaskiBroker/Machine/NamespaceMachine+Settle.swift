@@ -31,6 +31,10 @@ extension NamespaceMachine {
             effects.append(.reply(request, .failure(.overloaded("verdicts wait for the journal"))))
             return
         }
+        if let failure = Self.keysUnknown(to: command.verb, command.ranges, holder.subscription) {
+            effects.append(.reply(request, .failure(failure)))
+            return
+        }
         let found = examine(command.ranges, command.verb, holder, now)
         let reply = PendingReply.settled(accepted: found.accepted, rejected: found.rejected)
         guard !found.ranges.isEmpty else {
@@ -51,6 +55,20 @@ extension NamespaceMachine {
         }
         guard let last = entries.last else { preconditionFailure("a verdict has an entry") }
         tail.control.append(TailItem(.entry(.settled(last)), reply, [request]))
+        if command.verb != .ack, command.verb != .extend {
+            supersede(after: found.ranges, holder)
+        }
+    }
+
+    /// Whether a verdict names messages whose keys were not read again since the restart.
+    static func keysUnknown(
+        to verb: Verb, _ ranges: [TokenRange], _ subscription: SubscriptionState
+    ) -> Failure? {
+        guard let order = subscription.order, verb != .extend, let last = ranges.last,
+            order.scanned < subscription.window.end,
+            last.first + Offset(last.count) > order.scanned
+        else { return nil }
+        return .keysUnknown(below: order.scanned)
     }
 
     /// The entries of a verdict on what `examine` accepted: one, and where the probe of a half-open
@@ -139,6 +157,12 @@ extension NamespaceMachine {
                 }
                 continue
             }
+            if let order = subscription.order, verb != .extend, verb != .release,
+                let reason = orderRejection(offset, verb, order, subscription)
+            {
+                found.reject(offset, range, reason)
+                continue
+            }
             slot.pointee.flags |= marks
             found.accepted += 1
             found.ranges.append(offset: offset, handout: range.handout)
@@ -169,6 +193,15 @@ extension NamespaceMachine {
             kept = reason.unicodeScalars.index(after: kept)
         }
         return String(reason.unicodeScalars[..<kept])
+    }
+}
+
+extension Failure {
+    static func keysUnknown(below offset: Offset) -> Failure {
+        Failure(
+            .unavailable, .overloaded,
+            "after a restart the keys of messages are read again, up to offset \(offset) so far",
+            retryAfterNanos: 50_000_000)
     }
 }
 

@@ -156,6 +156,12 @@ extension NamespaceMachine {
                 block(.again, of: subscription, .damagedBatch(batch), now)
                 return level != nil
             }
+            if let order = subscription.order,
+                case .later = turn(of: offset, walk.key(at: offset), order, subscription)
+            {
+                subscription.suspects.pop()
+                continue
+            }
             if level == nil {
                 level = slot.pointee.suspicion
                 left = min(left, Suspicion.groupSize(level: slot.pointee.suspicion))
@@ -170,7 +176,8 @@ extension NamespaceMachine {
                 failed: slot.pointee.failed)
             outbox.add(run, batch, holder)
         }
-        precondition(level != nil, "the first suspect is in its batch")
+        // Where all had to wait for others of their keys.
+        guard level != nil else { return true }
         holder.isProbing = true
         holder.session.apart = holder
         return true

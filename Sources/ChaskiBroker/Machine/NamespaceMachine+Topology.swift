@@ -156,6 +156,12 @@ extension NamespaceMachine {
         if settings.maximumUnsettled < 1 || settings.maximumUnsettled > 10_000_000 {
             return invalid("the maximum of unsettled messages is 1 to 10,000,000")
         }
+        if !(1...255).contains(settings.maximumAbandoned) {
+            return invalid("the maximum of abandonments is 1 to 255")
+        }
+        if let order = settings.order, !(1...1_000).contains(order.runLength) {
+            return invalid("a run of messages of one key has 1 to 1,000")
+        }
         if let text = checkFlow(settings) { return invalid(text) }
         if case .offset(let offset) = settings.start, offset > Offset(Int64.max) {
             return invalid("no topic reaches offset \(offset)")

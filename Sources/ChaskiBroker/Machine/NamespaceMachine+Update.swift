@@ -33,6 +33,11 @@ extension NamespaceMachine {
                 "subscription \"\(name)\" has begun: its start cannot change; delete it and "
                     + "create it again to begin elsewhere")
         }
+        guard (settings.order == nil) == (before.order == nil) else {
+            return invalid(
+                "subscription \"\(name)\" was created \(before.order == nil ? "un" : "")ordered: that "
+                    + "cannot change; create another one beside it")
+        }
         return check(settings)
     }
 

@@ -14,6 +14,8 @@ enum SlotState: UInt8 {
     case acked = 5
     /// Settled by death; the dead store has the rest.
     case dead = 6
+    /// Looked at, and behind other messages of its key; never handed out.
+    case passed = 7
 }
 
 /// One message of a subscription's window. Fixed size, no references.

@@ -34,6 +34,10 @@ final class SubscriptionState {
     var supply = Supply()
     var activity = Activity()
     var flow = Flow()
+    /// Nil where messages are handed out whatever their key.
+    var order: KeyOrder?
+    /// Dead messages that hold their key, with the key.
+    var heldKeys: [Offset: UInt64] = [:]
 
     var id: SubscriptionID { created.id }
     var settings: SubscriptionSettings { created.settings }
@@ -44,6 +48,7 @@ final class SubscriptionState {
         self.created = created
         self.topic = topic
         window = Window(start: created.startOffset)
+        if created.settings.order != nil { order = KeyOrder(scanned: created.startOffset) }
         ceiling = Ceiling(value: created.startOffset)
     }
 
@@ -52,8 +57,12 @@ final class SubscriptionState {
         self.created = created
         self.topic = topic
         window = Window(start: settledBelow)
+        if created.settings.order != nil { order = KeyOrder(scanned: settledBelow) }
         ceiling = Ceiling(value: settledBelow)
     }
+
+    /// The next offset to be looked at.
+    var position: Offset { order?.scanned ?? window.end }
 
     /// Whether no more messages may be tracked.
     var isWindowFull: Bool {
@@ -80,8 +89,9 @@ struct WindowCounts: Hashable {
     var returned: UInt64 = 0
     var waiting: UInt64 = 0
     var unresolved: UInt64 = 0
+    var passed: UInt64 = 0
 
-    var tracked: UInt64 { leased + returned + waiting + unresolved }
+    var tracked: UInt64 { leased + returned + waiting + unresolved + passed }
 
     /// A message leaves this state.
     mutating func leave(_ state: SlotState) {
@@ -90,6 +100,7 @@ struct WindowCounts: Hashable {
         case .returned: returned -= 1
         case .waiting: waiting -= 1
         case .unresolved: unresolved -= 1
+        case .passed: passed -= 1
         case .unseen, .acked, .dead: break
         }
     }
@@ -101,6 +112,7 @@ struct WindowCounts: Hashable {
         case .returned: returned += 1
         case .waiting: waiting += 1
         case .unresolved: unresolved += 1
+        case .passed: passed += 1
         case .unseen, .acked, .dead: break
         }
     }

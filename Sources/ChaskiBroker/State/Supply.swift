@@ -28,6 +28,41 @@ enum BatchWalk {
         position += Int(length)
         return payload
     }
+
+    /// The same, with what orders the message: a hash of its key.
+    static func nextKeyed(_ span: RawSpan, _ position: inout Int) -> Keyed? {
+        let start = position
+        guard let payload = next(span, &position),
+            let length = span.littleEndian(UInt16.self, at: start + 24),
+            let flags = span.littleEndian(UInt16.self, at: start + 30)
+        else { return nil }
+        guard flags & 8 != 0 else { return Keyed(length: payload, key: nil) }
+        // Behind the fixed part and up to three optional fields of 8 bytes.
+        let key = start + 32 + 8 * (flags & 7).nonzeroBitCount
+        guard key + Int(length) <= position, position <= span.byteCount else { return nil }
+        return Keyed(length: payload, key: hash(span, key..<key + Int(length)))
+    }
+
+    struct Keyed {
+        var length: UInt32
+        var key: UInt64?
+    }
+
+    /// 64 bits of the bytes in a range; the same on every machine and in every run.
+    private static func hash(_ span: RawSpan, _ range: Range<Int>) -> UInt64 {
+        var hash = SplitMix64.mix(UInt64(range.count))
+        var position = range.lowerBound
+        while position + 8 <= range.upperBound {
+            hash = SplitMix64.mix(hash ^ (span.littleEndian(UInt64.self, at: position) ?? 0))
+            position += 8
+        }
+        var rest: UInt64 = 0
+        while position < range.upperBound {
+            rest = rest << 8 | UInt64(span.littleEndian(UInt8.self, at: position) ?? 0)
+            position += 1
+        }
+        return SplitMix64.mix(hash ^ rest)
+    }
 }
 
 /// The batches that a subscription has at hand, and the read it waits for.

@@ -50,6 +50,9 @@ struct SubscriptionCreate: AsyncParsableCommand {
     @Option(help: "Where it begins: earliest, latest or an offset (earliest).")
     var start: StartArgument?
 
+    @Flag(help: "Hand out messages of one key in their order, to one consumer at a time.")
+    var ordered = false
+
     @OptionGroup(title: "Settings") var options: SubscriptionSettingOptions
 
     @OptionGroup var connection: ConnectionOptions
@@ -57,6 +60,7 @@ struct SubscriptionCreate: AsyncParsableCommand {
     var settings: SubscriptionSettings {
         var change = options.change
         change.start = start?.position
+        if ordered { change.isOrdered = true }
         var settings = change.applied(to: SubscriptionSettings())
         if let minimum = change.minimumBackoffNanos, change.maximumBackoffNanos == nil {
             settings.retry.maximumBackoffNanos = max(settings.retry.maximumBackoffNanos, minimum)
@@ -199,6 +203,12 @@ extension SubscriptionInfo {
         fields.append(
             "tracked at once",
             "\(kind.count(tracked)) of \(kind.count(UInt64(settings.maximumUnsettled)))")
+        fields.append("dead when abandoned", "\(settings.maximumAbandoned) times")
+        if let order = settings.order {
+            fields.append(
+                "ordered by key",
+                "runs of \(order.runLength), after a death \(order.afterDeath.argument.rawValue)")
+        }
         fields.append("start", startText)
         fields.append("created", Units.timestamp(wallNanos: createdNanos))
         return fields
@@ -228,6 +238,13 @@ extension SubscriptionInfo {
                 "maximumUnsettled": .unsigned(UInt64(settings.maximumUnsettled)),
                 "rateLimit": settings.rateLimit.map { .unsigned(UInt64($0)) } ?? .null,
                 "breaker": settings.breaker?.json ?? .null,
+                "maximumAbandoned": .unsigned(UInt64(settings.maximumAbandoned)),
+                "order": settings.order.map {
+                    .object([
+                        "runLength": .unsigned(UInt64($0.runLength)),
+                        "afterDeath": .string($0.afterDeath.argument.rawValue),
+                    ])
+                } ?? .null,
             ]),
             "created": .string(Units.timestamp(wallNanos: createdNanos)),
         ])

@@ -28,6 +28,21 @@ struct SubscriptionSettingOptions: ParsableArguments {
 
     @OptionGroup var breaker: BreakerOptions
 
+    @Option(
+        help: ArgumentHelp(
+            "Times that whoever holds a message alone may vanish before it is dead (3).",
+            valueName: "count"))
+    var maxAbandoned: UInt32?
+
+    @Option(
+        help: ArgumentHelp(
+            "Ordered: messages of a key that a consumer may have at once (16).",
+            valueName: "count"))
+    var run: UInt32?
+
+    @Option(help: "Ordered: what a dead message does to its key's next: go-on or hold (go-on).")
+    var afterDeath: AfterDeathArgument?
+
     /// What the options name.
     var change: SubscriptionChange {
         var change = SubscriptionChange()
@@ -38,6 +53,9 @@ struct SubscriptionSettingOptions: ParsableArguments {
         change.maximumUnsettled = maxUnsettled
         change.rateLimit = rate
         change.breaker = breaker.change
+        change.maximumAbandoned = maxAbandoned
+        change.runLength = run
+        change.afterDeath = afterDeath?.policy
         return change
     }
 
@@ -58,6 +76,34 @@ struct SubscriptionSettingOptions: ParsableArguments {
         if let rate, rate > 10_000_000 { throw ValidationError("--rate is at most 10000000.") }
         if let maxUnsettled, !(1...10_000_000).contains(maxUnsettled) {
             throw ValidationError("--max-unsettled must be between 1 and 10000000.")
+        }
+        if let maxAbandoned, !(1...255).contains(maxAbandoned) {
+            throw ValidationError("--max-abandoned must be between 1 and 255.")
+        }
+        if let run, !(1...1_000).contains(run) {
+            throw ValidationError("--run must be between 1 and 1000.")
+        }
+    }
+}
+
+enum AfterDeathArgument: String, ExpressibleByArgument, CaseIterable {
+    case goOn = "go-on"
+    case hold
+
+    var policy: OrderPolicy.AfterDeath {
+        switch self {
+        case .goOn: .goOn
+        case .hold: .hold
+        }
+    }
+}
+
+extension OrderPolicy.AfterDeath {
+    /// As an option says it.
+    var argument: AfterDeathArgument {
+        switch self {
+        case .goOn: .goOn
+        case .hold: .hold
         }
     }
 }

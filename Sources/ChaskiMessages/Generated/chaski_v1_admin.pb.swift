@@ -6,6 +6,40 @@
 public import ChaskiProtobuf
 internal import CChaskiProtos
 
+/// In a request for a new subscription, what is absent takes its default; in an update, it stays.
+/// What a dead message does to those behind it of its key.
+public enum Chaski_V1_AfterDeath: ChaskiProtobuf.Enum {
+    case unspecified
+    /// They go on.
+    case goOn
+    /// They wait until it is redriven or purged.
+    case hold
+    /// A number that this version of the schema does not name.
+    case UNRECOGNIZED(Int32)
+
+    public init() { self = .unspecified }
+
+    public init(rawValue: Int32) {
+        switch rawValue {
+        case 0: self = .unspecified
+        case 1: self = .goOn
+        case 2: self = .hold
+        default: self = .UNRECOGNIZED(rawValue)
+        }
+    }
+
+    public var rawValue: Int32 {
+        switch self {
+        case .unspecified: 0
+        case .goOn: 1
+        case .hold: 2
+        case .UNRECOGNIZED(let number): number
+        }
+    }
+
+    public static let allCases: [Self] = [.unspecified, .goOn, .hold]
+}
+
 public enum Chaski_V1_BreakerSwitch: ChaskiProtobuf.Enum {
     /// It follows the verdicts.
     case auto
@@ -203,7 +237,34 @@ public struct Chaski_V1_RetryPolicy: ChaskiProtobuf.Message {
     fileprivate var _maximumFailures: UInt32?
 }
 
-/// In a request for a new subscription, what is absent takes its default; in an update, it stays.
+/// Messages of one key are handed out in their order: one consumer at a time has a key, as a run of
+/// consecutive messages. Messages without a key have no order.
+public struct Chaski_V1_OrderPolicy: ChaskiProtobuf.Message {
+    /// Messages of a key that its consumer may have at once, 1 to 1,000; absent: 16.
+    public var runLength: UInt32 {
+        get { _runLength ?? 0 }
+        set { _runLength = newValue }
+    }
+    /// True when `runLength` is set.
+    public var hasRunLength: Bool { _runLength != nil }
+    /// Unsets `runLength`.
+    public mutating func clearRunLength() { _runLength = nil }
+
+    /// Unspecified: they go on.
+    public var afterDeath: Chaski_V1_AfterDeath = .unspecified
+
+    public var unknownFields = ChaskiProtobuf.UnknownFields()
+
+    public init() {}
+
+    public init(runLength: UInt32? = nil, afterDeath: Chaski_V1_AfterDeath = .unspecified) {
+        self._runLength = runLength
+        self.afterDeath = afterDeath
+    }
+
+    fileprivate var _runLength: UInt32?
+}
+
 public struct Chaski_V1_SubscriptionSettings: ChaskiProtobuf.Message {
     /// Absent: earliest.
     public var start: Chaski_V1_StartPosition {
@@ -244,6 +305,26 @@ public struct Chaski_V1_SubscriptionSettings: ChaskiProtobuf.Message {
     /// Unsets `maximumUnsettled`.
     public mutating func clearMaximumUnsettled() { _maximumUnsettled = nil }
 
+    /// Absent: in any order. Cannot change once the subscription exists, but for what it says.
+    public var order: Chaski_V1_OrderPolicy {
+        get { _order._orEmpty }
+        _modify { yield &_order._orEmpty }
+    }
+    /// True when `order` is set.
+    public var hasOrder: Bool { _order != nil }
+    /// Unsets `order`.
+    public mutating func clearOrder() { _order = nil }
+
+    /// How often whoever holds a message alone may vanish before it is dead, at least 1; absent: 3.
+    public var maximumAbandoned: UInt32 {
+        get { _maximumAbandoned ?? 0 }
+        set { _maximumAbandoned = newValue }
+    }
+    /// True when `maximumAbandoned` is set.
+    public var hasMaximumAbandoned: Bool { _maximumAbandoned != nil }
+    /// Unsets `maximumAbandoned`.
+    public mutating func clearMaximumAbandoned() { _maximumAbandoned = nil }
+
     /// Messages handed out per second, in bursts of at most one second's worth; 0 or absent: no limit.
     public var rateLimit: UInt32 {
         get { _rateLimit ?? 0 }
@@ -273,6 +354,8 @@ public struct Chaski_V1_SubscriptionSettings: ChaskiProtobuf.Message {
         retry: Chaski_V1_RetryPolicy? = nil,
         leaseNanos: UInt64? = nil,
         maximumUnsettled: UInt32? = nil,
+        order: Chaski_V1_OrderPolicy? = nil,
+        maximumAbandoned: UInt32? = nil,
         rateLimit: UInt32? = nil,
         breaker: Chaski_V1_BreakerPolicy? = nil
     ) {
@@ -280,6 +363,8 @@ public struct Chaski_V1_SubscriptionSettings: ChaskiProtobuf.Message {
         self._retry = retry
         self._leaseNanos = leaseNanos
         self._maximumUnsettled = maximumUnsettled
+        self._order = order
+        self._maximumAbandoned = maximumAbandoned
         self._rateLimit = rateLimit
         self._breaker = breaker
     }
@@ -288,6 +373,8 @@ public struct Chaski_V1_SubscriptionSettings: ChaskiProtobuf.Message {
     fileprivate var _retry: Chaski_V1_RetryPolicy?
     fileprivate var _leaseNanos: UInt64?
     fileprivate var _maximumUnsettled: UInt32?
+    fileprivate var _order: Chaski_V1_OrderPolicy?
+    fileprivate var _maximumAbandoned: UInt32?
     fileprivate var _rateLimit: UInt32?
     fileprivate var _breaker: Chaski_V1_BreakerPolicy?
 }
@@ -1646,6 +1733,37 @@ extension Chaski_V1_RetryPolicy {
     }
 }
 
+extension Chaski_V1_OrderPolicy {
+    public static let protoMessageName = "chaski.v1.OrderPolicy"
+
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName, Ck__Chaski__V1__OrderPolicy(), ck__chaski__v1__order_policy__init,
+        fields: "1:run_length:u 2:after_death:e")
+
+    public mutating func _unpack(
+        _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
+    ) throws(ChaskiProtobuf.DecodingError) {
+        let c = pointer.assumingMemoryBound(to: Ck__Chaski__V1__OrderPolicy.self)
+        if c.pointee.has_f1 != 0 {
+            _runLength = c.pointee.f1
+        }
+        self.afterDeath = Chaski_V1_AfterDeath(rawValue: c.pointee.f2)
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
+    }
+
+    public func _pack(
+        _ pointer: UnsafeMutableRawPointer, _ writer: inout ChaskiProtobuf.MessageWriter
+    ) throws(ChaskiProtobuf.EncodingError) {
+        let c = pointer.assumingMemoryBound(to: Ck__Chaski__V1__OrderPolicy.self)
+        if let value = _runLength { (c.pointee.f1, c.pointee.has_f1) = (value, 1) }
+        if self.afterDeath.rawValue != 0 {
+            c.pointee.f2 = self.afterDeath.rawValue
+            c.pointee.has_f2 = 1
+        }
+        writer.records(unknownFields.bytes, pointer)
+    }
+}
+
 extension Chaski_V1_SubscriptionSettings {
     public static let protoMessageName = "chaski.v1.SubscriptionSettings"
 
@@ -1654,13 +1772,14 @@ extension Chaski_V1_SubscriptionSettings {
         Ck__Chaski__V1__SubscriptionSettings(),
         ck__chaski__v1__subscription_settings__init,
         fields: """
-            1:start:m 2:retry:m 3:lease_nanos:u 4:maximum_unsettled:u \
-            8:rate_limit:u 9:breaker:m 
+            1:start:m 2:retry:m 3:lease_nanos:u 4:maximum_unsettled:u 6:order:m \
+            7:maximum_abandoned:u 8:rate_limit:u 9:breaker:m 
             """,
         children: {
             switch $0 {
             case 1: Chaski_V1_StartPosition._schema
             case 2: Chaski_V1_RetryPolicy._schema
+            case 6: Chaski_V1_OrderPolicy._schema
             case 9: Chaski_V1_BreakerPolicy._schema
             default: nil
             }
@@ -1677,6 +1796,10 @@ extension Chaski_V1_SubscriptionSettings {
         }
         if c.pointee.has_f4 != 0 {
             _maximumUnsettled = c.pointee.f4
+        }
+        _order = try reader.message(c.pointee.f6)
+        if c.pointee.has_f7 != 0 {
+            _maximumAbandoned = c.pointee.f7
         }
         if c.pointee.has_f8 != 0 {
             _rateLimit = c.pointee.f8
@@ -1697,6 +1820,10 @@ extension Chaski_V1_SubscriptionSettings {
         }
         if let value = _leaseNanos { (c.pointee.f3, c.pointee.has_f3) = (value, 1) }
         if let value = _maximumUnsettled { (c.pointee.f4, c.pointee.has_f4) = (value, 1) }
+        if let value = _order {
+            c.pointee.f6 = try writer.message(value)
+        }
+        if let value = _maximumAbandoned { (c.pointee.f7, c.pointee.has_f7) = (value, 1) }
         if let value = _rateLimit { (c.pointee.f8, c.pointee.has_f8) = (value, 1) }
         if let value = _breaker {
             c.pointee.f9 = try writer.message(value)

@@ -320,7 +320,7 @@ public struct Chaski_V1_Deliver: ChaskiProtobuf.Message {
 }
 
 /// Answers one Settle. Attachment: what was refused, 16 bytes each
-/// (u64 offset, u32 hand-out, u32 reason: 1 stale, 2 already-settled).
+/// (u64 offset, u32 hand-out, u32 reason: 1 stale, 2 already-settled, 3 out-of-order).
 public struct Chaski_V1_Settled: ChaskiProtobuf.Message {
     public var requestID: UInt64 = 0
 

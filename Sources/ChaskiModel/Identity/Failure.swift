@@ -58,6 +58,8 @@ extension FailureReason {
     public static let sequenceExpired = Self(rawValue: "sequence-expired")
     public static let afterRefused = Self(rawValue: "after-refused")
     public static let stale = Self(rawValue: "stale")
+    /// A verdict on a message whose predecessor of the same key has none yet.
+    public static let outOfOrder = Self(rawValue: "out-of-order")
     public static let alreadySettled = Self(rawValue: "already-settled")
     public static let diskFull = Self(rawValue: "disk-full")
     public static let overloaded = Self(rawValue: "overloaded")

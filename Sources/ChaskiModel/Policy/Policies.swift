@@ -29,6 +29,27 @@ public struct RetryPolicy: Hashable, Sendable {
     }
 }
 
+/// How messages of one key follow each other on an ordered subscription: one consumer at a time has
+/// a key, as a run of consecutive messages.
+public struct OrderPolicy: Hashable, Sendable {
+    /// What a dead message does to those behind it of its key.
+    public enum AfterDeath: UInt8, Hashable, Sendable, CaseIterable {
+        /// They go on.
+        case goOn = 0
+        /// They wait until it is redriven or purged.
+        case hold = 1
+    }
+
+    /// Messages of a key that its consumer may have at once, 1 to 1,000; 16 unless told.
+    public var runLength: UInt32
+    public var afterDeath: AfterDeath
+
+    public init(runLength: UInt32 = 16, afterDeath: AfterDeath = .goOn) {
+        self.runLength = runLength
+        self.afterDeath = afterDeath
+    }
+}
+
 /// The settings of a subscription.
 public struct SubscriptionSettings: Hashable, Sendable {
     public var start: StartPosition
@@ -46,6 +67,9 @@ public struct SubscriptionSettings: Hashable, Sendable {
     public var rateLimit: UInt32?
     /// When hand-outs stop because handlers fail; nil for never.
     public var breaker: BreakerPolicy?
+    /// Messages of one key are handed out in their order, one run at a time; nil for any order.
+    /// Messages without a key have none.
+    public var order: OrderPolicy?
 
     public init(
         start: StartPosition = .earliest, retry: RetryPolicy = RetryPolicy(),

@@ -17,6 +17,14 @@ public struct SubscriptionChange: Hashable, Sendable {
     public var rateLimit: UInt32?
     /// When hand-outs stop because handlers fail.
     public var breaker: BreakerChange?
+    /// How often whoever holds a message alone may vanish before it is dead, at least 1.
+    public var maximumAbandoned: UInt32?
+    /// Only for a new subscription: whether messages of one key are handed out in their order.
+    public var isOrdered: Bool?
+    /// Of an ordered subscription: messages of a key that its consumer may have at once.
+    public var runLength: UInt32?
+    /// Of an ordered subscription: what a dead message does to those behind it of its key.
+    public var afterDeath: OrderPolicy.AfterDeath?
 
     /// Names nothing.
     public init() {}
@@ -31,6 +39,10 @@ public struct SubscriptionChange: Hashable, Sendable {
         maximumUnsettled = settings.maximumUnsettled
         rateLimit = settings.rateLimit ?? 0
         breaker = settings.breaker.map { BreakerChange($0) } ?? .removal
+        maximumAbandoned = settings.maximumAbandoned
+        isOrdered = settings.order != nil
+        runLength = settings.order?.runLength
+        afterDeath = settings.order?.afterDeath
     }
 
     /// `settings` with what is named here.
@@ -44,6 +56,14 @@ public struct SubscriptionChange: Hashable, Sendable {
         if let maximumUnsettled { changed.maximumUnsettled = maximumUnsettled }
         if let rateLimit { changed.rateLimit = rateLimit == 0 ? nil : rateLimit }
         if let breaker { changed.breaker = breaker.applied(to: settings.breaker) }
+        if let maximumAbandoned { changed.maximumAbandoned = maximumAbandoned }
+        if let isOrdered {
+            changed.order = isOrdered ? changed.order ?? OrderPolicy() : nil
+        } else if changed.order == nil, runLength != nil || afterDeath != nil {
+            changed.order = OrderPolicy()
+        }
+        if let runLength { changed.order?.runLength = runLength }
+        if let afterDeath { changed.order?.afterDeath = afterDeath }
         return changed
     }
 }

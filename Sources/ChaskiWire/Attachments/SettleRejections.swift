@@ -14,12 +14,14 @@ package struct SettleRefusal: Hashable, Sendable {
 }
 
 /// The attachment of a Settled message: 16 bytes each, little-endian: u64 offset, u32 hand-out,
-/// u32 reason (1 stale, 2 already-settled, 0 any other).
+/// u32 reason (1 stale, 2 already-settled, 3 out-of-order, 0 any other).
 package enum SettleRejections {
     /// Bytes of one refusal.
     package static let bytes = 16
 
-    private static let reasons: [(UInt32, FailureReason)] = [(1, .stale), (2, .alreadySettled)]
+    private static let reasons: [(UInt32, FailureReason)] = [
+        (1, .stale), (2, .alreadySettled), (3, .outOfOrder),
+    ]
 
     /// Appends refusals.
     package static func encode(_ refusals: [SettleRefusal], to output: inout [UInt8]) {

@@ -25,6 +25,17 @@ extension Chaski_V1_SubscriptionSettings {
         if let messages = change.maximumUnsettled { maximumUnsettled = messages }
         if let rate = change.rateLimit { rateLimit = rate }
         if let change = change.breaker { breaker = Chaski_V1_BreakerPolicy(change) }
+        if let times = change.maximumAbandoned { maximumAbandoned = times }
+        if change.isOrdered ?? (change.runLength != nil || change.afterDeath != nil) {
+            order = .with {
+                if let messages = change.runLength { $0.runLength = messages }
+                switch change.afterDeath {
+                case .goOn: $0.afterDeath = .goOn
+                case .hold: $0.afterDeath = .hold
+                case nil: break
+                }
+            }
+        }
     }
 }
 
@@ -58,5 +69,15 @@ extension SubscriptionChange {
         if message.hasMaximumUnsettled { maximumUnsettled = message.maximumUnsettled }
         if message.hasRateLimit { rateLimit = message.rateLimit }
         if message.hasBreaker { breaker = BreakerChange(message.breaker) }
+        if message.hasMaximumAbandoned { maximumAbandoned = message.maximumAbandoned }
+        if message.hasOrder {
+            isOrdered = true
+            if message.order.hasRunLength { runLength = message.order.runLength }
+            switch message.order.afterDeath {
+            case .goOn: afterDeath = .goOn
+            case .hold: afterDeath = .hold
+            case .unspecified, .UNRECOGNIZED: break
+            }
+        }
     }
 }

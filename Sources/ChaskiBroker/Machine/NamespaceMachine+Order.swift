@@ -1,0 +1,149 @@
+import ChaskiModel
+import DequeModule
+
+/// How lanes follow what happens to their messages.
+extension NamespaceMachine {
+    /// A message of a lane changed its state: whether its lane can go on.
+    func laneChanged(_ offset: Offset, _ order: KeyOrder, _ subscription: SubscriptionState) {
+        guard isRunning, let lane = order.laneOf[offset] else { return }
+        let window = subscription.window
+        for gone in lane.front where window.isSettled(gone) { order.forget(gone) }
+        lane.front.removeAll { window.isSettled($0) }
+        lane.out = 0
+        for offset in lane.front {
+            guard window.slot(offset)?.pointee.staysWithHolder == true else { break }
+            lane.out += 1
+        }
+        lane.holder = -1
+        if lane.out > 0, let first = lane.front.first, let slot = window.slot(first) {
+            lane.holder = subscription.leases.groups[Int(slot.pointee.a)].holder
+        }
+        if lane.isEmpty {
+            order.remove(lane)
+        } else {
+            wantNext(of: lane, order, subscription)
+        }
+    }
+
+    /// The lane's next message joins what is to be handed out, where it may be.
+    func wantNext(of lane: Lane, _ order: KeyOrder, _ subscription: SubscriptionState) {
+        guard lane.out < subscription.runLength, !subscription.holdsKey(lane.key),
+            let offset = nextUp(of: lane, order), let slot = subscription.window.slot(offset)
+        else { return }
+        switch slot.pointee.state {
+        case .returned where slot.pointee.suspicion > 0:
+            if lane.out == 0 { subscription.suspects.push(offset) }
+        case .returned, .passed: subscription.wanted.push(offset)
+        case .unseen, .leased, .waiting, .unresolved, .acked, .dead: break
+        }
+    }
+
+    /// The first message that nobody has.
+    private func nextUp(of lane: Lane, _ order: KeyOrder) -> Offset? {
+        if lane.front.count == lane.out, let offset = lane.backlog.popFirst() {
+            lane.front.append(offset)
+            order.note(offset, in: lane)
+        }
+        return lane.out < lane.front.count ? lane.front[lane.out] : nil
+    }
+
+    /// Whether a message may be handed out now, and to the holder of its run only, if there is one.
+    /// What no lane knows yet (its key was not known) joins its lane first.
+    func turn(
+        of offset: Offset, _ key: @autoclosure () -> UInt64?, _ order: KeyOrder,
+        _ subscription: SubscriptionState
+    ) -> Turn {
+        if order.laneOf[offset] == nil {
+            guard let key = key() else { return .anybody }
+            let lane = order.lanes[key] ?? order.makeLane(key)
+            lane.front.insert(offset, at: lane.out)
+            order.note(offset, in: lane)
+        }
+        guard let lane = order.laneOf[offset], lane.out < lane.front.count,
+            lane.front[lane.out] == offset, !subscription.holdsKey(lane.key)
+        else { return .later }
+        guard lane.out > 0 else { return .anybody }
+        guard lane.out < subscription.runLength else { return .later }
+        return .only(lane.holder)
+    }
+
+    /// Whether a message that a session claims after a restart follows those of its key that the
+    /// session has. What was not looked at yet is looked at later, with the claim.
+    func isTurn(of offset: Offset, _ holder: Holder, _ order: KeyOrder) -> Bool {
+        guard let lane = order.laneOf[offset] else { return true }
+        guard nextUp(of: lane, order) == offset else { return false }
+        return lane.out == 0 || lane.holder == holder.index
+    }
+
+    enum Turn {
+        case anybody
+        case only(Int32)
+        /// Its lane says when.
+        case later
+    }
+
+    /// The message at the lane's turn was handed out.
+    func laneHandedOut(
+        _ offset: Offset, _ holder: Holder, _ order: KeyOrder, _ subscription: SubscriptionState
+    ) {
+        guard let lane = order.laneOf[offset] else { return }
+        precondition(
+            lane.out == 0 || lane.holder == holder.index, "a key is with one holder at a time")
+        precondition(lane.front[lane.out] == offset, "a key's messages are handed out in order")
+        lane.out += 1
+        lane.holder = holder.index
+    }
+
+    /// What its predecessor of the same key says to a verdict on a message: nil for nothing.
+    func orderRejection(
+        _ offset: Offset, _ verb: Verb, _ order: KeyOrder, _ subscription: SubscriptionState
+    ) -> FailureReason? {
+        guard let lane = order.laneOf[offset], let place = lane.front.firstIndex(of: offset),
+            place > 0, let before = subscription.window.slot(lane.front[place - 1])
+        else { return nil }
+        if before.pointee.isSettled || before.pointee.has(Slot.ackInFlight) { return nil }
+        // Named by the same failure as its predecessor, which supersedes it.
+        return verb != .ack && before.pointee.has(Slot.inFlight) ? .stale : .outOfOrder
+    }
+
+    /// Messages that come back take the later ones of their keys along: their tokens are stale from
+    /// now on, and they return with nothing spent.
+    func supersede(after ranges: [EntryRange], _ holder: Holder) {
+        let subscription = holder.subscription
+        guard let order = subscription.order else { return }
+        var superseded: [EntryRange] = []
+        for range in ranges {
+            for offset in range.first..<range.end {
+                guard let lane = order.laneOf[offset],
+                    let place = lane.front.firstIndex(of: offset)
+                else { continue }
+                for later in lane.front[place...].dropFirst() {
+                    guard let slot = subscription.window.slot(later),
+                        slot.pointee.state == .leased, !slot.pointee.has(Slot.inFlight)
+                    else { continue }
+                    slot.pointee.flags |= Slot.inFlight | Slot.returning
+                    superseded.append(offset: later, handout: slot.pointee.handout)
+                }
+                laneChanged(offset, order, subscription)
+            }
+        }
+        proposeReturn(superseded, subscription.id, holder.session.id, .superseded)
+    }
+}
+
+extension Slot {
+    /// Whether it is out, and nothing but an ack of it on its way.
+    var staysWithHolder: Bool {
+        state == .leased && (!has(Slot.inFlight) || has(Slot.ackInFlight))
+    }
+}
+
+extension SubscriptionState {
+    /// Messages of a key that one holder may have.
+    var runLength: Int { Int(settings.order?.runLength ?? 1) }
+
+    /// Whether a dead message holds a key.
+    func holdsKey(_ key: UInt64) -> Bool {
+        !heldKeys.isEmpty && heldKeys.values.contains(key)
+    }
+}

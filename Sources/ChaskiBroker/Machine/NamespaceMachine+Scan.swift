@@ -1,0 +1,205 @@
+import ChaskiModel
+import DequeModule
+
+/// How an ordered subscription looks at messages for the first time, and again after a restart.
+extension NamespaceMachine {
+    /// What one round of looking at messages remembers from one to the next.
+    private struct Round {
+        var holder: Holder?
+        /// Messages that the holder gets before it is another's turn.
+        var left = 0
+        var group: (holder: Int32, index: UInt32)?
+    }
+
+    /// Looks at the messages at hand in their order: each is handed out, or waits behind those of
+    /// its key. Stops where it would be handed out and nobody has room.
+    func serveOrdered(
+        _ subscription: SubscriptionState, _ order: KeyOrder, _ now: Now, _ outbox: inout Outbox
+    ) {
+        var round = Round()
+        while !subscription.supply.fresh.isEmpty {
+            passSettled(subscription, order)
+            guard !subscription.supply.fresh.isEmpty else { return }
+            let supply = subscription.supply.fresh[0]
+            if supply.end <= order.scanned {
+                subscription.supply.dropFirst()
+                continue
+            }
+            guard supply.batch.baseOffset <= order.scanned else {
+                block(.fresh, of: subscription, .missing(order.scanned), now)
+                return
+            }
+            switch scan(supply, subscription, order, now, &round, &outbox) {
+            case .through: continue
+            case .stopped: return
+            case .damaged:
+                subscription.supply.dropFirst()
+                block(.fresh, of: subscription, .damagedBatch(supply.batch), now)
+                return
+            }
+        }
+    }
+
+    /// After a restart most of what lies below the cursor is settled, and need not be read.
+    private func passSettled(_ subscription: SubscriptionState, _ order: KeyOrder) {
+        let window = subscription.window
+        guard order.scanned < window.end else { return }
+        order.scanned = window.nextOpen(from: order.scanned) ?? window.end
+        while let first = subscription.supply.fresh.first, first.end <= order.scanned {
+            subscription.supply.dropFirst()
+        }
+    }
+
+    private enum Scan { case through, stopped, damaged }
+
+    /// Looks at the messages of one batch from where the order stands.
+    private func scan(
+        _ supply: SupplyBatch, _ subscription: SubscriptionState, _ order: KeyOrder, _ now: Now,
+        _ round: inout Round, _ outbox: inout Outbox
+    ) -> Scan {
+        var walk = supply
+        let outcome = supply.batch.bytes.withSpan { span -> Scan in
+            while order.scanned < walk.end {
+                let offset = order.scanned
+                while walk.batch.baseOffset + Offset(walk.index) < offset {
+                    guard BatchWalk.next(span, &walk.position) != nil else { return .damaged }
+                    walk.index += 1
+                }
+                var position = walk.position
+                guard let found = BatchWalk.nextKeyed(span, &position) else { return .damaged }
+                if offset < subscription.window.end {
+                    join(offset, found.key, subscription, order)
+                } else {
+                    guard offset < subscription.ceiling.value, !subscription.isWindowFull,
+                        take(offset, found, walk.batch, subscription, order, now, &round, &outbox)
+                    else { return .stopped }
+                }
+                walk.position = position
+                walk.index += 1
+                order.scanned = offset + 1
+            }
+            return .through
+        }
+        if !subscription.supply.fresh.isEmpty { subscription.supply.fresh[0] = walk }
+        return outcome
+    }
+
+    // MARK: fresh messages
+
+    /// Hands a fresh message out, or puts it behind those of its key. False where nobody has room.
+    private func take(
+        _ offset: Offset, _ found: BatchWalk.Keyed, _ batch: StoredBatch,
+        _ subscription: SubscriptionState, _ order: KeyOrder, _ now: Now, _ round: inout Round,
+        _ outbox: inout Outbox
+    ) -> Bool {
+        let lane = found.key.flatMap { order.lanes[$0] }
+        let isHeld = found.key.map { subscription.holdsKey($0) } ?? false
+        if isHeld || lane?.isEmpty == false {
+            let lane = lane ?? order.makeLane(found.key ?? 0)
+            guard !isHeld, !lane.hasPending, lane.out < subscription.runLength,
+                subscription.flow.allowance > 0,
+                let holder = subscription.leases.holder(lane.holder), holder.consumer != nil,
+                holder.hasRoom(bytes: UInt64(found.length))
+            else {
+                pass(offset, lane, subscription)
+                return true
+            }
+            handOut(offset, found, batch, holder, subscription, order, now, &round, &outbox)
+            return true
+        }
+        guard subscription.flow.allowance > 0 else { return false }
+        if round.left == 0 || round.holder?.hasRoom(bytes: UInt64(found.length)) != true {
+            round.holder = nextFitting(subscription, UInt64(found.length))
+            round.left = 32
+        }
+        guard let holder = round.holder else { return false }
+        round.left -= 1
+        handOut(offset, found, batch, holder, subscription, order, now, &round, &outbox)
+        return true
+    }
+
+    private func pass(_ offset: Offset, _ lane: Lane, _ subscription: SubscriptionState) {
+        subscription.window.extend(to: offset + 1)
+        subscription.window.slot(offset)?.pointee.state = .passed
+        subscription.counts.enter(.passed)
+        lane.backlog.append(offset)
+    }
+
+    private func handOut(
+        _ offset: Offset, _ found: BatchWalk.Keyed, _ batch: StoredBatch, _ holder: Holder,
+        _ subscription: SubscriptionState, _ order: KeyOrder, _ now: Now, _ round: inout Round,
+        _ outbox: inout Outbox
+    ) {
+        precondition(offset < subscription.ceiling.value, "handed out above the ceiling")
+        subscription.flow.handedOut(offset, 1)
+        if let key = found.key {
+            let lane = order.lanes[key] ?? order.makeLane(key)
+            lane.front.append(offset)
+            order.note(offset, in: lane)
+            laneHandedOut(offset, holder, order, subscription)
+        }
+        if round.group?.holder != holder.index {
+            let deadline = now.clock.addingSaturating(subscription.settings.leaseNanos)
+            round.group = (holder.index, leaseGroup(of: holder, deadline: deadline))
+        }
+        guard let group = round.group?.index else { return }
+        subscription.window.extend(to: offset + 1)
+        if let slot = subscription.window.slot(offset) {
+            slot.pointee.state = .leased
+            slot.pointee.a = group
+            slot.pointee.b = found.length
+        }
+        subscription.leases.add(group, run: offset..<offset + 1)
+        subscription.counts.enter(.leased)
+        holder.messagesOut += 1
+        holder.bytesOut += UInt64(found.length)
+        note(handout: EntryRange(first: offset, count: 1, handout: 1), holder)
+        outbox.add(DeliveryRun(first: offset, count: 1, handout: 1, failed: 0), batch, holder)
+    }
+
+    // MARK: after a restart
+
+    /// A message that was looked at before the restart joins its lane again.
+    private func join(
+        _ offset: Offset, _ key: UInt64?, _ subscription: SubscriptionState, _ order: KeyOrder
+    ) {
+        guard let slot = subscription.window.slot(offset), !slot.pointee.isSettled else { return }
+        guard let key else {
+            // `queueAgain` leaves alone what was not looked at.
+            if slot.pointee.state == .returned { push(slot.pointee, offset, subscription) }
+            return
+        }
+        let lane = order.lanes[key] ?? order.makeLane(key)
+        order.note(offset, in: lane)
+        if slot.pointee.state == .leased {
+            if lane.hasPending {
+                supersede(offset, slot, subscription)
+            } else {
+                lane.front.append(offset)
+                lane.out += 1
+                let group = subscription.leases.groups[Int(slot.pointee.a)]
+                lane.holder = group.holder
+                return
+            }
+        }
+        if lane.hasPending {
+            lane.backlog.append(offset)
+        } else {
+            lane.front.append(offset)
+            wantNext(of: lane, order, subscription)
+        }
+    }
+
+    /// An earlier message of its key is with nobody: it comes back.
+    private func supersede(
+        _ offset: Offset, _ slot: UnsafeMutablePointer<Slot>, _ subscription: SubscriptionState
+    ) {
+        guard !slot.pointee.has(Slot.inFlight) else { return }
+        slot.pointee.flags |= Slot.inFlight | Slot.returning
+        let group = subscription.leases.groups[Int(slot.pointee.a)]
+        let session = subscription.leases.holder(group.holder)?.session.id
+        proposeReturn(
+            [EntryRange(first: offset, count: 1, handout: slot.pointee.handout)], subscription.id,
+            session ?? SessionID(rawValue: 0), .superseded)
+    }
+}

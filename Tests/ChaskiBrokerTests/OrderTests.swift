@@ -1,0 +1,177 @@
+import ChaskiModel
+import Testing
+
+@testable import ChaskiBroker
+
+/// Ordered subscriptions: one holder at a time has a key, as a run of its messages.
+@Suite struct OrderTests {
+    private func host(
+        _ keys: [String], runLength: UInt32 = 3, maximumUnsettled: UInt32 = 100_000
+    ) -> (BrokerHost, TopicID) {
+        let host = BrokerHost()
+        let topic = host.createTopic()
+        var settings = SubscriptionSettings(maximumUnsettled: maximumUnsettled)
+        settings.order = OrderPolicy(runLength: runLength)
+        host.subscribe(settings)
+        host.publish(topic, 0, keys: keys)
+        return (host, topic)
+    }
+
+    private func offsets(_ host: BrokerHost) -> [Offset] { host.takeDeliveries().map(\.offset) }
+
+    @Test("A key comes in runs; what lies behind waits, and other keys go on")
+    func runs() {
+        let (host, _) = host(["a", "a", "b", "a", "a", "b", "a", "c"])
+        let consumer = host.open(1)
+        #expect(offsets(host) == [0, 1, 2, 3, 5, 7])
+        host.settle(consumer.id, .ack, host.tokens([0]))
+        #expect(offsets(host) == [4])
+        host.settle(consumer.id, .ack, host.tokens([1, 3]))
+        #expect(offsets(host) == [6])
+        host.settle(consumer.id, .ack, host.tokens([2, 4, 5, 6, 7]))
+        #expect(host.machine.subscription(named: "s")?.backlog == 0)
+        #expect(host.machine.checkInvariants() == nil)
+    }
+
+    @Test("A key is with one consumer at a time")
+    func oneHolder() {
+        let (host, topic) = host(["a"], runLength: 16)
+        let first = host.open(1, messages: 1)
+        #expect(host.takeDeliveries().map(\.consumer) == [first.id])
+        let second = host.open(2)
+        host.publish(topic, 1, keys: ["a", "b"])
+        #expect(host.takeDeliveries().map { [$0.offset] } == [[2]])
+        host.settle(first.id, .ack, host.tokens([0]))
+        let next = host.takeDeliveries()
+        #expect(next.map(\.offset) == [1])
+        #expect(Set(next.map(\.consumer)).isSubset(of: [first.id, second.id]))
+    }
+
+    @Test("A verdict before its predecessor's is refused, and its token stays good")
+    func verdictsInOrder() {
+        let (host, _) = host(["a", "a", "b"])
+        let consumer = host.open(1)
+        #expect(offsets(host) == [0, 1, 2])
+        #expect(
+            host.settle(consumer.id, .ack, host.tokens([1]))?.rejected.map(\.reason)
+                == [.outOfOrder])
+        #expect(host.settle(consumer.id, .ack, host.tokens([2]))?.accepted == 1)
+        #expect(host.settle(consumer.id, .ack, host.tokens([0, 1]))?.accepted == 2)
+    }
+
+    @Test("A retry takes the later ones of its key along, with nothing spent")
+    func supersededByRetry() {
+        let (host, _) = host(["a", "a", "a", "b"])
+        let consumer = host.open(1)
+        #expect(offsets(host) == [0, 1, 2, 3])
+        host.settle(consumer.id, .retry, host.tokens([0]), delay: 5 * second)
+        #expect(
+            host.settle(consumer.id, .ack, host.tokens([1]))?.rejected.map(\.reason) == [.stale])
+        #expect(offsets(host).isEmpty, "nothing of the key before its first")
+        host.advance(5 * second)
+        let again = host.takeDeliveries()
+        #expect(again.map(\.offset) == [0, 1, 2])
+        #expect(again.map(\.failed) == [1, 0, 0])
+        #expect(again.map(\.handout) == [2, 2, 2])
+    }
+
+    @Test("A release gives back the later ones too, and the order stays")
+    func supersededByRelease() {
+        let (host, _) = host(["a", "a", "a"])
+        let consumer = host.open(1)
+        _ = host.takeDeliveries()
+        host.settle(consumer.id, .release, host.tokens([1]))
+        #expect(offsets(host) == [1, 2])
+        #expect(host.settle(consumer.id, .ack, host.tokens([0]))?.accepted == 1)
+        #expect(
+            host.settle(consumer.id, .ack, host.tokens([1, 2], handout: 2))?.accepted == 2)
+    }
+
+    @Test("After a death those behind go on")
+    func goOn() {
+        let (host, _) = host(["a", "a"])
+        let consumer = host.open(1)
+        _ = host.takeDeliveries()
+        host.settle(consumer.id, .fail, host.tokens([0]), reason: "no")
+        #expect(offsets(host) == [1])
+        guard case .dead? = host.state(0) else {
+            Issue.record("it is \(String(describing: host.state(0)))")
+            return
+        }
+    }
+
+    @Test("Messages without a key go in any order")
+    func noKey() {
+        let (host, topic) = host(["a"])
+        let consumer = host.open(1)
+        host.publish(topic, 1, 3)
+        #expect(offsets(host) == [0, 1, 2, 3])
+        #expect(host.settle(consumer.id, .ack, host.tokens([3, 2]))?.accepted == 2)
+        host.settle(consumer.id, .release, host.tokens([1]))
+        #expect(offsets(host) == [1])
+    }
+
+    @Test("What was passed over keeps its place across a restart, with and without a checkpoint")
+    func restart() {
+        for isCheckpointed in [false, true] {
+            let (host, topic) = host(["a", "a", "b", "a", "a", "c"], runLength: 2)
+            let first = host.open(1)
+            #expect(offsets(host) == [0, 1, 2, 5])
+            host.settle(first.id, .ack, host.tokens([2]))
+            if isCheckpointed {
+                host.machine.beginCheckpoint()
+                host.settle()
+            }
+            host.crash()
+            let back = host.open(1, claims: host.tokens([0, 1], epoch: 1))
+            #expect(back.held.map(\.first) == [0])
+            host.publish(topic, 6, keys: ["a", "d"])
+            #expect(offsets(host) == [7], "the key waits for its run, another one does not")
+            #expect(host.settle(back.id, .ack, host.tokens([0, 1]))?.accepted == 2)
+            host.advance(11 * second)
+            #expect(offsets(host) == [3, 4, 5])
+            #expect(host.machine.checkInvariants() == nil)
+        }
+    }
+
+    @Test("A poisoned key dies alone and the rest of the key goes on in order")
+    func poison() {
+        let (host, _) = host(["a", "a", "b", "a"])
+        for session in 1...10 as ClosedRange<UInt128> {
+            let consumer = host.open(session)
+            let handed = host.takeDeliveries()
+            if handed.contains(where: { $0.offset == 0 }) {
+                host.send(.disconnected(consumer.id))
+                host.advance(11 * second)
+                continue
+            }
+            for item in handed {
+                host.settle(consumer.id, .ack, host.tokens([item.offset], handout: item.handout))
+            }
+            _ = host.ask { .closeConsumer($0, consumer.id) }
+        }
+        guard case .dead(let letter)? = host.state(0) else {
+            Issue.record("it is \(String(describing: host.state(0)))")
+            return
+        }
+        #expect(letter.cause == .abandoned)
+        #expect([1, 2, 3].allSatisfy { host.state($0) == .acked })
+    }
+
+    @Test("One stuck key costs others nothing within the window, which it fills at last")
+    func windowFull() {
+        let (host, topic) = host(["a"], runLength: 1, maximumUnsettled: 10)
+        let consumer = host.open(1)
+        #expect(offsets(host) == [0])
+        for number in 0..<12 as Range<UInt64> {
+            host.publish(topic, 1 + 2 * number, keys: ["a", "b\(number)"])
+            for offset in offsets(host) {
+                host.settle(consumer.id, .ack, host.tokens([offset]))
+            }
+        }
+        let info = host.machine.subscription(named: "s")
+        #expect(info?.isWindowFull == true)
+        #expect(host.settle(consumer.id, .ack, host.tokens([0]))?.accepted == 1)
+        #expect(offsets(host).contains(1))
+    }
+}
