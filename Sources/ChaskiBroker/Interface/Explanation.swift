@@ -57,6 +57,7 @@ package struct Explanation: Hashable, Sendable {
         case leased
         case verdict
         case suspicion
+        case busyKey = "busy-key"
         case backoff
         case deadStoreFull = "dead-store-full"
         case awaitingResume = "awaiting-resume"
@@ -70,7 +71,8 @@ package struct Explanation: Hashable, Sendable {
         causes.contains { cause in
             switch cause.kind {
             case .journal, .noConsumer, .paused, .breaker, .rateLimit, .stalled, .windowFull,
-                .ceiling, .reading, .credit, .silent, .suspicion:
+                .ceiling, .reading, .credit, .silent, .suspicion,
+                .busyKey:
                 true
             case .caughtUp, .notPublished, .beforeStart, .acked, .dead, .leased, .verdict,
                 .backoff, .deadStoreFull, .awaitingResume, .behind:

@@ -132,6 +132,23 @@ extension Explanation.Cause {
         }
     }
 
+    static func busyKeys(_ keys: Int, waiting: Int, first: Offset) -> Self {
+        Self(
+            .busyKey,
+            "\(waiting) messages wait behind others of their \(keys) keys, the first at \(first)"
+        ).with {
+            $0.offset = first
+            $0.count = UInt64(waiting)
+        }
+    }
+
+    static func keysUnknown(from: Offset, to end: Offset) -> Self {
+        Self(
+            .reading,
+            "after the restart the keys of messages from \(from) to \(end) are to be read again"
+        ).with { $0.offset = from }
+    }
+
     static func ceiling(_ value: Offset, _ proposed: Offset) -> Self {
         Self(
             .ceiling, "offsets from \(value) on go out once the hand-out ceiling is raised on disk"

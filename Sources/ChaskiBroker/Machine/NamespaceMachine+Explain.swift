@@ -55,11 +55,15 @@ extension NamespaceMachine {
                 appendJournal(now, &causes)
                 appendSuspicion(subscription, &causes)
             }
+            appendLane(of: offset, subscription, &causes)
             explainHandOuts(subscription, now, &causes)
         case .pending:
+            appendLane(of: offset, subscription, &causes)
             explainHandOuts(subscription, now, &causes)
-            let ahead = offset - subscription.window.end
-            if ahead > 0 { causes.append(.behind(ahead, subscription.window.end)) }
+            if offset > subscription.window.end {
+                let ahead = offset - subscription.window.end
+                causes.append(.behind(ahead, subscription.window.end))
+            }
         }
     }
 
@@ -109,6 +113,7 @@ extension NamespaceMachine {
         }
         guard subscription.hasDeliverable, subscription.activity.consumers > 0 else { return }
         if !subscription.suspects.isEmpty { appendSuspicion(subscription, &causes) }
+        if let order = subscription.order { appendBusyKeys(order, subscription, &causes) }
         let isFresh = subscription.topic.nextOffset > subscription.window.end
         if isFresh { explainFresh(subscription, &causes) }
         if subscription.supply.reading != nil, subscription.supply.fresh.isEmpty {
@@ -134,6 +139,31 @@ extension NamespaceMachine {
         {
             causes.append(.ceiling(subscription.ceiling.value, subscription.ceiling.proposed))
         }
+    }
+
+    /// Which message of its key one waits for, where that is known.
+    private func appendLane(
+        of offset: Offset, _ subscription: SubscriptionState, _ causes: inout [Explanation.Cause]
+    ) {
+        guard let lane = subscription.order?.laneOf[offset], let first = lane.front.first,
+            first != offset
+        else { return }
+        causes.append(.busyKeys(1, waiting: lane.front.count + lane.backlog.count, first: first))
+    }
+
+    /// Messages that wait behind others of their keys.
+    private func appendBusyKeys(
+        _ order: KeyOrder, _ subscription: SubscriptionState, _ causes: inout [Explanation.Cause]
+    ) {
+        if order.scanned < subscription.window.end {
+            causes.append(.keysUnknown(from: order.scanned, to: subscription.window.end))
+        }
+        let busy = order.lanes.values.filter(\.hasPending)
+        guard let first = busy.compactMap({ $0.front.first ?? $0.backlog.first }).min() else {
+            return
+        }
+        let waiting = busy.reduce(0) { $0 + $1.front.count - $1.out + $1.backlog.count }
+        causes.append(.busyKeys(busy.count, waiting: waiting, first: first))
     }
 
     // MARK: what holds everything back
