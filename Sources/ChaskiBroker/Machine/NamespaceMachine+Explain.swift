@@ -193,8 +193,12 @@ extension NamespaceMachine {
         if let rate = subscription.settings.rateLimit, subscription.flow.bucket.filledAt != nil {
             var bucket = subscription.flow.bucket
             bucket.fill(rate, now.clock)
-            if bucket.messages == 0 {
-                causes.append(.rateLimit(rate, next: bucket.time(of: 1, rate, now.clock)))
+            // A high rate goes on when there is enough for a run.
+            let wakes = subscription.flow.timer.map { $0 > now.clock } ?? false
+            let enough = wakes ? subscription.messagesPerWake(rate) : 1
+            if bucket.messages < enough {
+                let next = wakes ? subscription.flow.timer : nil
+                causes.append(.rateLimit(rate, next: next ?? bucket.time(of: 1, rate, now.clock)))
             }
         }
     }

@@ -10,7 +10,7 @@ struct TopologyNames {
     func subscriptions(_ plan: SwarmPlan) -> [String] { (0..<plan.subscriptions).map { "s\($0)" } }
 
     func settings(_ plan: SwarmPlan, _ random: inout SimulationRandom) -> SubscriptionSettings {
-        SubscriptionSettings(
+        var settings = SubscriptionSettings(
             start: plan.has(.latestStart) && random.chance(1, in: 2)
                 ? .latest : random.pick([.earliest, .earliest, .offset(7)]),
             retry: RetryPolicy(
@@ -19,6 +19,17 @@ struct TopologyNames {
                 maximumFailures: UInt32(random.pick([1, 2, 3, 10]))),
             leaseNanos: random.pick([300_000_000, 2_000_000_000, 30_000_000_000]),
             maximumUnsettled: plan.has(.smallWindow) ? UInt32(random.pick([1, 4, 32])) : 100_000)
+        if plan.has(.rateLimit), random.chance(1, in: 2) {
+            settings.rateLimit = random.pick([20, 150, 1_000])
+        }
+        if plan.has(.breaker), random.chance(2, in: 3) {
+            settings.breaker = BreakerPolicy(
+                failureThousandths: random.pick([100, 300, 600]),
+                windowNanos: random.pick([500_000_000, 5_000_000_000]),
+                minimumVerdicts: random.pick([1, 3, 10]),
+                openNanos: random.pick([50_000_000, 400_000_000, 2_000_000_000]))
+        }
+        return settings
     }
 }
 
@@ -33,6 +44,7 @@ extension Simulation {
                     name, topic: topics[number % topics.count], names.settings(plan, &random)))
         }
         if plan.has(.smallWindow) { hit(.smallWindow) }
+        if plan.has(.rateLimit) { hit(.rateLimit) }
         if plan.has(.latestStart) { hit(.latestStart) }
         add(AdministratorClient(self, index: 0, first: first, random: random.split()))
         for number in 0..<plan.producers {
@@ -53,6 +65,9 @@ extension Simulation {
                     ConsumerClient(
                         self, index: clients.count, subscription: name, random: random.split()))
             }
+        }
+        if plan.has(.pause) || plan.has(.breaker) {
+            add(FlowClient(self, index: clients.count, random: random.split()))
         }
         for client in clients.indices { wake(client, after: random.nanos(in: 0...20_000_000)) }
     }

@@ -160,6 +160,7 @@ final class BrokerHost {
         if eventsSinceCheck >= settings.invariantSpacing {
             eventsSinceCheck = 0
             checkInvariants()
+            checkExplanations()
         }
     }
 
@@ -167,6 +168,7 @@ final class BrokerHost {
     private func observe() {
         while observed < effects.count {
             oracle.emitted(effects[observed], now: now)
+            noteBreaker(effects[observed])
             note(effects[observed])
             observed += 1
         }

@@ -14,7 +14,8 @@ extension Oracle {
         else {
             return violated("A1", "a delivery of subscription \(id.rawValue) to a stranger")
         }
-        checkFlow(subscription, now: now)
+        let count = deliveries.reduce(0) { $0 + $1.runs.reduce(0) { $0 + UInt64($1.count) } }
+        checkFlow(subscription, count, now: now)
         for delivery in deliveries {
             checkContent(delivery, subscription.topic)
             for run in delivery.runs {
@@ -122,6 +123,7 @@ extension Oracle {
             $0.failedHigh = max($0.failedHigh, run.failed)
             $0.leaseUntil = now.clock + subscription.settings.leaseNanos
             $0.extendedUntil = .min
+            $0.probe = .no
         }
         consumers[consumer].outstanding += 1
     }

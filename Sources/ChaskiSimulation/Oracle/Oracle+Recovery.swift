@@ -15,6 +15,7 @@ extension Oracle {
             for index in subscription.window {
                 subscription.messages[index].underWay = 0
                 subscription.messages[index].underWayCount = 0
+                subscription.messages[index].probe = .no
                 // What had run out may have been given back; the rest waits for its session.
                 let holds = now.clock < leaseEnd(subscription.messages[index])
                 subscription.messages[index].leaseUntil = holds ? .max : .min
@@ -103,6 +104,7 @@ extension Oracle {
         if epoch <= self.epoch { violated("A4", "epoch \(epoch) follows \(self.epoch)") }
         self.epoch = epoch
         for subscription in subscriptionOrder where !subscription.removed {
+            subscription.flow.rate.clockGoesOn(from: now.clock)
             for index in subscription.window
             where subscription.messages[index].leaseUntil == .max {
                 subscription.messages[index].leaseUntil = now.clock + resumeGraceNanos

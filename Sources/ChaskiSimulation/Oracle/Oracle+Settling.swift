@@ -155,6 +155,7 @@ extension Oracle {
             }
             return
         }
+        let delay = retryDelay(settle, record, subscription)
         // Uncounted when the verdict began, unless another one is still under way.
         subscription.withRecord(offset) {
             $0.endedBy = verb
@@ -163,14 +164,14 @@ extension Oracle {
             case .fail: $0.state = .dead
             case .release: $0.state = .pending
             case .retry:
-                $0.failedLow += 1
-                $0.failedHigh += 1
+                if $0.probe == .no { $0.failedLow += 1 }
+                if $0.probe != .yes { $0.failedHigh += 1 }
                 $0.state =
                     $0.failedLow >= subscription.settings.retry.maximumFailures ? .dead : .waiting
                 $0.mayBeSettled =
                     $0.mayBeSettled
                     || $0.failedHigh >= subscription.settings.retry.maximumFailures
-                $0.dueFrom = settle.taken + (settle.command.delayNanos ?? 0)
+                $0.dueFrom = settle.taken + delay
             case .extend: break
             }
         }

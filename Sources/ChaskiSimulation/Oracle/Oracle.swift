@@ -108,6 +108,7 @@ package final class Oracle {
             begin(id, .flow(.pause(name, until: forNanos.map { now.clock + $0 } ?? .max)))
         case .resumeSubscription(let id, let name): begin(id, .flow(.resume(name)))
         case .setBreaker(let id, let name, let position):
+            breakerMayChange(name)
             begin(id, .flow(.setBreaker(name, position)))
         case .publish(let id, _):
             guard let publication else { preconditionFailure("a publish without content") }

@@ -28,6 +28,8 @@ struct MessageRecord {
     var consumer: Int32 = -1
     /// Hand-outs, but for the first, to one who held nothing else.
     var alone: UInt32 = 0
+    /// Whether its last hand-out was a breaker's probe.
+    var probe = Probe.no
     /// Bounds of the attempts spent.
     var failedLow: UInt32 = 0
     var failedHigh: UInt32 = 0
@@ -51,8 +53,7 @@ final class SubscriptionModel {
     let startLow: Offset
     let startHigh: Offset
     var removed = false
-    /// Nothing is handed out before this moment of the broker clock.
-    var pausedUntil = Int64.min
+    var flow = FlowModel()
     /// Per offset; grows with what is handed out.
     var messages: [MessageRecord] = []
     /// All messages below are settled or before the start.

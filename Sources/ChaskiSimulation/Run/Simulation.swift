@@ -209,6 +209,7 @@ package final class Simulation {
     /// Whether everything has come to its end.
     private func checkDrain() -> Bool {
         nextDrainCheck = now + 200_000_000
+        host.checkExplanations()
         host.learnAbandoned()
         if host.isServing, clients.allSatisfy({ $0.isDone }), oracle.isDrained,
             oracle.pending.isEmpty,
@@ -222,7 +223,7 @@ package final class Simulation {
         for client in clients where !client.isDone {
             oracle.violated("liveness", "a client does not end: \(client.state)")
         }
-        oracle.violated("liveness", "nothing comes to its end: \(host.state)")
+        oracle.violated("liveness", "nothing comes to its end: \(host.state); \(host.explanations)")
         return true
     }
 

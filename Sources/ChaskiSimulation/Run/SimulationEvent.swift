@@ -46,6 +46,28 @@ extension Request {
         call(.deleteSubscription, Chaski_V1_DeleteSubscriptionRequest.with { $0.name = name })
     }
 
+    static func pause(_ name: String, forNanos: UInt64?) -> Request {
+        call(
+            .pauseSubscription,
+            Chaski_V1_PauseSubscriptionRequest.with {
+                $0.name = name
+                if let forNanos { $0.forNanos = forNanos }
+            })
+    }
+
+    static func resume(_ name: String) -> Request {
+        call(.resumeSubscription, Chaski_V1_ResumeSubscriptionRequest.with { $0.name = name })
+    }
+
+    static func setBreaker(_ name: String, _ position: Chaski_V1_BreakerSwitch) -> Request {
+        call(
+            .setBreaker,
+            Chaski_V1_SetBreakerRequest.with {
+                $0.name = name
+                $0.switch = position
+            })
+    }
+
     static func call(_ method: Method, _ message: some ChaskiProtobuf.Message) -> Request {
         do {
             return .call(method, try message.serializedBytes())
