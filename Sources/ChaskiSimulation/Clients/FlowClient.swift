@@ -73,7 +73,6 @@ final class FlowClient: SimulatedClient {
             todo = [.pause(name, forNanos: UInt64(random.nanos(in: 1...1_000_000_000)))]
         default: todo = [.resume(name)]
         }
-        simulation.hit(.pause)
     }
 
     func received(_ response: Response) {
