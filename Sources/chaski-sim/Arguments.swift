@@ -9,7 +9,7 @@ struct Arguments {
             --quiet); --stop ends at the first violation
         chaski-sim replay SEED [--mutation NAME] [--quiet]
             runs one seed again and prints its history
-        chaski-sim sweep publish|consume|restart|full-disk|all [--first SEED]
+        chaski-sim sweep publish|consume|restart|full-disk|compaction|all [--first SEED]
             fails, and apart crashes, every file operation of a short scenario
         chaski-sim sweep SCENARIO --replay KIND --at N [--again M]
             runs one case of the sweep again and prints its history

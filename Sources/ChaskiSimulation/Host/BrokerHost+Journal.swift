@@ -114,8 +114,7 @@ extension BrokerHost {
         }
         journalBusy = true
         armMaintenanceFaults()
-        let report = journal.maintain(
-            droppable: journal.index.takeDroppableFiles(), bootNanos: boot)
+        let report = journal.maintain(upkeep: upkeep.takeResult(), bootNanos: boot)
         disarm()
         if disk.hasCrashed {
             simulation.hit(.crashInMaintenance)
@@ -130,6 +129,7 @@ extension BrokerHost {
         journalBusy = false
         simulation.note("maintained", UInt64(report.indexed.count), UInt64(report.dropped.count))
         journal?.index.apply(report)
+        if let done = report.upkeep { tookUpkeep(done) }
         announce(report.space)
         if report.space.refusal != nil, journal?.index.hasFileForCheckpointOnly() == true {
             bytesSinceCheckpoint = 0

@@ -100,6 +100,7 @@ extension BrokerHost {
         isCheckpointing = false
         checkInvariants()
         scheduleMaintenance()
+        scheduleUpkeep(after: settings.maintenanceNanos)
         carryOut()
     }
 
@@ -161,6 +162,7 @@ extension BrokerHost {
         learnAbandoned()
         checkInvariants()
         checkDurableState()
+        checkLeftovers()
         oracle.checkDrained(lag: { self.lag(of: $0) })
         oracle.checkAnswered()
         for topic in oracle.topicOrder where !topic.removed {

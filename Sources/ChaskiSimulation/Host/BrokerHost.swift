@@ -57,6 +57,7 @@ final class BrokerHost {
     var pendingReads = 0
     /// A write returned whose answer the core has not had.
     var shadowIsAhead = false
+    var upkeep = HostUpkeep()
     var armed = ArmedFaults()
     /// How many times the process died as the sweep wanted it.
     var sweepCrashes = 0
@@ -109,6 +110,7 @@ final class BrokerHost {
         case .groupAnswered(let life, let outcome) where life == self.life: groupAnswered(outcome)
         case .maintenanceDue(let life) where life == self.life: maintain()
         case .maintenanceDone(let life, let report) where life == self.life: maintained(report)
+        case .upkeepDue(let life) where life == self.life: continueUpkeep()
         case .readExecuted(let life, let id, let plan) where life == self.life: execute(id, plan)
         case .readAnswered(let life, let id, let outcome) where life == self.life:
             readAnswered(id, outcome)
@@ -330,6 +332,7 @@ final class BrokerHost {
         pausedUntil = 0
         hasFailed = false
         shadowIsAhead = false
+        upkeep.died()
         armed = ArmedFaults()
         oracle.brokerDied(now: lastNow)
         simulation.cutAll()

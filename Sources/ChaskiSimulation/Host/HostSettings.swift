@@ -10,6 +10,8 @@ struct HostSettings {
     var readNanos: Int64
     /// Nanoseconds between two maintenances.
     var maintenanceNanos: Int64
+    /// Bytes that upkeep reads or writes at a time.
+    var upkeepBytes: Int
     /// Events between two checks of the core's own invariants.
     var invariantSpacing: Int
 
@@ -37,5 +39,6 @@ struct HostSettings {
         readNanos = random.pick([50_000, 1_000_000])
         maintenanceNanos = random.pick([50_000_000, 500_000_000])
         invariantSpacing = random.pick([8, 64, 256])
+        upkeepBytes = random.pick([512, 4_096, 65_536])
     }
 }

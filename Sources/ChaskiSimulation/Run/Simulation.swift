@@ -1,5 +1,6 @@
 import ChaskiBroker
 import ChaskiModel
+package import ChaskiStorage
 
 /// Breaks the host on purpose, to see that the checkers notice.
 package enum HostMutation: String, Sendable, CaseIterable {
@@ -90,6 +91,8 @@ package final class Simulation {
     /// Whether the sweep's second crash took place.
     package var crashedInRecovery: Bool { host.sweepCrashes > 1 }
     package var violations: [Violation] { oracle.violations }
+    /// What compaction and history did.
+    package var upkeepFigures: UpkeepFigures { host.upkeep.figures }
 
     // MARK: - History
 

@@ -109,6 +109,8 @@ enum SimulationEvent {
     case groupAnswered(life: Int, CommitOutcome)
     case maintenanceDue(life: Int)
     case maintenanceDone(life: Int, MaintenanceReport)
+    /// The upkeep thread looks for work, or does a slice of it.
+    case upkeepDue(life: Int)
     case readExecuted(life: Int, ReadID, LoadPlan)
     case readAnswered(life: Int, ReadID, ReadOutcome)
     case faultStrikes

@@ -8,6 +8,8 @@ package enum SweepScenario: String, Sendable, CaseIterable {
     case restart
     /// The disk fills, and has room again.
     case fullDisk = "full-disk"
+    /// Files of which little is needed: dead letters of one topic among what others settle.
+    case compaction
 
     var plan: SwarmPlan {
         var plan = SwarmPlan()
@@ -31,6 +33,10 @@ package enum SweepScenario: String, Sendable, CaseIterable {
             plan.faults.insert(.diskFull)
             plan.faultSpacingNanos = 100_000_000
             plan.operations = 60
+        case .compaction:
+            plan.features = [.severalTopics, .fail, .largePayload]
+            plan.topics = 3
+            plan.operations = 90
         }
         return plan
     }
