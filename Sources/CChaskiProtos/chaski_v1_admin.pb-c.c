@@ -265,7 +265,7 @@ void   ck__chaski__v1__broker_status_response__init
   static const Ck__Chaski__V1__BrokerStatusResponse init_value = CK__CHASKI__V1__BROKER_STATUS_RESPONSE__INIT;
   *message = init_value;
 }
-static const ProtobufCFieldDescriptor ck__chaski__v1__topic_settings__field_descriptors[1] =
+static const ProtobufCFieldDescriptor ck__chaski__v1__topic_settings__field_descriptors[2] =
 {
   {
     "f1",
@@ -279,14 +279,27 @@ static const ProtobufCFieldDescriptor ck__chaski__v1__topic_settings__field_desc
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "f2",
+    2,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_UINT64,
+    offsetof(Ck__Chaski__V1__TopicSettings, has_f2),
+    offsetof(Ck__Chaski__V1__TopicSettings, f2),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned ck__chaski__v1__topic_settings__field_indices_by_name[] = {
   0,   /* field[0] = f1 */
+  1,   /* field[1] = f2 */
 };
 static const ProtobufCIntRange ck__chaski__v1__topic_settings__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 1 }
+  { 0, 2 }
 };
 const ProtobufCMessageDescriptor ck__chaski__v1__topic_settings__descriptor =
 {
@@ -296,7 +309,7 @@ const ProtobufCMessageDescriptor ck__chaski__v1__topic_settings__descriptor =
   "Ck__Chaski__V1__TopicSettings",
   "ck.chaski.v1",
   sizeof(Ck__Chaski__V1__TopicSettings),
-  1,
+  2,
   ck__chaski__v1__topic_settings__field_descriptors,
   ck__chaski__v1__topic_settings__field_indices_by_name,
   1,  ck__chaski__v1__topic_settings__number_ranges,

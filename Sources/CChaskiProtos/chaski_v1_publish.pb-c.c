@@ -61,6 +61,36 @@ void   ck__chaski__v1__publish_results__init
   static const Ck__Chaski__V1__PublishResults init_value = CK__CHASKI__V1__PUBLISH_RESULTS__INIT;
   *message = init_value;
 }
+void   ck__chaski__v1__atomic_batch__init
+                     (Ck__Chaski__V1__AtomicBatch         *message)
+{
+  static const Ck__Chaski__V1__AtomicBatch init_value = CK__CHASKI__V1__ATOMIC_BATCH__INIT;
+  *message = init_value;
+}
+void   ck__chaski__v1__atomic_verdict__init
+                     (Ck__Chaski__V1__AtomicVerdict         *message)
+{
+  static const Ck__Chaski__V1__AtomicVerdict init_value = CK__CHASKI__V1__ATOMIC_VERDICT__INIT;
+  *message = init_value;
+}
+void   ck__chaski__v1__atomic_request__init
+                     (Ck__Chaski__V1__AtomicRequest         *message)
+{
+  static const Ck__Chaski__V1__AtomicRequest init_value = CK__CHASKI__V1__ATOMIC_REQUEST__INIT;
+  *message = init_value;
+}
+void   ck__chaski__v1__atomic_batch_result__init
+                     (Ck__Chaski__V1__AtomicBatchResult         *message)
+{
+  static const Ck__Chaski__V1__AtomicBatchResult init_value = CK__CHASKI__V1__ATOMIC_BATCH_RESULT__INIT;
+  *message = init_value;
+}
+void   ck__chaski__v1__atomic_response__init
+                     (Ck__Chaski__V1__AtomicResponse         *message)
+{
+  static const Ck__Chaski__V1__AtomicResponse init_value = CK__CHASKI__V1__ATOMIC_RESPONSE__INIT;
+  *message = init_value;
+}
 static const ProtobufCFieldDescriptor ck__chaski__v1__open_publisher__field_descriptors[2] =
 {
   {
@@ -458,7 +488,7 @@ const ProtobufCMessageDescriptor ck__chaski__v1__topic_bound__descriptor =
   (ProtobufCMessageInit) ck__chaski__v1__topic_bound__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor ck__chaski__v1__publish_result__field_descriptors[5] =
+static const ProtobufCFieldDescriptor ck__chaski__v1__publish_result__field_descriptors[6] =
 {
   {
     "f1",
@@ -520,6 +550,18 @@ static const ProtobufCFieldDescriptor ck__chaski__v1__publish_result__field_desc
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "f6",
+    6,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Ck__Chaski__V1__PublishResult, has_f6),
+    offsetof(Ck__Chaski__V1__PublishResult, f6),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned ck__chaski__v1__publish_result__field_indices_by_name[] = {
   0,   /* field[0] = f1 */
@@ -527,11 +569,12 @@ static const unsigned ck__chaski__v1__publish_result__field_indices_by_name[] = 
   2,   /* field[2] = f3 */
   3,   /* field[3] = f4 */
   4,   /* field[4] = f5 */
+  5,   /* field[5] = f6 */
 };
 static const ProtobufCIntRange ck__chaski__v1__publish_result__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 5 }
+  { 0, 6 }
 };
 const ProtobufCMessageDescriptor ck__chaski__v1__publish_result__descriptor =
 {
@@ -541,7 +584,7 @@ const ProtobufCMessageDescriptor ck__chaski__v1__publish_result__descriptor =
   "Ck__Chaski__V1__PublishResult",
   "ck.chaski.v1",
   sizeof(Ck__Chaski__V1__PublishResult),
-  5,
+  6,
   ck__chaski__v1__publish_result__field_descriptors,
   ck__chaski__v1__publish_result__field_indices_by_name,
   1,  ck__chaski__v1__publish_result__number_ranges,
@@ -635,5 +678,351 @@ const ProtobufCMessageDescriptor ck__chaski__v1__publish_results__descriptor =
   ck__chaski__v1__publish_results__field_indices_by_name,
   1,  ck__chaski__v1__publish_results__number_ranges,
   (ProtobufCMessageInit) ck__chaski__v1__publish_results__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor ck__chaski__v1__atomic_batch__field_descriptors[2] =
+{
+  {
+    "f1",
+    1,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Ck__Chaski__V1__AtomicBatch, has_f1),
+    offsetof(Ck__Chaski__V1__AtomicBatch, f1),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "f2",
+    2,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_UINT32,
+    offsetof(Ck__Chaski__V1__AtomicBatch, has_f2),
+    offsetof(Ck__Chaski__V1__AtomicBatch, f2),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned ck__chaski__v1__atomic_batch__field_indices_by_name[] = {
+  0,   /* field[0] = f1 */
+  1,   /* field[1] = f2 */
+};
+static const ProtobufCIntRange ck__chaski__v1__atomic_batch__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor ck__chaski__v1__atomic_batch__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "ck.chaski.v1.AtomicBatch",
+  "AtomicBatch",
+  "Ck__Chaski__V1__AtomicBatch",
+  "ck.chaski.v1",
+  sizeof(Ck__Chaski__V1__AtomicBatch),
+  2,
+  ck__chaski__v1__atomic_batch__field_descriptors,
+  ck__chaski__v1__atomic_batch__field_indices_by_name,
+  1,  ck__chaski__v1__atomic_batch__number_ranges,
+  (ProtobufCMessageInit) ck__chaski__v1__atomic_batch__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor ck__chaski__v1__atomic_verdict__field_descriptors[7] =
+{
+  {
+    "f1",
+    1,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Ck__Chaski__V1__AtomicVerdict, has_f1),
+    offsetof(Ck__Chaski__V1__AtomicVerdict, f1),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "f2",
+    2,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Ck__Chaski__V1__AtomicVerdict, has_f2),
+    offsetof(Ck__Chaski__V1__AtomicVerdict, f2),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "f3",
+    3,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_INT32,
+    offsetof(Ck__Chaski__V1__AtomicVerdict, has_f3),
+    offsetof(Ck__Chaski__V1__AtomicVerdict, f3),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "f4",
+    4,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_UINT32,
+    offsetof(Ck__Chaski__V1__AtomicVerdict, has_f4),
+    offsetof(Ck__Chaski__V1__AtomicVerdict, f4),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "f5",
+    5,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_UINT64,
+    offsetof(Ck__Chaski__V1__AtomicVerdict, has_f5),
+    offsetof(Ck__Chaski__V1__AtomicVerdict, f5),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "f6",
+    6,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Ck__Chaski__V1__AtomicVerdict, has_f6),
+    offsetof(Ck__Chaski__V1__AtomicVerdict, f6),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "f7",
+    7,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_UINT32,
+    offsetof(Ck__Chaski__V1__AtomicVerdict, has_f7),
+    offsetof(Ck__Chaski__V1__AtomicVerdict, f7),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned ck__chaski__v1__atomic_verdict__field_indices_by_name[] = {
+  0,   /* field[0] = f1 */
+  1,   /* field[1] = f2 */
+  2,   /* field[2] = f3 */
+  3,   /* field[3] = f4 */
+  4,   /* field[4] = f5 */
+  5,   /* field[5] = f6 */
+  6,   /* field[6] = f7 */
+};
+static const ProtobufCIntRange ck__chaski__v1__atomic_verdict__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 7 }
+};
+const ProtobufCMessageDescriptor ck__chaski__v1__atomic_verdict__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "ck.chaski.v1.AtomicVerdict",
+  "AtomicVerdict",
+  "Ck__Chaski__V1__AtomicVerdict",
+  "ck.chaski.v1",
+  sizeof(Ck__Chaski__V1__AtomicVerdict),
+  7,
+  ck__chaski__v1__atomic_verdict__field_descriptors,
+  ck__chaski__v1__atomic_verdict__field_indices_by_name,
+  1,  ck__chaski__v1__atomic_verdict__number_ranges,
+  (ProtobufCMessageInit) ck__chaski__v1__atomic_verdict__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor ck__chaski__v1__atomic_request__field_descriptors[3] =
+{
+  {
+    "f1",
+    1,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Ck__Chaski__V1__AtomicRequest, has_f1),
+    offsetof(Ck__Chaski__V1__AtomicRequest, f1),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "f2",
+    2,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Ck__Chaski__V1__AtomicRequest, n_f2),
+    offsetof(Ck__Chaski__V1__AtomicRequest, f2),
+    &ck__chaski__v1__atomic_batch__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "f3",
+    3,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Ck__Chaski__V1__AtomicRequest, n_f3),
+    offsetof(Ck__Chaski__V1__AtomicRequest, f3),
+    &ck__chaski__v1__atomic_verdict__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned ck__chaski__v1__atomic_request__field_indices_by_name[] = {
+  0,   /* field[0] = f1 */
+  1,   /* field[1] = f2 */
+  2,   /* field[2] = f3 */
+};
+static const ProtobufCIntRange ck__chaski__v1__atomic_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 3 }
+};
+const ProtobufCMessageDescriptor ck__chaski__v1__atomic_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "ck.chaski.v1.AtomicRequest",
+  "AtomicRequest",
+  "Ck__Chaski__V1__AtomicRequest",
+  "ck.chaski.v1",
+  sizeof(Ck__Chaski__V1__AtomicRequest),
+  3,
+  ck__chaski__v1__atomic_request__field_descriptors,
+  ck__chaski__v1__atomic_request__field_indices_by_name,
+  1,  ck__chaski__v1__atomic_request__number_ranges,
+  (ProtobufCMessageInit) ck__chaski__v1__atomic_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor ck__chaski__v1__atomic_batch_result__field_descriptors[3] =
+{
+  {
+    "f1",
+    1,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_UINT64,
+    offsetof(Ck__Chaski__V1__AtomicBatchResult, has_f1),
+    offsetof(Ck__Chaski__V1__AtomicBatchResult, f1),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "f2",
+    2,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_INT64,
+    offsetof(Ck__Chaski__V1__AtomicBatchResult, has_f2),
+    offsetof(Ck__Chaski__V1__AtomicBatchResult, f2),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "f3",
+    3,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Ck__Chaski__V1__AtomicBatchResult, has_f3),
+    offsetof(Ck__Chaski__V1__AtomicBatchResult, f3),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned ck__chaski__v1__atomic_batch_result__field_indices_by_name[] = {
+  0,   /* field[0] = f1 */
+  1,   /* field[1] = f2 */
+  2,   /* field[2] = f3 */
+};
+static const ProtobufCIntRange ck__chaski__v1__atomic_batch_result__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 3 }
+};
+const ProtobufCMessageDescriptor ck__chaski__v1__atomic_batch_result__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "ck.chaski.v1.AtomicBatchResult",
+  "AtomicBatchResult",
+  "Ck__Chaski__V1__AtomicBatchResult",
+  "ck.chaski.v1",
+  sizeof(Ck__Chaski__V1__AtomicBatchResult),
+  3,
+  ck__chaski__v1__atomic_batch_result__field_descriptors,
+  ck__chaski__v1__atomic_batch_result__field_indices_by_name,
+  1,  ck__chaski__v1__atomic_batch_result__number_ranges,
+  (ProtobufCMessageInit) ck__chaski__v1__atomic_batch_result__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor ck__chaski__v1__atomic_response__field_descriptors[2] =
+{
+  {
+    "f1",
+    1,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Ck__Chaski__V1__AtomicResponse, n_f1),
+    offsetof(Ck__Chaski__V1__AtomicResponse, f1),
+    &ck__chaski__v1__atomic_batch_result__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "f2",
+    2,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BOOL,
+    offsetof(Ck__Chaski__V1__AtomicResponse, has_f2),
+    offsetof(Ck__Chaski__V1__AtomicResponse, f2),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned ck__chaski__v1__atomic_response__field_indices_by_name[] = {
+  0,   /* field[0] = f1 */
+  1,   /* field[1] = f2 */
+};
+static const ProtobufCIntRange ck__chaski__v1__atomic_response__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor ck__chaski__v1__atomic_response__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "ck.chaski.v1.AtomicResponse",
+  "AtomicResponse",
+  "Ck__Chaski__V1__AtomicResponse",
+  "ck.chaski.v1",
+  sizeof(Ck__Chaski__V1__AtomicResponse),
+  2,
+  ck__chaski__v1__atomic_response__field_descriptors,
+  ck__chaski__v1__atomic_response__field_indices_by_name,
+  1,  ck__chaski__v1__atomic_response__number_ranges,
+  (ProtobufCMessageInit) ck__chaski__v1__atomic_response__init,
   NULL,NULL,NULL    /* reserved[123] */
 };

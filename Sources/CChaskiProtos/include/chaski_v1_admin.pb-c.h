@@ -71,10 +71,12 @@ struct  Ck__Chaski__V1__TopicSettings
   ProtobufCMessage base;
   protobuf_c_boolean has_f1;
   uint64_t f1;
+  protobuf_c_boolean has_f2;
+  uint64_t f2;
 };
 #define CK__CHASKI__V1__TOPIC_SETTINGS__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&ck__chaski__v1__topic_settings__descriptor) \
-    , 0, 0 }
+    , 0, 0, 0, 0 }
 
 
 struct  Ck__Chaski__V1__Topic

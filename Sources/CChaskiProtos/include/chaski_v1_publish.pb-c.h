@@ -25,6 +25,11 @@ typedef struct Ck__Chaski__V1__TopicBound Ck__Chaski__V1__TopicBound;
 typedef struct Ck__Chaski__V1__PublishResult Ck__Chaski__V1__PublishResult;
 typedef struct Ck__Chaski__V1__PublishResponse Ck__Chaski__V1__PublishResponse;
 typedef struct Ck__Chaski__V1__PublishResults Ck__Chaski__V1__PublishResults;
+typedef struct Ck__Chaski__V1__AtomicBatch Ck__Chaski__V1__AtomicBatch;
+typedef struct Ck__Chaski__V1__AtomicVerdict Ck__Chaski__V1__AtomicVerdict;
+typedef struct Ck__Chaski__V1__AtomicRequest Ck__Chaski__V1__AtomicRequest;
+typedef struct Ck__Chaski__V1__AtomicBatchResult Ck__Chaski__V1__AtomicBatchResult;
+typedef struct Ck__Chaski__V1__AtomicResponse Ck__Chaski__V1__AtomicResponse;
 
 
 /* --- enums --- */
@@ -143,10 +148,12 @@ struct  Ck__Chaski__V1__PublishResult
   int64_t f4;
   protobuf_c_boolean has_f5;
   protobuf_c_boolean f5;
+  protobuf_c_boolean has_f6;
+  ProtobufCBinaryData f6;
 };
 #define CK__CHASKI__V1__PUBLISH_RESULT__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&ck__chaski__v1__publish_result__descriptor) \
-    , 0, 0, NULL, 0, 0, 0, 0, 0, 0 }
+    , 0, 0, NULL, 0, 0, 0, 0, 0, 0, 0, {0,NULL} }
 
 
 typedef enum {
@@ -181,6 +188,85 @@ struct  Ck__Chaski__V1__PublishResults
     , 0,NULL }
 
 
+struct  Ck__Chaski__V1__AtomicBatch
+{
+  ProtobufCMessage base;
+  protobuf_c_boolean has_f1;
+  ProtobufCBinaryData f1;
+  protobuf_c_boolean has_f2;
+  uint32_t f2;
+};
+#define CK__CHASKI__V1__ATOMIC_BATCH__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&ck__chaski__v1__atomic_batch__descriptor) \
+    , 0, {0,NULL}, 0, 0 }
+
+
+struct  Ck__Chaski__V1__AtomicVerdict
+{
+  ProtobufCMessage base;
+  protobuf_c_boolean has_f1;
+  ProtobufCBinaryData f1;
+  protobuf_c_boolean has_f2;
+  ProtobufCBinaryData f2;
+  protobuf_c_boolean has_f3;
+  int32_t f3;
+  protobuf_c_boolean has_f4;
+  uint32_t f4;
+  protobuf_c_boolean has_f5;
+  uint64_t f5;
+  protobuf_c_boolean has_f6;
+  ProtobufCBinaryData f6;
+  protobuf_c_boolean has_f7;
+  uint32_t f7;
+};
+#define CK__CHASKI__V1__ATOMIC_VERDICT__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&ck__chaski__v1__atomic_verdict__descriptor) \
+    , 0, {0,NULL}, 0, {0,NULL}, 0, 0, 0, 0, 0, 0, 0, {0,NULL}, 0, 0 }
+
+
+struct  Ck__Chaski__V1__AtomicRequest
+{
+  ProtobufCMessage base;
+  protobuf_c_boolean has_f1;
+  ProtobufCBinaryData f1;
+  size_t n_f2;
+  Ck__Chaski__V1__AtomicBatch **f2;
+  size_t n_f3;
+  Ck__Chaski__V1__AtomicVerdict **f3;
+};
+#define CK__CHASKI__V1__ATOMIC_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&ck__chaski__v1__atomic_request__descriptor) \
+    , 0, {0,NULL}, 0,NULL, 0,NULL }
+
+
+struct  Ck__Chaski__V1__AtomicBatchResult
+{
+  ProtobufCMessage base;
+  protobuf_c_boolean has_f1;
+  uint64_t f1;
+  protobuf_c_boolean has_f2;
+  int64_t f2;
+  protobuf_c_boolean has_f3;
+  ProtobufCBinaryData f3;
+};
+#define CK__CHASKI__V1__ATOMIC_BATCH_RESULT__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&ck__chaski__v1__atomic_batch_result__descriptor) \
+    , 0, 0, 0, 0, 0, {0,NULL} }
+
+
+struct  Ck__Chaski__V1__AtomicResponse
+{
+  ProtobufCMessage base;
+  size_t n_f1;
+  Ck__Chaski__V1__AtomicBatchResult **f1;
+  protobuf_c_boolean has_f2;
+  protobuf_c_boolean f2;
+};
+#define CK__CHASKI__V1__ATOMIC_RESPONSE__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&ck__chaski__v1__atomic_response__descriptor) \
+    , 0,NULL, 0, 0 }
+
+
 /* Ck__Chaski__V1__OpenPublisher methods */
 void   ck__chaski__v1__open_publisher__init
                      (Ck__Chaski__V1__OpenPublisher         *message);
@@ -208,6 +294,21 @@ void   ck__chaski__v1__publish_response__init
 /* Ck__Chaski__V1__PublishResults methods */
 void   ck__chaski__v1__publish_results__init
                      (Ck__Chaski__V1__PublishResults         *message);
+/* Ck__Chaski__V1__AtomicBatch methods */
+void   ck__chaski__v1__atomic_batch__init
+                     (Ck__Chaski__V1__AtomicBatch         *message);
+/* Ck__Chaski__V1__AtomicVerdict methods */
+void   ck__chaski__v1__atomic_verdict__init
+                     (Ck__Chaski__V1__AtomicVerdict         *message);
+/* Ck__Chaski__V1__AtomicRequest methods */
+void   ck__chaski__v1__atomic_request__init
+                     (Ck__Chaski__V1__AtomicRequest         *message);
+/* Ck__Chaski__V1__AtomicBatchResult methods */
+void   ck__chaski__v1__atomic_batch_result__init
+                     (Ck__Chaski__V1__AtomicBatchResult         *message);
+/* Ck__Chaski__V1__AtomicResponse methods */
+void   ck__chaski__v1__atomic_response__init
+                     (Ck__Chaski__V1__AtomicResponse         *message);
 /* --- per-message closures --- */
 
 typedef void (*Ck__Chaski__V1__OpenPublisher_Closure)
@@ -237,6 +338,21 @@ typedef void (*Ck__Chaski__V1__PublishResponse_Closure)
 typedef void (*Ck__Chaski__V1__PublishResults_Closure)
                  (const Ck__Chaski__V1__PublishResults *message,
                   void *closure_data);
+typedef void (*Ck__Chaski__V1__AtomicBatch_Closure)
+                 (const Ck__Chaski__V1__AtomicBatch *message,
+                  void *closure_data);
+typedef void (*Ck__Chaski__V1__AtomicVerdict_Closure)
+                 (const Ck__Chaski__V1__AtomicVerdict *message,
+                  void *closure_data);
+typedef void (*Ck__Chaski__V1__AtomicRequest_Closure)
+                 (const Ck__Chaski__V1__AtomicRequest *message,
+                  void *closure_data);
+typedef void (*Ck__Chaski__V1__AtomicBatchResult_Closure)
+                 (const Ck__Chaski__V1__AtomicBatchResult *message,
+                  void *closure_data);
+typedef void (*Ck__Chaski__V1__AtomicResponse_Closure)
+                 (const Ck__Chaski__V1__AtomicResponse *message,
+                  void *closure_data);
 
 /* --- services --- */
 
@@ -252,6 +368,11 @@ extern const ProtobufCMessageDescriptor ck__chaski__v1__topic_bound__descriptor;
 extern const ProtobufCMessageDescriptor ck__chaski__v1__publish_result__descriptor;
 extern const ProtobufCMessageDescriptor ck__chaski__v1__publish_response__descriptor;
 extern const ProtobufCMessageDescriptor ck__chaski__v1__publish_results__descriptor;
+extern const ProtobufCMessageDescriptor ck__chaski__v1__atomic_batch__descriptor;
+extern const ProtobufCMessageDescriptor ck__chaski__v1__atomic_verdict__descriptor;
+extern const ProtobufCMessageDescriptor ck__chaski__v1__atomic_request__descriptor;
+extern const ProtobufCMessageDescriptor ck__chaski__v1__atomic_batch_result__descriptor;
+extern const ProtobufCMessageDescriptor ck__chaski__v1__atomic_response__descriptor;
 
 PROTOBUF_C__END_DECLS
 

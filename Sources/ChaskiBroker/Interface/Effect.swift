@@ -52,19 +52,6 @@ package struct ReadRequest: Hashable, Sendable {
     }
 }
 
-/// A member of a publish that was stored before.
-package struct DuplicateMember: Hashable, Sendable {
-    /// Its place in the batch, from 0.
-    package var index: UInt32
-    /// Where the message with its dedup id is.
-    package var offset: Offset
-
-    package init(index: UInt32, offset: Offset) {
-        self.index = index
-        self.offset = offset
-    }
-}
-
 /// An offset that a verdict named in vain, and why.
 package struct SettleRejection: Hashable, Sendable {
     package var offset: Offset

@@ -13,14 +13,18 @@ struct PublishCommand: AsyncParsableCommand {
 
               {"payload": "text or any JSON", "key": "k", "attributes": {"name": "value"}}
 
-            ("payloadBase64" and "keyBase64" for bytes). A payload that is no string is stored as \
+            ("payloadBase64" and "keyBase64" for bytes; "dedupId" for a topic that remembers ids: a \
+            message with an id that it has seen is not stored again). A payload that is no string is stored as \
             the very bytes that spell it. A message has at most 1 MiB. Messages are stored in the order given. \
             The command ends when all are on disk. It outlives restarts of the broker; at a \
             message that is refused for good it stops and says which line to go on from.
+
+            With --atomic the lines of standard input are such objects, each with a "topic" of its \
+            own (TOPIC for those without), and are published in one request: all or none.
             """)
 
     @Argument(help: "Name of the topic.")
-    var topic: String
+    var topic: String?
 
     @Argument(help: "The message's text.")
     var message: String?
@@ -31,6 +35,14 @@ struct PublishCommand: AsyncParsableCommand {
 
     @Flag(help: "Lines are JSON objects with payload, key and attributes.")
     var ndjson = false
+
+    @Flag(help: "Publish all lines in one request, to the topics that they name: all or none.")
+    var atomic = false
+
+    @Option(
+        help: ArgumentHelp(
+            "The dedup id of the message (with MESSAGE or --file).", valueName: "id"))
+    var dedupID: String?
 
     @Option(help: ArgumentHelp("The key of each message.", valueName: "key"))
     var key: String?
@@ -60,6 +72,17 @@ struct PublishCommand: AsyncParsableCommand {
         if file != nil, ndjson {
             throw ValidationError("--file sends one message; feed NDJSON to standard input.")
         }
+        if atomic, message != nil || file != nil || rate != nil || giveUpAfter != nil {
+            throw ValidationError(
+                "--atomic reads JSON lines; it excludes MESSAGE, --file, --rate, --give-up-after.")
+        }
+        if topic == nil, !atomic {
+            throw ValidationError("Missing expected argument '<topic>'.")
+        }
+        if dedupID != nil, message == nil, file == nil {
+            throw ValidationError(
+                "--dedup-id is for one message; in JSON lines each has its own \"dedupId\".")
+        }
         if let rate, !(rate > 0 && rate <= 1e9) {
             throw ValidationError("--rate must be above 0.")
         }
@@ -75,6 +98,11 @@ struct PublishCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
+        guard let topic, !atomic else {
+            return try await connection.withClient { client, kind in
+                try await publishAtomically(client, kind)
+            }
+        }
         let source = try makeSource()
         try await connection.withClient { client, kind in
             if create {
@@ -83,7 +111,7 @@ struct PublishCommand: AsyncParsableCommand {
             var settings = ProducerConfiguration()
             if let giveUpAfter { settings.giveUpAfter = giveUpAfter.duration }
             let producer = client.producer(settings)
-            let summary = await publish(source, with: producer)
+            let summary = await publish(source, to: topic, with: producer)
             if summary.failure == nil || summary.published > 0 || kind == .json {
                 kind.print(summary.fields(kind), json: summary.json(topic: topic))
             }
@@ -91,7 +119,7 @@ struct PublishCommand: AsyncParsableCommand {
         }
     }
 
-    private static func create(_ topic: String, _ client: ChaskiClient) async throws {
+    static func create(_ topic: String, _ client: ChaskiClient) async throws {
         do {
             _ = try await client.createTopic(topic)
         } catch let error as ChaskiError where error.reason == .alreadyExists {
@@ -102,7 +130,8 @@ struct PublishCommand: AsyncParsableCommand {
     private func makeSource() throws -> DraftSource {
         let defaults = MessageDraft(
             payload: [], key: key.map { Array($0.utf8) },
-            attributes: attributes.compactMap { MessageDraft.Attribute($0) })
+            attributes: attributes.compactMap { MessageDraft.Attribute($0) },
+            dedupID: dedupID.map { Array($0.utf8) })
         if let message {
             var draft = defaults
             draft.payload = Array(message.utf8)
@@ -119,7 +148,9 @@ struct PublishCommand: AsyncParsableCommand {
         return .lines(isJSON: ndjson, defaults: defaults)
     }
 
-    private func publish(_ source: DraftSource, with producer: Producer) async -> PublishSummary {
+    private func publish(
+        _ source: DraftSource, to topic: String, with producer: Producer
+    ) async -> PublishSummary {
         var summary = PublishSummary(startedNanos: Clock.nanos())
         let pacer = rate.map { Pacer(startNanos: Clock.nanos(), rate: $0) }
         let messages = DraftMessages(source: source, pacer: pacer, stop: Interruption.shared)
@@ -173,9 +204,7 @@ struct DraftMessages: AsyncSequence, Sendable {
             guard !stop.isRequested, let draft = try await read() else { return nil }
             if let pacer { try await pacer.wait(for: UInt64(count)) }
             count += 1
-            return Message(
-                draft.payload, key: draft.key,
-                attributes: draft.attributes.map { Attribute($0.name, $0.value) })
+            return draft.message
         }
 
         private func read() async throws -> MessageDraft? {
@@ -201,6 +230,8 @@ struct DraftMessages: AsyncSequence, Sendable {
 /// What became of the messages.
 struct PublishSummary {
     var published: UInt64 = 0
+    /// Of them, those that were stored before.
+    var duplicates: UInt64 = 0
     var refused: UInt64 = 0
     var indeterminate: UInt64 = 0
     var firstOffset: UInt64?
@@ -216,6 +247,7 @@ struct PublishSummary {
         switch outcome.result {
         case .success(let receipt):
             published += 1
+            if receipt.duplicate { duplicates += 1 }
             firstOffset = min(firstOffset ?? receipt.offset, receipt.offset)
             lastOffset = max(lastOffset ?? receipt.offset, receipt.offset)
         case .failure(let error):
@@ -246,6 +278,7 @@ struct PublishSummary {
         }
         if published > 1 { line += " in \(Units.fixed(seconds, 2)) s" }
         fields.append("published", line)
+        if duplicates > 0 { fields.append("stored before", kind.count(duplicates)) }
         if refused > 0 { fields.append("refused", kind.count(refused)) }
         if indeterminate > 0 { fields.append("outcome unknown", kind.count(indeterminate)) }
         return fields
@@ -254,7 +287,7 @@ struct PublishSummary {
     func json(topic: String) -> JSONValue {
         .object([
             "topic": .string(topic), "published": .unsigned(published),
-            "refused": .unsigned(refused), "indeterminate": .unsigned(indeterminate),
+            "duplicates": .unsigned(duplicates), "refused": .unsigned(refused), "indeterminate": .unsigned(indeterminate),
             "firstOffset": firstOffset.map { .unsigned($0) } ?? .null,
             "lastOffset": lastOffset.map { .unsigned($0) } ?? .null,
             "seconds": .number(seconds),

@@ -22,6 +22,16 @@ struct TopicCreate: AsyncParsableCommand {
         help: .size("Disk that its messages may take; publishes are refused beyond it."))
     var maxBytes: SizeArgument?
 
+    @Flag(
+        help: ArgumentHelp(
+            "Remember dedup ids: a message with an id that was seen is the one stored before.",
+            discussion: "For 10 minutes, or the --dedup-window; with another payload it is refused."
+        ))
+    var dedup = false
+
+    @Option(help: .duration("How long ids are remembered, 1s to 24h (10m); implies --dedup."))
+    var dedupWindow: DurationArgument?
+
     @OptionGroup var connection: ConnectionOptions
 
     func validate() throws {
@@ -33,8 +43,11 @@ struct TopicCreate: AsyncParsableCommand {
 
     func run() async throws {
         try await connection.withClient { client, kind in
+            let window = dedupWindow?.nanos ?? (dedup ? Limits.dedupWindowNanos : nil)
             let topic = try await client.createTopic(
-                name, settings: TopicSettings(maximumBytes: maxBytes?.bytes))
+                name,
+                settings: TopicSettings(
+                    maximumBytes: maxBytes?.bytes, dedupWindowNanos: window))
             kind.print(topic.fields(kind), json: topic.json)
         }
     }
@@ -127,6 +140,9 @@ extension TopicInfo {
         // The broker's way to say that there is no limit is the largest number.
         let limit = settings.maximumBytes.flatMap { $0 >= UInt64(Int64.max) ? nil : $0 }
         fields.append("limit", limit.map { kind.bytes($0) } ?? "none")
+        if let window = settings.dedupWindowNanos {
+            fields.append("dedup window", Units.duration(nanos: window))
+        }
         fields.append("created", Units.timestamp(wallNanos: createdNanos))
         fields.append(
             "subscriptions", subscriptions.isEmpty ? "-" : subscriptions.joined(separator: ", "))
@@ -140,6 +156,8 @@ extension TopicInfo {
             "firstOffset": .unsigned(firstOffset), "nextOffset": .unsigned(nextOffset),
             "bytes": .unsigned(bytes),
             "maximumBytes": settings.maximumBytes.map { .unsigned($0) } ?? .null,
+            "dedupWindowMillis": settings.dedupWindowNanos.map { .integer($0 / 1_000_000) }
+                ?? .null,
             "created": .string(Units.timestamp(wallNanos: createdNanos)),
             "subscriptions": .array(subscriptions.map { .string($0) }),
         ])

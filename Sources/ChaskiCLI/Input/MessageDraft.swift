@@ -24,21 +24,30 @@ package struct MessageDraft: Hashable, Sendable {
     package var payload: [UInt8]
     package var key: [UInt8]?
     package var attributes: [Attribute]
+    package var dedupID: [UInt8]?
+    /// Where it goes; nil where the command says that for all.
+    package var topic: String?
 
-    package init(payload: [UInt8], key: [UInt8]? = nil, attributes: [Attribute] = []) {
+    package init(
+        payload: [UInt8], key: [UInt8]? = nil, attributes: [Attribute] = [],
+        dedupID: [UInt8]? = nil, topic: String? = nil
+    ) {
         self.payload = payload
         self.key = key
         self.attributes = attributes
+        self.dedupID = dedupID
+        self.topic = topic
     }
 
     /// One line of `--ndjson`: an object with `payload` (a string, or any other JSON value, which
     /// is sent as the very bytes that spell it) or `payloadBase64`, and optionally `key` or
-    /// `keyBase64` (strings; null for none), and `attributes` (an object of strings). The flags'
-    /// key and attributes hold where the line says nothing. Nothing is said twice.
+    /// `keyBase64` (strings; null for none), `attributes` (an object of strings), `dedupId` (a
+    /// string), and, where it `takesTopic`, `topic`. The flags' key, attributes and topic hold
+    /// where the line says nothing. Nothing is said twice.
     ///
     /// - Throws: `invalid-setting` that names the line, the field, and what is wrong with it.
     package init(
-        json line: ArraySlice<UInt8>, number: Int, defaults: MessageDraft
+        json line: ArraySlice<UInt8>, number: Int, defaults: MessageDraft, takesTopic: Bool = false
     ) throws(Failure) {
         self = defaults
         let found: [JSONParser.SourceMember]?
@@ -55,7 +64,11 @@ package struct MessageDraft: Hashable, Sendable {
             guard seen.insert(member.name).inserted else {
                 throw Self.wrong(number, "has \"\(Text.printable(member.name))\" twice")
             }
-            try take(member, number)
+            if takesTopic, member.name == "topic", case .string(let name) = member.value {
+                topic = name
+            } else {
+                try take(member, number)
+            }
         }
         for name in ["payload", "key"] where seen.isSuperset(of: [name, name + "Base64"]) {
             throw Self.wrong(number, "has both \"\(name)\" and \"\(name)Base64\"")
@@ -86,7 +99,8 @@ package struct MessageDraft: Hashable, Sendable {
                 try set(attribute.name, attribute.value, number)
             }
         case ("attributes", _): throw Self.wrong(number, "\"attributes\" is not an object")
-        case ("payloadBase64", _), ("key", _), ("keyBase64", _):
+        case ("dedupId", .string(let text)): dedupID = Array(text.utf8)
+        case ("payloadBase64", _), ("key", _), ("keyBase64", _), ("dedupId", _):
             throw Self.wrong(number, "\"\(member.name)\" is not a string; put it in quotes")
         default:
             throw Self.wrong(number, "has an unknown field \"\(Text.printable(member.name))\"")

@@ -201,7 +201,9 @@ public final class ChaskiClient: Sendable {
     // MARK: Calls
 
     /// One request and its answer; waits for a connection within `requestTimeout`.
-    func call(_ method: String, _ request: [UInt8], isRepeatable: Bool) async throws -> Bytes {
+    func call(
+        _ method: String, _ request: [UInt8], attachment: Bytes = [], isRepeatable: Bool
+    ) async throws -> Bytes {
         try Task.checkCancellation()
         let timeout = configuration.requestTimeout.clampedNanos
         let box = NIOLoopBoundBox<UnaryCall?>.makeEmptyBox(
@@ -212,7 +214,8 @@ public final class ChaskiClient: Sendable {
                 (continuation: CheckedContinuation<Bytes, any Error>) in
                 let isOpen = gate.execute {
                     let call = UnaryCall(
-                        method: method, request: request, isRepeatable: isRepeatable,
+                        method: method, request: request, attachment: attachment,
+                        isRepeatable: isRepeatable,
                         deadlineNanos: Link.nowNanos().advancedClamping(by: timeout)
                     ) { result in
                         continuation.resume(with: result.mapError { ChaskiError($0) })

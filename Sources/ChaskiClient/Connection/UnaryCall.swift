@@ -6,6 +6,7 @@ import NIOCore
 final class UnaryCall: StreamOwner {
     let method: String
     private let request: [UInt8]
+    private let attachment: Bytes
     /// Whether asking twice does no harm: then a lost connection is no failure.
     private let isRepeatable: Bool
     private let deadlineNanos: Int64
@@ -16,11 +17,13 @@ final class UnaryCall: StreamOwner {
 
     /// `answer` is called once.
     init(
-        method: String, request: [UInt8], isRepeatable: Bool, deadlineNanos: Int64,
+        method: String, request: [UInt8], attachment: Bytes, isRepeatable: Bool,
+        deadlineNanos: Int64,
         answer: @escaping (Result<Bytes, Failure>) -> Void
     ) {
         self.method = method
         self.request = request
+        self.attachment = attachment
         self.isRepeatable = isRepeatable
         self.deadlineNanos = deadlineNanos
         self.answer = answer
@@ -44,7 +47,9 @@ final class UnaryCall: StreamOwner {
         switch link.openStream(method, for: self, timeoutNanos: left) {
         case .success(let stream):
             self.stream = stream
-            let failure = link.send(on: stream, protobuf: request, end: true, class: .control)
+            let failure = link.send(
+                on: stream, protobuf: request, attachment: attachment, end: true,
+                class: attachment.isEmpty ? .control : .batch)
             if let failure { finish(.failure(failure)) }
         case .failure(let failure):
             // A broker that takes no more calls will be replaced; anything else is an answer.

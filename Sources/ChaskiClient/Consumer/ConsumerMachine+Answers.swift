@@ -56,6 +56,8 @@ extension ConsumerMachine {
         let isAnother = subscriptionID.rawValue != 0 && id != subscriptionID
         subscriptionID = id
         renewHeld(ranges)
+        for offset in entrusted.keys { entrusted[offset]?.token.epoch = epoch }
+        renewEntrusted { Self.covers(ranges, $0, $1) }
         renewWaiting(ranges, mayRepeat: !isAnother)
     }
 

@@ -41,6 +41,8 @@ package struct ConsumerMachine<Waiter: Sendable> {
     var leaseNanos: Int64 = Limits.keepaliveNanos
     /// Deliveries without a verdict.
     var held: [Offset: Held] = [:]
+    /// Deliveries whose verdict is part of an atomic request under way.
+    var entrusted: [Offset: Entrusted] = [:]
     /// Verdicts not yet sent: acks apart, the others by verdict in order of arrival.
     var waitingAcks: [SettleItem<Waiter>] = []
     var waitingOthers: [(verdict: Verdict, items: [SettleItem<Waiter>])] = []
@@ -74,7 +76,7 @@ package struct ConsumerMachine<Waiter: Sendable> {
 
     /// Verdicts that are not yet confirmed.
     package var unconfirmed: Int {
-        requests.reduce(waitingAcks.count) { $0 + $1.items.count }
+        requests.reduce(waitingAcks.count + entrusted.count) { $0 + $1.items.count }
             + waitingOthers.reduce(0) { $0 + $1.items.count }
     }
 
@@ -130,9 +132,10 @@ package struct ConsumerMachine<Waiter: Sendable> {
         }
     }
 
-    private func notHeld(_ item: SettleItem<Waiter>) -> Failure {
+    func notHeld(_ item: SettleItem<Waiter>) -> Failure {
         let isUnderWay =
-            waitingAcks.contains { $0.offset == item.offset }
+            entrusted[item.offset] != nil
+            || waitingAcks.contains { $0.offset == item.offset }
             || requests.contains { $0.items.contains { $0.offset == item.offset } }
         if isUnderWay {
             return Failure(
@@ -290,6 +293,9 @@ package struct ConsumerMachine<Waiter: Sendable> {
         for (offset, token) in held where token.epoch == epoch {
             tokens.append((offset, token.handout))
         }
+        for (offset, one) in entrusted where one.token.epoch == epoch {
+            tokens.append((offset, one.token.handout))
+        }
         for item in waitingAcks where item.epoch == epoch {
             tokens.append((item.offset, item.handout))
         }
@@ -309,13 +315,14 @@ package struct ConsumerMachine<Waiter: Sendable> {
     package mutating func timerFired(now: Int64) {
         if phase == .active, let next = nextHeartbeatNanos, next <= now {
             nextHeartbeatNanos = now.advancedClamping(by: leaseNanos / 3)
-            wantsHeartbeat = !held.isEmpty
+            wantsHeartbeat = !held.isEmpty || !entrusted.isEmpty
         }
         guard phase == .disconnected, let cutOffNanos,
             cutOffNanos.advancedClamping(by: leaseNanos) <= now
         else { return }
         self.cutOffNanos = nil
         loseAll()
+        renewEntrusted { _, _ in false }
         failWaiting(
             Failure(
                 .unavailable, .unreachable,

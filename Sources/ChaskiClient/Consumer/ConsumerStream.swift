@@ -66,6 +66,8 @@ final class ConsumerStream: StreamOwner {
         }
         guard send(open) else { return }
         machine.connected()
+        // At once: an atomic request that is sent again comes behind the claims of what it settles.
+        sendRequests(now: Link.nowNanos())
     }
 
     func linkLost(_ failure: Failure, now: Int64) {
@@ -106,10 +108,32 @@ final class ConsumerStream: StreamOwner {
 
     func turnEnded(now: Int64) {
         takeVerdicts()
+        sendRequests(now: now)
+        tell()
+    }
+
+    private func sendRequests(now: Int64) {
         while let stream, link.isWritable(stream), let request = machine.nextRequest(now: now) {
             guard send(request) else { break }
         }
-        tell()
+    }
+
+    /// Takes deliveries out for an atomic request.
+    func entrust(
+        _ leases: [LostLease]
+    ) -> Result<(session: SessionID, parts: [EntrustedRanges]), any Error> {
+        takeVerdicts()
+        do throws(Failure) {
+            return .success((sessionID, try machine.entrust(leases)))
+        } catch {
+            return .failure(error)
+        }
+    }
+
+    /// An atomic request has its outcome.
+    func transactionEnded(_ leases: [LostLease], isSettled: Bool) {
+        machine.transactionEnded(leases, isSettled: isSettled)
+        flush()
     }
 
     private func takeVerdicts() {

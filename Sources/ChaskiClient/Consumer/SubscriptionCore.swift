@@ -136,6 +136,12 @@ final class SubscriptionCore: Sendable {
         }
     }
 
+    /// As `onLoop`, also where the stream is gone.
+    func onLoopOrMissing(_ body: @escaping @Sendable (ConsumerStream?) -> Void) -> Bool {
+        let stream = stream
+        return gate.execute { body(stream.value) }
+    }
+
     /// Takes no more deliveries; returns when the event loop knows.
     func stop() async {
         let stream = stream

@@ -12,19 +12,16 @@ enum PublishWaiter: Sendable {
     func resume(_ topic: String, _ step: Int, count: Int, _ outcome: Result<StoredAt, Failure>) {
         switch outcome {
         case .success(let stored):
-            let first = stored.baseOffset &+ UInt64(step)
+            let at = stored.duplicates.offset(
+                ofMember: UInt32(clamping: step), baseOffset: stored.baseOffset)
             let receipt = PublishReceipt(
-                topic: topic, offset: first, appendTimeNanos: stored.appendTimeNanos,
-                duplicate: stored.duplicate)
+                topic: topic, offset: at.offset, appendTimeNanos: stored.appendTimeNanos,
+                duplicate: stored.duplicate || at.isDuplicate)
             switch self {
             case .message(let continuation):
                 continuation.resume(returning: receipt)
             case .batch(let continuation):
-                let (end, overflow) = first.addingReportingOverflow(UInt64(count))
-                continuation.resume(
-                    returning: BatchReceipt(
-                        topic: topic, offsets: first..<(overflow ? UInt64.max : end),
-                        appendTimeNanos: stored.appendTimeNanos, duplicate: stored.duplicate))
+                continuation.resume(returning: BatchReceipt(topic, stored, count: count))
             case .outcome(let collector, let index):
                 collector.ended(PublishOutcome(index: index, result: .success(receipt)))
             }

@@ -145,6 +145,8 @@ extension ProducerMachine {
             hold(index, for: failure.retryAfterNanos ?? Self.retryNanos, now: now)
         default:
             if failure.reason == .unknownTopic { lanes[index].needsBinding = true }
+            // One message of it has another's id: the others go on without it.
+            if failure.reason == .dedupConflict, lanes[index].split(at, &encoder) { break }
             judge(index, at, failure, now: now)
         }
     }

@@ -46,11 +46,18 @@ package struct StoredAt: Hashable, Sendable {
     package var appendTimeNanos: Int64
     /// The batch had been stored before; the offset is the original one.
     package var duplicate: Bool
+    /// Members that are messages stored before by their dedup ids, ascending; the others have the
+    /// offsets from `baseOffset` on.
+    package var duplicates: [DuplicateMember]
 
-    package init(baseOffset: Offset, appendTimeNanos: Int64, duplicate: Bool) {
+    package init(
+        baseOffset: Offset, appendTimeNanos: Int64, duplicate: Bool,
+        duplicates: [DuplicateMember] = []
+    ) {
         self.baseOffset = baseOffset
         self.appendTimeNanos = appendTimeNanos
         self.duplicate = duplicate
+        self.duplicates = duplicates
     }
 }
 

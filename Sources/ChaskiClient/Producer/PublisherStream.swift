@@ -211,7 +211,7 @@ final class PublisherStream: StreamOwner {
             case .bound(let bound)?:
                 received(bound, now: now)
             case .results(let results)?:
-                for result in results.results { received(result, now: now) }
+                for result in results.results { try received(result, now: now) }
             case nil:
                 // A kind of a later version.
                 break
@@ -230,13 +230,14 @@ final class PublisherStream: StreamOwner {
         }
     }
 
-    private func received(_ result: Chaski_V1_PublishResult, now: Int64) {
+    private func received(_ result: Chaski_V1_PublishResult, now: Int64) throws(Failure) {
         if result.hasStatus, let failure = result.status.failure {
             machine.answered(requestID: result.requestID, .failure(failure), now: now)
         } else {
             let stored = StoredAt(
                 baseOffset: result.baseOffset, appendTimeNanos: result.appendUnixNanos,
-                duplicate: result.duplicate)
+                duplicate: result.duplicate,
+                duplicates: try DuplicateMembers.decode(result.duplicates))
             machine.answered(requestID: result.requestID, .success(stored), now: now)
         }
     }

@@ -84,15 +84,28 @@ public struct Chaski_V1_TopicSettings: ChaskiProtobuf.Message {
     /// Unsets `maximumBytes`.
     public mutating func clearMaximumBytes() { _maximumBytes = nil }
 
+    /// For how long the topic remembers dedup ids, 1 s to 24 h: a message with an id that it remembers
+    /// is the one stored before. Absent: ids are carried and not looked at.
+    public var dedupWindowNanos: UInt64 {
+        get { _dedupWindowNanos ?? 0 }
+        set { _dedupWindowNanos = newValue }
+    }
+    /// True when `dedupWindowNanos` is set.
+    public var hasDedupWindowNanos: Bool { _dedupWindowNanos != nil }
+    /// Unsets `dedupWindowNanos`.
+    public mutating func clearDedupWindowNanos() { _dedupWindowNanos = nil }
+
     public var unknownFields = ChaskiProtobuf.UnknownFields()
 
     public init() {}
 
-    public init(maximumBytes: UInt64? = nil) {
+    public init(maximumBytes: UInt64? = nil, dedupWindowNanos: UInt64? = nil) {
         self._maximumBytes = maximumBytes
+        self._dedupWindowNanos = dedupWindowNanos
     }
 
     fileprivate var _maximumBytes: UInt64?
+    fileprivate var _dedupWindowNanos: UInt64?
 }
 
 public struct Chaski_V1_Topic: ChaskiProtobuf.Message {
@@ -1568,7 +1581,7 @@ extension Chaski_V1_TopicSettings {
 
     public static let _schema: ChaskiProtobuf.MessageSchema = .init(
         protoMessageName, Ck__Chaski__V1__TopicSettings(), ck__chaski__v1__topic_settings__init,
-        fields: "1:maximum_bytes:u")
+        fields: "1:maximum_bytes:u 2:dedup_window_nanos:u")
 
     public mutating func _unpack(
         _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
@@ -1576,6 +1589,9 @@ extension Chaski_V1_TopicSettings {
         let c = pointer.assumingMemoryBound(to: Ck__Chaski__V1__TopicSettings.self)
         if c.pointee.has_f1 != 0 {
             _maximumBytes = c.pointee.f1
+        }
+        if c.pointee.has_f2 != 0 {
+            _dedupWindowNanos = c.pointee.f2
         }
         try reader.unknown(pointer, &unknownFields, of: Self.self)
     }
@@ -1585,6 +1601,7 @@ extension Chaski_V1_TopicSettings {
     ) throws(ChaskiProtobuf.EncodingError) {
         let c = pointer.assumingMemoryBound(to: Ck__Chaski__V1__TopicSettings.self)
         if let value = _maximumBytes { (c.pointee.f1, c.pointee.has_f1) = (value, 1) }
+        if let value = _dedupWindowNanos { (c.pointee.f2, c.pointee.has_f2) = (value, 1) }
         writer.records(unknownFields.bytes, pointer)
     }
 }

@@ -175,13 +175,18 @@ public struct Chaski_V1_PublishResult: ChaskiProtobuf.Message {
     /// Unsets `status`.
     public mutating func clearStatus() { _status = nil }
 
-    /// Offset of the batch's first message.
+    /// Offset of the first message that is not named in `duplicates`; the others of those follow
+    /// densely.
     public var baseOffset: UInt64 = 0
 
     public var appendUnixNanos: Int64 = 0
 
     /// The batch had been stored before; the offset is the original one.
     public var duplicate: Bool = false
+
+    /// Members that by their dedup ids are messages stored before, ascending, 12 bytes each,
+    /// little-endian: u32 index in the batch, u64 offset of that message.
+    public var duplicates: [UInt8] = []
 
     public var unknownFields = ChaskiProtobuf.UnknownFields()
 
@@ -192,13 +197,15 @@ public struct Chaski_V1_PublishResult: ChaskiProtobuf.Message {
         status: Chaski_V1_Status? = nil,
         baseOffset: UInt64 = 0,
         appendUnixNanos: Int64 = 0,
-        duplicate: Bool = false
+        duplicate: Bool = false,
+        duplicates: [UInt8] = []
     ) {
         self.requestID = requestID
         self._status = status
         self.baseOffset = baseOffset
         self.appendUnixNanos = appendUnixNanos
         self.duplicate = duplicate
+        self.duplicates = duplicates
     }
 
     fileprivate var _status: Chaski_V1_Status?
@@ -246,6 +253,139 @@ public struct Chaski_V1_PublishResults: ChaskiProtobuf.Message {
     }
 }
 
+/// One batch of an atomic request.
+public struct Chaski_V1_AtomicBatch: ChaskiProtobuf.Message {
+    public var topic: String = ""
+
+    /// Length of its record batch in the attachment.
+    public var batchBytes: UInt32 = 0
+
+    public var unknownFields = ChaskiProtobuf.UnknownFields()
+
+    public init() {}
+
+    public init(topic: String = "", batchBytes: UInt32 = 0) {
+        self.topic = topic
+        self.batchBytes = batchBytes
+    }
+}
+
+/// A verdict of an atomic request on what a session holds.
+public struct Chaski_V1_AtomicVerdict: ChaskiProtobuf.Message {
+    public var subscription: String = ""
+
+    /// 16 bytes, as in OpenSession.
+    public var sessionID: [UInt8] = []
+
+    /// Any but EXTEND.
+    public var verb: Chaski_V1_SettleVerb = .unspecified
+
+    /// The epoch of all ranges.
+    public var epoch: UInt32 = 0
+
+    /// RETRY: the delay that wins over the backoff.
+    public var delayNanos: UInt64 {
+        get { _delayNanos ?? 0 }
+        set { _delayNanos = newValue }
+    }
+    /// True when `delayNanos` is set.
+    public var hasDelayNanos: Bool { _delayNanos != nil }
+    /// Unsets `delayNanos`.
+    public mutating func clearDelayNanos() { _delayNanos = nil }
+
+    /// RETRY and FAIL: why; at most 1 KiB.
+    public var reason: String = ""
+
+    /// Number of its ranges in the attachment.
+    public var ranges: UInt32 = 0
+
+    public var unknownFields = ChaskiProtobuf.UnknownFields()
+
+    public init() {}
+
+    public init(
+        subscription: String = "",
+        sessionID: [UInt8] = [],
+        verb: Chaski_V1_SettleVerb = .unspecified,
+        epoch: UInt32 = 0,
+        delayNanos: UInt64? = nil,
+        reason: String = "",
+        ranges: UInt32 = 0
+    ) {
+        self.subscription = subscription
+        self.sessionID = sessionID
+        self.verb = verb
+        self.epoch = epoch
+        self._delayNanos = delayNanos
+        self.reason = reason
+        self.ranges = ranges
+    }
+
+    fileprivate var _delayNanos: UInt64?
+}
+
+/// All of it takes effect, or none. At most 64 batches and verdicts. Attachment: the record batches one
+/// after the other, then the ranges of the verdicts, as in Settle, one after the other.
+public struct Chaski_V1_AtomicRequest: ChaskiProtobuf.Message {
+    /// 16 random bytes, the same each time that the request is sent: within 10 minutes a repeat is
+    /// answered as the first was, and not done again.
+    public var transactionID: [UInt8] = []
+
+    public var batches: [Chaski_V1_AtomicBatch] = []
+
+    public var verdicts: [Chaski_V1_AtomicVerdict] = []
+
+    public var unknownFields = ChaskiProtobuf.UnknownFields()
+
+    public init() {}
+
+    public init(
+        transactionID: [UInt8] = [],
+        batches: [Chaski_V1_AtomicBatch] = [],
+        verdicts: [Chaski_V1_AtomicVerdict] = []
+    ) {
+        self.transactionID = transactionID
+        self.batches = batches
+        self.verdicts = verdicts
+    }
+}
+
+/// Where one batch is; as in PublishResult.
+public struct Chaski_V1_AtomicBatchResult: ChaskiProtobuf.Message {
+    public var baseOffset: UInt64 = 0
+
+    public var appendUnixNanos: Int64 = 0
+
+    public var duplicates: [UInt8] = []
+
+    public var unknownFields = ChaskiProtobuf.UnknownFields()
+
+    public init() {}
+
+    public init(baseOffset: UInt64 = 0, appendUnixNanos: Int64 = 0, duplicates: [UInt8] = []) {
+        self.baseOffset = baseOffset
+        self.appendUnixNanos = appendUnixNanos
+        self.duplicates = duplicates
+    }
+}
+
+public struct Chaski_V1_AtomicResponse: ChaskiProtobuf.Message {
+    /// In the order of the batches.
+    public var batches: [Chaski_V1_AtomicBatchResult] = []
+
+    /// The request had been done before.
+    public var duplicate: Bool = false
+
+    public var unknownFields = ChaskiProtobuf.UnknownFields()
+
+    public init() {}
+
+    public init(batches: [Chaski_V1_AtomicBatchResult] = [], duplicate: Bool = false) {
+        self.batches = batches
+        self.duplicate = duplicate
+    }
+}
+
 public enum Chaski_V1_Publisher {
     /// The service's full name.
     public static let serviceName = "chaski.v1.Publisher"
@@ -254,6 +394,11 @@ public enum Chaski_V1_Publisher {
     public static let publish = ChaskiProtobuf.RPCMethod<
         Chaski_V1_PublishRequest, Chaski_V1_PublishResponse
     >(path: "chaski.v1.Publisher/Publish", clientStreams: true, serverStreams: true)
+
+    /// Publishes to several topics and settles deliveries in one step.
+    public static let publishAtomically = ChaskiProtobuf.RPCMethod<
+        Chaski_V1_AtomicRequest, Chaski_V1_AtomicResponse
+    >(path: "chaski.v1.Publisher/PublishAtomically")
 }
 
 extension Chaski_V1_OpenPublisher {
@@ -480,7 +625,7 @@ extension Chaski_V1_PublishResult {
         protoMessageName, Ck__Chaski__V1__PublishResult(), ck__chaski__v1__publish_result__init,
         fields: """
             1:request_id:u 2:status:m 3:base_offset:u 4:append_unix_nanos:i \
-            5:duplicate:B 
+            5:duplicate:B 6:duplicates:b 
             """,
         children: {
             switch $0 {
@@ -498,6 +643,9 @@ extension Chaski_V1_PublishResult {
         self.baseOffset = c.pointee.f3
         self.appendUnixNanos = c.pointee.f4
         self.duplicate = c.pointee.f5 != 0
+        if c.pointee.f6.len != 0 {
+            self.duplicates = try reader.bytes(c.pointee.f6.data, c.pointee.f6.len, of: Self.self)
+        }
         try reader.unknown(pointer, &unknownFields, of: Self.self)
     }
 
@@ -515,6 +663,10 @@ extension Chaski_V1_PublishResult {
             c.pointee.has_f4 = 1
         }
         if self.duplicate { (c.pointee.f5, c.pointee.has_f5) = (self.duplicate ? 1 : 0, 1) }
+        if !self.duplicates.isEmpty {
+            (c.pointee.f6.data, c.pointee.f6.len) = writer.bytes(self.duplicates)
+            c.pointee.has_f6 = 1
+        }
         writer.records(unknownFields.bytes, pointer)
     }
 }
@@ -595,6 +747,220 @@ extension Chaski_V1_PublishResults {
             c.pointee.f1 = try writer.messages(self.results)
             c.pointee.n_f1 = self.results.count
         }
+        writer.records(unknownFields.bytes, pointer)
+    }
+}
+
+extension Chaski_V1_AtomicBatch {
+    public static let protoMessageName = "chaski.v1.AtomicBatch"
+
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName, Ck__Chaski__V1__AtomicBatch(), ck__chaski__v1__atomic_batch__init,
+        fields: "1:topic:s 2:batch_bytes:u")
+
+    public mutating func _unpack(
+        _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
+    ) throws(ChaskiProtobuf.DecodingError) {
+        let c = pointer.assumingMemoryBound(to: Ck__Chaski__V1__AtomicBatch.self)
+        if c.pointee.f1.len != 0 {
+            self.topic = try reader.string(c.pointee.f1.data, c.pointee.f1.len, 1, of: Self.self)
+        }
+        self.batchBytes = c.pointee.f2
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
+    }
+
+    public func _pack(
+        _ pointer: UnsafeMutableRawPointer, _ writer: inout ChaskiProtobuf.MessageWriter
+    ) throws(ChaskiProtobuf.EncodingError) {
+        let c = pointer.assumingMemoryBound(to: Ck__Chaski__V1__AtomicBatch.self)
+        if !self.topic.isEmpty {
+            (c.pointee.f1.data, c.pointee.f1.len) = writer.string(self.topic)
+            c.pointee.has_f1 = 1
+        }
+        if self.batchBytes != 0 { (c.pointee.f2, c.pointee.has_f2) = (self.batchBytes, 1) }
+        writer.records(unknownFields.bytes, pointer)
+    }
+}
+
+extension Chaski_V1_AtomicVerdict {
+    public static let protoMessageName = "chaski.v1.AtomicVerdict"
+
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName, Ck__Chaski__V1__AtomicVerdict(), ck__chaski__v1__atomic_verdict__init,
+        fields: """
+            1:subscription:s 2:session_id:b 3:verb:e 4:epoch:u 5:delay_nanos:u \
+            6:reason:s 7:ranges:u 
+            """)
+
+    public mutating func _unpack(
+        _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
+    ) throws(ChaskiProtobuf.DecodingError) {
+        let c = pointer.assumingMemoryBound(to: Ck__Chaski__V1__AtomicVerdict.self)
+        if c.pointee.f1.len != 0 {
+            self.subscription = try reader.string(
+                c.pointee.f1.data, c.pointee.f1.len, 1, of: Self.self)
+        }
+        if c.pointee.f2.len != 0 {
+            self.sessionID = try reader.bytes(c.pointee.f2.data, c.pointee.f2.len, of: Self.self)
+        }
+        self.verb = Chaski_V1_SettleVerb(rawValue: c.pointee.f3)
+        self.epoch = c.pointee.f4
+        if c.pointee.has_f5 != 0 {
+            _delayNanos = c.pointee.f5
+        }
+        if c.pointee.f6.len != 0 {
+            self.reason = try reader.string(c.pointee.f6.data, c.pointee.f6.len, 6, of: Self.self)
+        }
+        self.ranges = c.pointee.f7
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
+    }
+
+    public func _pack(
+        _ pointer: UnsafeMutableRawPointer, _ writer: inout ChaskiProtobuf.MessageWriter
+    ) throws(ChaskiProtobuf.EncodingError) {
+        let c = pointer.assumingMemoryBound(to: Ck__Chaski__V1__AtomicVerdict.self)
+        if !self.subscription.isEmpty {
+            (c.pointee.f1.data, c.pointee.f1.len) = writer.string(self.subscription)
+            c.pointee.has_f1 = 1
+        }
+        if !self.sessionID.isEmpty {
+            (c.pointee.f2.data, c.pointee.f2.len) = writer.bytes(self.sessionID)
+            c.pointee.has_f2 = 1
+        }
+        if self.verb.rawValue != 0 { (c.pointee.f3, c.pointee.has_f3) = (self.verb.rawValue, 1) }
+        if self.epoch != 0 { (c.pointee.f4, c.pointee.has_f4) = (self.epoch, 1) }
+        if let value = _delayNanos { (c.pointee.f5, c.pointee.has_f5) = (value, 1) }
+        if !self.reason.isEmpty {
+            (c.pointee.f6.data, c.pointee.f6.len) = writer.string(self.reason)
+            c.pointee.has_f6 = 1
+        }
+        if self.ranges != 0 { (c.pointee.f7, c.pointee.has_f7) = (self.ranges, 1) }
+        writer.records(unknownFields.bytes, pointer)
+    }
+}
+
+extension Chaski_V1_AtomicRequest {
+    public static let protoMessageName = "chaski.v1.AtomicRequest"
+
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName, Ck__Chaski__V1__AtomicRequest(), ck__chaski__v1__atomic_request__init,
+        fields: "1:transaction_id:b 2:batches:m 3:verdicts:m",
+        children: {
+            switch $0 {
+            case 2: Chaski_V1_AtomicBatch._schema
+            case 3: Chaski_V1_AtomicVerdict._schema
+            default: nil
+            }
+        })
+
+    public mutating func _unpack(
+        _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
+    ) throws(ChaskiProtobuf.DecodingError) {
+        let c = pointer.assumingMemoryBound(to: Ck__Chaski__V1__AtomicRequest.self)
+        if c.pointee.f1.len != 0 {
+            self.transactionID = try reader.bytes(
+                c.pointee.f1.data, c.pointee.f1.len, of: Self.self)
+        }
+        if c.pointee.n_f2 != 0 {
+            self.batches = try reader.messages(c.pointee.f2, c.pointee.n_f2)
+        }
+        if c.pointee.n_f3 != 0 {
+            self.verdicts = try reader.messages(c.pointee.f3, c.pointee.n_f3)
+        }
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
+    }
+
+    public func _pack(
+        _ pointer: UnsafeMutableRawPointer, _ writer: inout ChaskiProtobuf.MessageWriter
+    ) throws(ChaskiProtobuf.EncodingError) {
+        let c = pointer.assumingMemoryBound(to: Ck__Chaski__V1__AtomicRequest.self)
+        if !self.transactionID.isEmpty {
+            (c.pointee.f1.data, c.pointee.f1.len) = writer.bytes(self.transactionID)
+            c.pointee.has_f1 = 1
+        }
+        if !self.batches.isEmpty {
+            c.pointee.f2 = try writer.messages(self.batches)
+            c.pointee.n_f2 = self.batches.count
+        }
+        if !self.verdicts.isEmpty {
+            c.pointee.f3 = try writer.messages(self.verdicts)
+            c.pointee.n_f3 = self.verdicts.count
+        }
+        writer.records(unknownFields.bytes, pointer)
+    }
+}
+
+extension Chaski_V1_AtomicBatchResult {
+    public static let protoMessageName = "chaski.v1.AtomicBatchResult"
+
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName,
+        Ck__Chaski__V1__AtomicBatchResult(),
+        ck__chaski__v1__atomic_batch_result__init,
+        fields: "1:base_offset:u 2:append_unix_nanos:i 3:duplicates:b")
+
+    public mutating func _unpack(
+        _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
+    ) throws(ChaskiProtobuf.DecodingError) {
+        let c = pointer.assumingMemoryBound(to: Ck__Chaski__V1__AtomicBatchResult.self)
+        self.baseOffset = c.pointee.f1
+        self.appendUnixNanos = c.pointee.f2
+        if c.pointee.f3.len != 0 {
+            self.duplicates = try reader.bytes(c.pointee.f3.data, c.pointee.f3.len, of: Self.self)
+        }
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
+    }
+
+    public func _pack(
+        _ pointer: UnsafeMutableRawPointer, _ writer: inout ChaskiProtobuf.MessageWriter
+    ) throws(ChaskiProtobuf.EncodingError) {
+        let c = pointer.assumingMemoryBound(to: Ck__Chaski__V1__AtomicBatchResult.self)
+        if self.baseOffset != 0 { (c.pointee.f1, c.pointee.has_f1) = (self.baseOffset, 1) }
+        if self.appendUnixNanos != 0 {
+            c.pointee.f2 = self.appendUnixNanos
+            c.pointee.has_f2 = 1
+        }
+        if !self.duplicates.isEmpty {
+            (c.pointee.f3.data, c.pointee.f3.len) = writer.bytes(self.duplicates)
+            c.pointee.has_f3 = 1
+        }
+        writer.records(unknownFields.bytes, pointer)
+    }
+}
+
+extension Chaski_V1_AtomicResponse {
+    public static let protoMessageName = "chaski.v1.AtomicResponse"
+
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName, Ck__Chaski__V1__AtomicResponse(), ck__chaski__v1__atomic_response__init,
+        fields: "1:batches:m 2:duplicate:B",
+        children: {
+            switch $0 {
+            case 1: Chaski_V1_AtomicBatchResult._schema
+            default: nil
+            }
+        })
+
+    public mutating func _unpack(
+        _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
+    ) throws(ChaskiProtobuf.DecodingError) {
+        let c = pointer.assumingMemoryBound(to: Ck__Chaski__V1__AtomicResponse.self)
+        if c.pointee.n_f1 != 0 {
+            self.batches = try reader.messages(c.pointee.f1, c.pointee.n_f1)
+        }
+        self.duplicate = c.pointee.f2 != 0
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
+    }
+
+    public func _pack(
+        _ pointer: UnsafeMutableRawPointer, _ writer: inout ChaskiProtobuf.MessageWriter
+    ) throws(ChaskiProtobuf.EncodingError) {
+        let c = pointer.assumingMemoryBound(to: Ck__Chaski__V1__AtomicResponse.self)
+        if !self.batches.isEmpty {
+            c.pointee.f1 = try writer.messages(self.batches)
+            c.pointee.n_f1 = self.batches.count
+        }
+        if self.duplicate { (c.pointee.f2, c.pointee.has_f2) = (self.duplicate ? 1 : 0, 1) }
         writer.records(unknownFields.bytes, pointer)
     }
 }

@@ -37,6 +37,7 @@ package enum Method: String, CaseIterable {
     case listDeadLetters = "chaski.v1.Subscriptions/ListDeadLetters"
     case status = "chaski.v1.Broker/Status"
     case publish = "chaski.v1.Publisher/Publish"
+    case publishAtomically = "chaski.v1.Publisher/PublishAtomically"
     case consume = "chaski.v1.Consumer/Consume"
 }
 
@@ -62,7 +63,7 @@ extension AdminRequest {
         case .explain: self = .explain(try .init(control: bytes))
         case .deleteSubscription: self = .deleteSubscription(try .init(control: bytes))
         case .listDeadLetters: self = .listDeadLetters(try .init(control: bytes))
-        case .status, .publish, .consume: return nil
+        case .status, .publish, .publishAtomically, .consume: return nil
         }
     }
 }

@@ -28,7 +28,7 @@ extension ConnectionStreams {
         case .createTopic, .describeTopic, .listTopics, .deleteTopic, .createSubscription,
             .describeSubscription, .listSubscriptions, .updateSubscription, .pauseSubscription,
             .resumeSubscription, .setBreaker, .explain, .deleteSubscription,
-            .listDeadLetters:
+            .listDeadLetters, .publishAtomically:
             return .unary(UnaryStream(id, method, link: try link(to: open.namespace), self))
         }
     }

@@ -57,6 +57,7 @@ enum ServerStream {
 /// A request that a shard has not answered, and whom the answer is for.
 enum Pending {
     case unary(UnaryStream)
+    case atomic(UnaryStream)
     case bind(PublishStream, alias: UInt32)
     /// `slot` is the place among the stream's results.
     case publish(PublishStream, slot: UInt64, windowBytes: Int)
@@ -71,6 +72,8 @@ enum Pending {
             stream.published(slot, windowBytes, result)
         case .settle(let stream, let request, let windowBytes):
             stream.settled(request, windowBytes, result)
+        case .atomic(let stream):
+            stream.replied(result)
         case .unary, .bind, .subscribe, .ignored:
             break
         }

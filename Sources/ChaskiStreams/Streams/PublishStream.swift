@@ -20,6 +20,7 @@ final class PublishStream {
     /// The number of the first place.
     private var firstSlot: UInt64 = 0
     private var results: [Chaski_V1_PublishResult] = []
+    private var duplicateBytes = 0
     private var isGathering = false
     private var hasEnded = false
     private var bindings = 0
@@ -33,6 +34,8 @@ final class PublishStream {
     private static let maximumTopics = 4_096
     /// Results in one message.
     private static let maximumResults = 1_024
+    /// Bytes of the duplicates that they name, about.
+    private static let maximumDuplicateBytes = 64 * 1024
 
     init(_ id: StreamID, link: Int, _ owner: ConnectionStreams) {
         self.id = id
@@ -182,7 +185,10 @@ final class PublishStream {
         while let first = slots.first, let result = first.result {
             slots.removeFirst()
             firstSlot &+= 1
-            results.append(Chaski_V1_PublishResult(first.request, result))
+            let answer = Chaski_V1_PublishResult(first.request, result)
+            duplicateBytes += answer.duplicates.count
+            results.append(answer)
+            if duplicateBytes >= Self.maximumDuplicateBytes { sendResults() }
         }
         if results.count >= Self.maximumResults { sendResults() }
         if !isBusy { owner.release(id) }
@@ -201,6 +207,7 @@ final class PublishStream {
                 $0.kind = .results(list)
             }
             results.removeAll(keepingCapacity: true)
+            duplicateBytes = 0
             owner.send(answer, on: id)
         }
         endIfDone()
@@ -218,10 +225,12 @@ extension Chaski_V1_PublishResult {
         self.init()
         requestID = request
         switch result {
-        case .success(.published(let baseOffset, let appendTimeNanos, let duplicate, _)):
+        case .success(
+            .published(let baseOffset, let appendTimeNanos, let duplicate, let duplicates)):
             self.baseOffset = baseOffset
             appendUnixNanos = appendTimeNanos
             self.duplicate = duplicate
+            if !duplicates.isEmpty { self.duplicates = DuplicateMembers.encode(duplicates) }
         case .success:
             break
         case .failure(let failure):

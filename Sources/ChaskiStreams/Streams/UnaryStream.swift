@@ -1,4 +1,7 @@
+import ChaskiBroker
+import ChaskiMessages
 package import ChaskiModel
+import ChaskiProtobuf
 import ChaskiWire
 
 /// A call of a method with one request and one answer.
@@ -22,7 +25,13 @@ package final class UnaryStream {
     func receive(_ message: InboundMessage) throws(Failure) {
         guard !isStarted else { throw .protocolError("\(method.rawValue) takes one message.") }
         isStarted = true
-        if let link, let request = try AdminRequest(method, message.protobuf) {
+        if method == .publishAtomically, let link {
+            let command = try AtomicCommand(message, limits: owner.settings.recordLimits)
+            let messages = command.publishes.reduce(0) { $0 + Int($1.count) }
+            if messages > 0 { owner.host.batchReceived(messages: messages) }
+            isBusy = true
+            owner.send(.command(.atomic(owner.expect(.atomic(self)), command)), over: link)
+        } else if let link, let request = try AdminRequest(method, message.protobuf) {
             isBusy = true
             owner.send(.admin(owner.expect(.unary(self)), request), over: link)
         } else {
@@ -36,6 +45,18 @@ package final class UnaryStream {
     func ended() {
         if !isStarted {
             owner.end(id, .protocolError("\(method.rawValue) needs a request message."))
+        }
+    }
+
+    /// The core answered an atomic request.
+    func replied(_ result: Result<Reply, Failure>) {
+        do throws(Failure) {
+            guard case .atomic(let published, let isRepeat) = try result.get() else {
+                throw .unexpectedReply
+            }
+            answered(.success(try Chaski_V1_AtomicResponse(published, isRepeat: isRepeat).bytes()))
+        } catch {
+            answered(.failure(error))
         }
     }
 
