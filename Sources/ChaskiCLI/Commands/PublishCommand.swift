@@ -287,7 +287,8 @@ struct PublishSummary {
     func json(topic: String) -> JSONValue {
         .object([
             "topic": .string(topic), "published": .unsigned(published),
-            "duplicates": .unsigned(duplicates), "refused": .unsigned(refused), "indeterminate": .unsigned(indeterminate),
+            "duplicates": .unsigned(duplicates), "refused": .unsigned(refused),
+            "indeterminate": .unsigned(indeterminate),
             "firstOffset": firstOffset.map { .unsigned($0) } ?? .null,
             "lastOffset": lastOffset.map { .unsigned($0) } ?? .null,
             "seconds": .number(seconds),

@@ -5,6 +5,11 @@ package struct EntrustedRanges: Hashable, Sendable {
     /// The epoch of all of them.
     package var epoch: UInt32
     package var ranges: [TokenRange]
+
+    package init(epoch: UInt32, ranges: [TokenRange]) {
+        self.epoch = epoch
+        self.ranges = ranges
+    }
 }
 
 extension ConsumerMachine {

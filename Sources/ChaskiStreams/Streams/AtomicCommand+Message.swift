@@ -12,7 +12,8 @@ extension AtomicCommand {
     init(_ message: InboundMessage, limits: RecordBatchLimits) throws(Failure) {
         let request = try Chaski_V1_AtomicRequest(control: message.protobuf)
         guard let id = UInt128(littleEndianBytes: request.transactionID) else {
-            throw .protocolError("a transaction id has 16 bytes, not \(request.transactionID.count)")
+            throw .protocolError(
+                "a transaction id has 16 bytes, not \(request.transactionID.count)")
         }
         self.init(transaction: TransactionID(rawValue: id))
         guard request.batches.count + request.verdicts.count <= Limits.atomicParts else {

@@ -28,6 +28,13 @@ extension RawClient {
         return answer.subscription
     }
 
+    func describeTopic(_ topic: String) async throws -> Chaski_V1_Topic {
+        let answer: Chaski_V1_DescribeTopicResponse = try await call(
+            "chaski.v1.Topics/Describe",
+            Chaski_V1_DescribeTopicRequest.with { $0.name = topic })
+        return answer.topic
+    }
+
     /// Calls a method that fails, and throws the reason.
     func reason(of method: String, namespace: String) async throws {
         try await Self.withReason {

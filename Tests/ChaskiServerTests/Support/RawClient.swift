@@ -85,14 +85,14 @@ final class RawClient: Sendable {
 
     /// A unary call.
     func call<Answer: ChaskiProtobuf.Message>(
-        _ method: String, _ request: some ChaskiProtobuf.Message, namespace: String = "default",
-        returning: Answer.Type = Answer.self
+        _ method: String, _ request: some ChaskiProtobuf.Message, attachment: [UInt8] = [],
+        namespace: String = "default", returning: Answer.Type = Answer.self
     ) async throws -> Answer {
         let bytes = try request.serializedBytes()
         // In one turn: a refusal may come as soon as the stream is open.
         let stream = try await perform {
             let stream = try $0.open(OpenRequest(method: method, namespace: namespace))
-            try $0.send(bytes, [], on: stream, end: true)
+            try $0.send(bytes, attachment, on: stream, end: true)
             return stream
         }
         return try await message(Answer.self, on: stream).0
