@@ -583,7 +583,7 @@ const ProtobufCMessageDescriptor ck__chaski__v1__consume_request__descriptor =
   (ProtobufCMessageInit) ck__chaski__v1__consume_request__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor ck__chaski__v1__subscribed__field_descriptors[6] =
+static const ProtobufCFieldDescriptor ck__chaski__v1__subscribed__field_descriptors[7] =
 {
   {
     "f1",
@@ -657,6 +657,18 @@ static const ProtobufCFieldDescriptor ck__chaski__v1__subscribed__field_descript
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "f7",
+    7,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BOOL,
+    offsetof(Ck__Chaski__V1__Subscribed, has_f7),
+    offsetof(Ck__Chaski__V1__Subscribed, f7),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned ck__chaski__v1__subscribed__field_indices_by_name[] = {
   0,   /* field[0] = f1 */
@@ -665,11 +677,12 @@ static const unsigned ck__chaski__v1__subscribed__field_indices_by_name[] = {
   3,   /* field[3] = f4 */
   4,   /* field[4] = f5 */
   5,   /* field[5] = f6 */
+  6,   /* field[6] = f7 */
 };
 static const ProtobufCIntRange ck__chaski__v1__subscribed__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 6 }
+  { 0, 7 }
 };
 const ProtobufCMessageDescriptor ck__chaski__v1__subscribed__descriptor =
 {
@@ -679,7 +692,7 @@ const ProtobufCMessageDescriptor ck__chaski__v1__subscribed__descriptor =
   "Ck__Chaski__V1__Subscribed",
   "ck.chaski.v1",
   sizeof(Ck__Chaski__V1__Subscribed),
-  6,
+  7,
   ck__chaski__v1__subscribed__field_descriptors,
   ck__chaski__v1__subscribed__field_indices_by_name,
   1,  ck__chaski__v1__subscribed__number_ranges,

@@ -179,6 +179,25 @@ struct ConsumerHarness {
         #expect(harness.lost == [LostLease(offset: 1, handout: 1)])
     }
 
+    @Test func aVerdictBeforeItsPredecessorsGoesBackToTheApplication() {
+        var harness = ConsumerHarness()
+        harness.subscribe()
+        harness.deliver(0, 2)
+        harness.settle(1)
+        harness.pump()
+        let early = harness.takeSettles()
+        harness.answer(
+            early[0].id, refused: [SettleRefusal(offset: 1, handout: 1, reason: .outOfOrder)])
+        #expect(harness.failed[1]?.reason == .outOfOrder)
+        #expect(harness.lost.isEmpty)
+        #expect(harness.machine.heldCount == 2, "it is held, and may be judged again")
+        harness.settle(0)
+        harness.settle(1)
+        harness.pump()
+        for settle in harness.takeSettles() { harness.answer(settle.id, refused: []) }
+        #expect(harness.confirmed == [0, 1])
+    }
+
     @Test func aReconnectClaimsWhatIsHeldAndLearnsWhatIsLost() {
         var harness = ConsumerHarness()
         harness.subscribe()

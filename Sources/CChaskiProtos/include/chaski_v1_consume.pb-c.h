@@ -176,10 +176,12 @@ struct  Ck__Chaski__V1__Subscribed
   uint32_t f5;
   protobuf_c_boolean has_f6;
   uint64_t f6;
+  protobuf_c_boolean has_f7;
+  protobuf_c_boolean f7;
 };
 #define CK__CHASKI__V1__SUBSCRIBED__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&ck__chaski__v1__subscribed__descriptor) \
-    , 0, 0, 0, 0, 0, 0, 0, {0,NULL}, 0, 0, 0, 0 }
+    , 0, 0, 0, 0, 0, 0, 0, {0,NULL}, 0, 0, 0, 0, 0, 0 }
 
 
 struct  Ck__Chaski__V1__Deliver

@@ -139,7 +139,7 @@ extension ConsumerMachine {
         for one in refused { reasons[one.offset] = one.reason }
         for item in request.items {
             if let reason = reasons[item.offset] {
-                verdictRefused(item, request.verdict, reason)
+                verdictRefused(item, request.verdict, reason, now: now)
             } else if let waiter = item.waiter {
                 completions.confirmed.append(waiter)
             }
@@ -147,8 +147,12 @@ extension ConsumerMachine {
     }
 
     private mutating func verdictRefused(
-        _ item: SettleItem<Waiter>, _ verdict: Verdict, _ reason: FailureReason
+        _ item: SettleItem<Waiter>, _ verdict: Verdict, _ reason: FailureReason, now: Int64
     ) {
+        if reason == .outOfOrder {
+            cameTooEarly(item, verdict, now: now)
+            return
+        }
         if held[item.offset]?.handout == item.handout {
             // Only an extension leaves its delivery held.
             held.removeValue(forKey: item.offset)
@@ -162,6 +166,34 @@ extension ConsumerMachine {
                 "\(subscription)@\(item.offset) was settled before")
             : leaseLost(item.offset)
         completions.fail(item.waiter, item.wasSent ? failure.asIndeterminate() : failure)
+    }
+
+    /// An earlier message of its key has no verdict yet. Where that may be on its way, or nobody
+    /// waits, it is sent again a little later; else the application may judge again.
+    private mutating func cameTooEarly(
+        _ item: SettleItem<Waiter>, _ verdict: Verdict, now: Int64
+    ) {
+        if item.waiter == nil || unconfirmed > 0 {
+            heldUntilNanos = max(heldUntilNanos, now.advancedClamping(by: 20_000_000))
+            wait(item, verdict)
+            return
+        }
+        if held[item.offset] == nil {
+            held[item.offset] = Held(handout: item.handout, epoch: item.epoch)
+        }
+        completions.fail(
+            item.waiter,
+            Failure(
+                .failedPrecondition, .outOfOrder,
+                "an earlier message of the key of \(subscription)@\(item.offset) has no verdict yet: give that one first"
+            ))
+    }
+
+    /// Deliveries that the application will not judge: their leases are over.
+    package mutating func forget(_ leases: [LostLease]) {
+        for lease in leases where held[lease.offset]?.handout == lease.handout {
+            held[lease.offset] = nil
+        }
     }
 
     /// A whole request failed: repeats it where waiting helps, else gives the deliveries back to

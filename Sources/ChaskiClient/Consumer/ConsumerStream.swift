@@ -41,6 +41,9 @@ final class ConsumerStream: StreamOwner {
     /// There are verdicts.
     func flush() { turnEnded(now: Link.nowNanos()) }
 
+    /// These will not be judged.
+    func forget(_ leases: [LostLease]) { machine.forget(leases) }
+
     /// Takes no more deliveries and gives back what is buffered; what is being worked on stays.
     func stop() {
         machine.stopRequested(releasing: core.closeBuffer())
@@ -261,7 +264,8 @@ final class ConsumerStream: StreamOwner {
     ) throws(Failure) {
         let held = try TokenRanges.decode(attachment, epoch: subscribed.epoch)
         core.topic = SubscriptionCore.Source(
-            topic: subscribed.topic, incarnation: max(1, subscribed.topicIncarnation))
+            topic: subscribed.topic, incarnation: max(1, subscribed.topicIncarnation),
+            isOrdered: subscribed.ordered)
         machine.subscribed(
             SubscriptionID(rawValue: subscribed.subscriptionID), epoch: subscribed.epoch,
             leaseNanos: Int64(clamping: subscribed.leaseNanos),

@@ -44,6 +44,7 @@ final class HandlerPool: Sendable {
     /// Runs until the subscription ends or the task is cancelled, and then until the handlers that
     /// run have ended; gives back what was buffered.
     func run() async throws {
+        core.keepKeysApart()
         core.whenLost { [slots] leases in
             let lost = Set(leases)
             for slot in slots { slot.cancel(ifIn: lost) }
@@ -72,8 +73,10 @@ final class HandlerPool: Sendable {
         while let delivery = try? await core.next() {
             slot.began(delivery)
             let verdict = await judge(delivery)
-            if slot.ended() { return true }
-            delivery.settleUnawaited(verdict)
+            let isLost = slot.ended()
+            if !isLost { delivery.settleUnawaited(verdict) }
+            core.judged(delivery, isAcked: !isLost && verdict == .ack)
+            if isLost { return true }
         }
         return false
     }

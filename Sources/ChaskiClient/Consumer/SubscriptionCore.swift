@@ -77,6 +77,8 @@ final class SubscriptionCore: Sendable {
 
     private struct Buffer: Sendable {
         var deliveries: Deque<Delivery> = []
+        /// Handlers of one key run one after the other: keys that have one; nil where any may run.
+        var busyKeys: Set<[UInt8]>?
         var receivers: Deque<(id: UInt64, continuation: UnsafeContinuation<Delivery?, Never>)> = []
         var nextReceiver: UInt64 = 0
         /// Nothing is handed to the application any more.
@@ -90,6 +92,32 @@ final class SubscriptionCore: Sendable {
         var isStarted = false
         /// Told of lost leases; set by a handler pool.
         var onLost: (@Sendable ([LostLease]) -> Void)?
+
+        /// The first delivery whose key has no handler; nil when there is none.
+        mutating func takeNext() -> Delivery? {
+            guard var busy = busyKeys, let first = deliveries.first,
+                first.core.topic.isOrdered
+            else { return deliveries.popFirst() }
+            busyKeys = nil
+            defer { busyKeys = busy }
+            let place = deliveries.firstIndex { delivery in
+                delivery.key.map { !busy.contains(Array($0)) } ?? true
+            }
+            guard let place else { return nil }
+            let delivery = deliveries.remove(at: place)
+            if let key = delivery.key { busy.insert(Array(key)) }
+            return delivery
+        }
+
+        /// Deliveries for those that wait for one.
+        mutating func serve() -> [(UnsafeContinuation<Delivery?, Never>, Delivery)] {
+            var served: [(UnsafeContinuation<Delivery?, Never>, Delivery)] = []
+            while !receivers.isEmpty, let delivery = takeNext() {
+                guard let receiver = receivers.popFirst() else { break }
+                served.append((receiver.continuation, delivery))
+            }
+            return served
+        }
     }
 
     private struct Inbox: Sendable {
@@ -110,6 +138,8 @@ final class SubscriptionCore: Sendable {
     struct Source: Hashable, Sendable {
         var topic = ""
         var incarnation: UInt32 = 1
+        /// Messages of one key come in their order.
+        var isOrdered = false
     }
 
     init(
@@ -155,16 +185,41 @@ final class SubscriptionCore: Sendable {
         var served: [(UnsafeContinuation<Delivery?, Never>, Delivery)] = []
         let isTaken = buffer.withLock { buffer in
             guard !buffer.isClosed else { return false }
-            var rest = deliveries[...]
-            while let delivery = rest.first, let receiver = buffer.receivers.popFirst() {
-                served.append((receiver.continuation, delivery))
-                rest.removeFirst()
-            }
-            buffer.deliveries.append(contentsOf: rest)
+            buffer.deliveries.append(contentsOf: deliveries)
+            served = buffer.serve()
             return true
         }
         for (continuation, delivery) in served { continuation.resume(returning: delivery) }
         return isTaken
+    }
+
+    /// From now on a key's next delivery comes only after `judged` its last one; of subscriptions
+    /// without order, too early as well as too late to matter.
+    func keepKeysApart() {
+        buffer.withLock { if $0.busyKeys == nil { $0.busyKeys = [] } }
+    }
+
+    /// A delivery whose key was kept apart has its verdict. Where that is no ack the later ones of
+    /// its key are superseded: they are dropped, and come again behind it.
+    func judged(_ delivery: Delivery, isAcked: Bool) {
+        guard topic.isOrdered, let key = delivery.key.map({ Array($0) }) else { return }
+        var dropped: [LostLease] = []
+        let served = buffer.withLock { buffer in
+            buffer.busyKeys?.remove(key)
+            if !isAcked {
+                buffer.deliveries.removeAll { later in
+                    guard later.key.map({ $0.elementsEqual(key) }) == true else { return false }
+                    dropped.append(LostLease(offset: later.offset, handout: later.handout))
+                    return true
+                }
+            }
+            return buffer.serve()
+        }
+        if !dropped.isEmpty {
+            let gone = dropped
+            onLoop { $0.forget(gone) }
+        }
+        for (continuation, delivery) in served { continuation.resume(returning: delivery) }
     }
 
     /// Drops what is lost from the buffer, and tells the handlers.
@@ -186,7 +241,7 @@ final class SubscriptionCore: Sendable {
     /// The next delivery; nil when there will be none, or the task is cancelled.
     func next() async throws -> Delivery? {
         let (delivery, id): (Delivery?, UInt64) = buffer.withLock { buffer in
-            if let delivery = buffer.deliveries.popFirst() { return (delivery, 0) }
+            if let delivery = buffer.takeNext() { return (delivery, 0) }
             buffer.nextReceiver += 1
             return (nil, buffer.nextReceiver)
         }
@@ -204,7 +259,7 @@ final class SubscriptionCore: Sendable {
     private func wait(_ id: UInt64, _ continuation: UnsafeContinuation<Delivery?, Never>) {
         let isCancelled = Task.isCancelled
         let (delivery, isDecided): (Delivery?, Bool) = buffer.withLock { buffer in
-            if let delivery = buffer.deliveries.popFirst() { return (delivery, true) }
+            if let delivery = buffer.takeNext() { return (delivery, true) }
             if buffer.isClosed || isCancelled { return (nil, true) }
             buffer.receivers.append((id, continuation))
             return (nil, false)

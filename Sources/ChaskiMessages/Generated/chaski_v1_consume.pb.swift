@@ -279,6 +279,9 @@ public struct Chaski_V1_Subscribed: ChaskiProtobuf.Message {
     /// Never used again, unlike the name.
     public var subscriptionID: UInt64 = 0
 
+    /// Messages of one key come in their order, and want their verdicts in it.
+    public var ordered: Bool = false
+
     public var unknownFields = ChaskiProtobuf.UnknownFields()
 
     public init() {}
@@ -289,7 +292,8 @@ public struct Chaski_V1_Subscribed: ChaskiProtobuf.Message {
         leaseNanos: UInt64 = 0,
         topic: String = "",
         topicIncarnation: UInt32 = 0,
-        subscriptionID: UInt64 = 0
+        subscriptionID: UInt64 = 0,
+        ordered: Bool = false
     ) {
         self.alias = alias
         self.epoch = epoch
@@ -297,6 +301,7 @@ public struct Chaski_V1_Subscribed: ChaskiProtobuf.Message {
         self.topic = topic
         self.topicIncarnation = topicIncarnation
         self.subscriptionID = subscriptionID
+        self.ordered = ordered
     }
 }
 
@@ -764,7 +769,7 @@ extension Chaski_V1_Subscribed {
         protoMessageName, Ck__Chaski__V1__Subscribed(), ck__chaski__v1__subscribed__init,
         fields: """
             1:alias:u 2:epoch:u 3:lease_nanos:u 4:topic:s 5:topic_incarnation:u \
-            6:subscription_id:u 
+            6:subscription_id:u 7:ordered:B 
             """)
 
     public mutating func _unpack(
@@ -779,6 +784,7 @@ extension Chaski_V1_Subscribed {
         }
         self.topicIncarnation = c.pointee.f5
         self.subscriptionID = c.pointee.f6
+        self.ordered = c.pointee.f7 != 0
         try reader.unknown(pointer, &unknownFields, of: Self.self)
     }
 
@@ -798,6 +804,7 @@ extension Chaski_V1_Subscribed {
             c.pointee.has_f5 = 1
         }
         if self.subscriptionID != 0 { (c.pointee.f6, c.pointee.has_f6) = (self.subscriptionID, 1) }
+        if self.ordered { (c.pointee.f7, c.pointee.has_f7) = (self.ordered ? 1 : 0, 1) }
         writer.records(unknownFields.bytes, pointer)
     }
 }

@@ -58,8 +58,8 @@ extension NamespaceService {
         return .success(
             OpenedConsumer(
                 id: id, topic: info?.topicName ?? "", topicIncarnation: info?.topicIncarnation ?? 0,
-                epoch: epoch,
-                leaseNanos: leaseNanos, held: held))
+                isOrdered: info?.settings.order != nil, epoch: epoch, leaseNanos: leaseNanos,
+                held: held))
     }
 }
 

@@ -56,6 +56,7 @@ package struct OpenedConsumer: Sendable {
     package var id: SubscriptionID
     package var topic: String
     package var topicIncarnation: UInt32
+    package var isOrdered: Bool
     package var epoch: UInt32
     package var leaseNanos: Int64
     package var held: [TokenRange]

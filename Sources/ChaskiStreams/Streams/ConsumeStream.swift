@@ -198,6 +198,7 @@ final class ConsumeStream {
                 $0.topic = opened.topic
                 $0.topicIncarnation = opened.topicIncarnation
                 $0.subscriptionID = opened.id.rawValue
+                $0.ordered = opened.isOrdered
             }
             say(.subscribed(answer), attachment: held)
         case .failure(let failure):
