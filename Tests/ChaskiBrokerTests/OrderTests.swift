@@ -100,6 +100,32 @@ import Testing
         }
     }
 
+    @Test("A dead message holds its key where the policy says so, also across a restart")
+    func hold() {
+        for isCheckpointed in [false, true] {
+            let host = BrokerHost()
+            let topic = host.createTopic()
+            var settings = SubscriptionSettings()
+            settings.order = OrderPolicy(runLength: 2, afterDeath: .hold)
+            host.subscribe(settings)
+            host.publish(topic, 0, keys: ["a", "b", "a"])
+            let consumer = host.open(1)
+            #expect(offsets(host) == [0, 1, 2])
+            host.settle(consumer.id, .fail, host.tokens([0]), reason: "no")
+            host.publish(topic, 3, keys: ["a", "b"])
+            #expect(offsets(host) == [4], "nothing of the held key")
+            if isCheckpointed {
+                host.machine.beginCheckpoint()
+                host.settle()
+            }
+            host.crash()
+            host.advance(11 * second)
+            host.open(2)
+            #expect(offsets(host) == [1, 4])
+            #expect(host.machine.checkInvariants() == nil)
+        }
+    }
+
     @Test("Messages without a key go in any order")
     func noKey() {
         let (host, topic) = host(["a"])

@@ -22,6 +22,9 @@ extension Section {
             self = .producers(topic, producers)
         case .subscription: self = .subscription(try reader.subscriptionSection())
         case .window: self = try reader.windowSection()
+        case .heldKeys:
+            let id = SubscriptionID(rawValue: try reader.varint())
+            self = .heldKeys(id, try reader.namedKeys())
         case .deadLetters:
             let id = SubscriptionID(rawValue: try reader.varint())
             let number = try reader.count(each: 16)

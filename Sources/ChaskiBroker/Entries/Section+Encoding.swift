@@ -37,6 +37,10 @@ extension Section {
             out.append(varint: from)
             out.append(varint: UInt64(pieces.count))
             for piece in pieces { out.append(piece) }
+        case .heldKeys(let id, let keys):
+            out.begin(.heldKeys)
+            out.append(varint: id.rawValue)
+            out.append(namedKeys: keys)
         case .deadLetters(let id, let letters):
             out.begin(.deadLetters)
             out.append(varint: id.rawValue)

@@ -73,6 +73,8 @@ enum Section: Hashable {
     /// The messages from an offset on.
     case window(SubscriptionID, from: Offset, [WindowPiece])
     case deadLetters(SubscriptionID, [DeadLetter])
+    /// Keys that dead messages hold; upsert.
+    case heldKeys(SubscriptionID, [NamedKey])
     /// Dedup ids of a topic, in order of time.
     case dedupIDs(TopicID, [DedupEntry])
     /// Atomic requests, in order of time.
@@ -87,6 +89,7 @@ enum SectionKind: UInt8 {
     case subscription = 4
     case window = 5
     case deadLetters = 6
+    case heldKeys = 10
     case dedupIDs = 40
     case transactions = 41
 }

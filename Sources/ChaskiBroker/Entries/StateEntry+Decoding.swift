@@ -46,6 +46,9 @@ extension StateEntry {
             let id = SubscriptionID(rawValue: try reader.varint())
             self = .breakerSwitched(id, try reader.breakerSwitch())
         case .atomic: self = .atomic(try reader.atomicApplied())
+        case .keysNamed:
+            let id = SubscriptionID(rawValue: try reader.varint())
+            self = .keysNamed(id, try reader.namedKeys())
         case .clock: self = .clock
         case .subscriptionUpdated:
             let id = SubscriptionID(rawValue: try reader.varint())

@@ -14,6 +14,7 @@ enum StateKind: UInt8 {
     case settled = 10
     case returned = 11
     case clock = 12
+    case keysNamed = 19
     case subscriptionPaused = 22
     case breakerSwitched = 23
     case subscriptionUpdated = 15
@@ -89,6 +90,10 @@ extension StateEntry {
             out.begin(.breakerSwitched)
             out.append(varint: id.rawValue)
             out.append(position.rawValue)
+        case .keysNamed(let id, let keys):
+            out.begin(.keysNamed)
+            out.append(varint: id.rawValue)
+            out.append(namedKeys: keys)
         case .clock:
             out.begin(.clock)
         case .subscriptionUpdated(let id, let settings):

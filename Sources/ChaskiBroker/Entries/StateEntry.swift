@@ -78,6 +78,12 @@ struct Settled: Hashable {
     var isProbe = false
 }
 
+/// A message and what orders it.
+struct NamedKey: Hashable {
+    var offset: Offset
+    var key: UInt64
+}
+
 /// Why messages came back without a verdict.
 enum ReturnCause: UInt8 {
     /// Their leases ran out.
@@ -128,6 +134,8 @@ enum StateEntry: Hashable {
     case handedOut(HandedOut)
     case settled(Settled)
     case returned(Returned)
+    /// The keys of messages that the entry before may have killed: they are held.
+    case keysNamed(SubscriptionID, [NamedKey])
     case subscriptionPaused(SubscriptionID, PauseChange)
     case breakerSwitched(SubscriptionID, BreakerSwitch)
     /// An atomic request: its batches and verdicts follow in the same group.

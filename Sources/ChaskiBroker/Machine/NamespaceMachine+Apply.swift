@@ -29,6 +29,7 @@ extension NamespaceMachine {
         case .subscriptionPaused(let id, let change): apply(change, to: id, time)
         case .breakerSwitched(let id, let position): apply(position, toBreakerOf: id)
         case .atomic(let applied): apply(applied, time)
+        case .keysNamed(let id, let keys): applyNamedKeys(id, keys)
         case .clock: break
         case .subscriptionUpdated(let id, let settings): applyUpdate(id, settings)
         }

@@ -47,6 +47,10 @@ extension NamespaceMachine {
             settled.mayDie = reserveDeaths(.settled(settled), flight)
             item.entries.append(.settled(settled))
             entries.append(.settled(settled), &bytes)
+            if let keys = namedKeys(for: .settled(settled)) {
+                item.entries.append(keys)
+                entries.append(keys, &bytes)
+            }
         }
     }
 

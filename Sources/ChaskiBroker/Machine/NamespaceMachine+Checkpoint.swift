@@ -22,6 +22,8 @@ struct CheckpointCycle {
 
     enum SubscriptionProgress {
         case header
+        /// From this offset on.
+        case heldKeys(Offset)
         /// Messages from the first offset on, up to the second.
         case window(Offset, Offset)
         case deadLetters(from: Offset)
@@ -181,7 +183,13 @@ extension NamespaceMachine {
                 created: subscription.created, settledBelow: window.settledBelow,
                 ceiling: subscription.ceiling.value, totals: subscription.totals,
                 pause: subscription.flow.pause, breakerSwitch: subscription.flow.breakerSwitch)
-            return (.subscription(header), .window(window.settledBelow, window.end))
+            return (.subscription(header), .heldKeys(0))
+        case .heldKeys(let from):
+            let keys = subscription.heldKeys.list(from: from, limit: 4_096)
+            guard let last = keys.last else {
+                return (nil, .window(window.settledBelow, window.end))
+            }
+            return (.heldKeys(subscription.id, keys), .heldKeys(last.offset + 1))
         case .window(let from, let end):
             guard from < end else { return (nil, .deadLetters(from: 0)) }
             let (pieces, next) = subscription.pieces(from: from, to: end)

@@ -160,7 +160,8 @@ extension NamespaceMachine {
             }
             digest.add("open from", offset)
             digest.add("failed, returned", UInt64(slot.failed) << 32 | UInt64(slot.returns))
-            digest.add("abandoned, suspicion", UInt64(slot.abandoned) << 32 | UInt64(slot.suspicion))
+            digest.add(
+                "abandoned, suspicion", UInt64(slot.abandoned) << 32 | UInt64(slot.suspicion))
             digest.add("due", due ?? .min)
             digest.add("extended", subscription.extensions[offset] ?? .min)
         }

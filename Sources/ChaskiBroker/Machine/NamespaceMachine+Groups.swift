@@ -78,9 +78,11 @@ extension NamespaceMachine {
                 // Whether they may die is decided here, in order, and written down.
                 settled.mayDie = reserveDeaths(.settled(settled), flight)
                 item.entries = [.settled(settled)]
+                if let keys = namedKeys(for: .settled(settled)) { item.entries.append(keys) }
             case .entry(.returned(var returned)):
                 returned.mayDie = reserveDeaths(.returned(returned), flight)
                 item.entries = [.returned(returned)]
+                if let keys = namedKeys(for: .returned(returned)) { item.entries.append(keys) }
             case .entry(let entry): item.entries = [entry]
             case .createSubscription(var created):
                 created.startOffset = resolveStart(created)
@@ -106,16 +108,16 @@ extension NamespaceMachine {
         let limit = configuration.maximumDeadLetters
         let room = limit - min(limit, subscription.dead.count)
         // Far from the limit nothing need be counted.
-        if room > Int(mortal.count) + flight.items.count * 1_000_000 { return true }
+        if room > Int(mortal.ranges.offsetCount) + flight.items.count * 1_000_000 { return true }
         var before: UInt64 = 0
         for item in flight.items {
             for entry in item.entries where entry.mayDie {
                 if let other = entry.mortal, other.subscription == mortal.subscription {
-                    before += other.count
+                    before += other.ranges.offsetCount
                 }
             }
         }
-        return before + mortal.count <= UInt64(room)
+        return before + mortal.ranges.offsetCount <= UInt64(room)
     }
 
     private func resolveStart(_ created: SubscriptionCreated) -> Offset {
@@ -233,13 +235,13 @@ extension NamespaceMachine {
 }
 
 extension StateEntry {
-    /// How many messages of which subscription it may kill; nil where none.
-    fileprivate var mortal: (subscription: SubscriptionID, count: UInt64)? {
+    /// The messages that it may kill; nil where none.
+    var mortal: (subscription: SubscriptionID, ranges: [EntryRange])? {
         switch self {
         case .settled(let settled) where settled.verb == .retry || settled.verb == .fail:
-            (settled.subscription, settled.ranges.offsetCount)
+            (settled.subscription, settled.ranges)
         case .returned(let returned) where returned.together == 1:
-            (returned.subscription, returned.ranges.offsetCount)
+            (returned.subscription, returned.ranges)
         default: nil
         }
     }

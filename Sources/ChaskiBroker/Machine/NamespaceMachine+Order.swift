@@ -131,6 +131,42 @@ extension NamespaceMachine {
     }
 }
 
+// What dead messages hold.
+extension NamespaceMachine {
+    /// The keys of the messages that an entry may kill, where they are to be held.
+    func namedKeys(for entry: StateEntry) -> StateEntry? {
+        guard let mortal = entry.mortal,
+            let subscription = directory.subscriptions[mortal.subscription],
+            let order = subscription.order, subscription.settings.order?.afterDeath == .hold
+        else { return nil }
+        var keys: [NamedKey] = []
+        for range in mortal.ranges {
+            for offset in range.first..<range.end {
+                guard let lane = order.laneOf[offset] else { continue }
+                keys.append(NamedKey(offset: offset, key: lane.key))
+            }
+        }
+        return keys.isEmpty ? nil : .keysNamed(subscription.id, keys)
+    }
+
+    /// Those that died hold their keys.
+    func applyNamedKeys(_ id: SubscriptionID, _ keys: [NamedKey]) {
+        guard let subscription = directory.subscriptions[id] else { return }
+        for key in keys where subscription.dead[key.offset] != nil {
+            subscription.heldKeys.insert(key.offset, key.key)
+        }
+    }
+
+    /// A message is not dead any more, or is gone: its key goes on.
+    func freeKey(_ offset: Offset, _ subscription: SubscriptionState) {
+        guard let key = subscription.heldKeys.remove(offset), isRunning,
+            let order = subscription.order
+        else { return }
+        if let lane = order.lanes[key] { wantNext(of: lane, order, subscription) }
+        markDirty(subscription)
+    }
+}
+
 extension Slot {
     /// Whether it is out, and nothing but an ack of it on its way.
     var staysWithHolder: Bool {
@@ -143,7 +179,5 @@ extension SubscriptionState {
     var runLength: Int { Int(settings.order?.runLength ?? 1) }
 
     /// Whether a dead message holds a key.
-    func holdsKey(_ key: UInt64) -> Bool {
-        !heldKeys.isEmpty && heldKeys.values.contains(key)
-    }
+    func holdsKey(_ key: UInt64) -> Bool { heldKeys.contains(key) }
 }

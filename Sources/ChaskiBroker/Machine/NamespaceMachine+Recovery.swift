@@ -96,6 +96,10 @@ extension NamespaceMachine {
                 subscription.counts.enter(slot.pointee.state)
             }
         }
+        for offset in subscription.heldKeys.byOffset.keys.sorted()
+        where subscription.dead[offset] == nil {
+            subscription.heldKeys.remove(offset)
+        }
         subscription.order?.scanned = window.nextOpen(from: window.settledBelow) ?? window.end
         subscription.retries = Heap(retries)
         setRetryTimer(subscription)

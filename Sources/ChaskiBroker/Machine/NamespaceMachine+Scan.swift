@@ -9,6 +9,8 @@ extension NamespaceMachine {
         /// Messages that the holder gets before it is another's turn.
         var left = 0
         var group: (holder: Int32, index: UInt32)?
+        /// Something that came back found its place: it is to be served.
+        var hasJoined = false
     }
 
     /// Looks at the messages at hand in their order: each is handed out, or waits behind those of
@@ -17,6 +19,7 @@ extension NamespaceMachine {
         _ subscription: SubscriptionState, _ order: KeyOrder, _ now: Now, _ outbox: inout Outbox
     ) {
         var round = Round()
+        defer { if round.hasJoined { markDirty(subscription) } }
         while !subscription.supply.fresh.isEmpty {
             passSettled(subscription, order)
             guard !subscription.supply.fresh.isEmpty else { return }
@@ -69,6 +72,7 @@ extension NamespaceMachine {
                 guard let found = BatchWalk.nextKeyed(span, &position) else { return .damaged }
                 if offset < subscription.window.end {
                     join(offset, found.key, subscription, order)
+                    round.hasJoined = true
                 } else {
                     guard offset < subscription.ceiling.value, !subscription.isWindowFull,
                         take(offset, found, walk.batch, subscription, order, now, &round, &outbox)

@@ -19,6 +19,9 @@ extension NamespaceMachine {
         case .window(let id, let from, let pieces):
             guard let subscription = directory.subscriptions[id] else { break }
             try replay(pieces, from: from, subscription)
+        case .heldKeys(let id, let keys):
+            guard let subscription = directory.subscriptions[id] else { break }
+            for key in keys { subscription.heldKeys.insert(key.offset, key.key) }
         case .deadLetters(let id, let letters):
             guard let subscription = directory.subscriptions[id] else { break }
             for letter in letters { subscription.dead.insert(letter) }

@@ -37,7 +37,7 @@ final class SubscriptionState {
     /// Nil where messages are handed out whatever their key.
     var order: KeyOrder?
     /// Dead messages that hold their key, with the key.
-    var heldKeys: [Offset: UInt64] = [:]
+    var heldKeys = HeldKeys()
 
     var id: SubscriptionID { created.id }
     var settings: SubscriptionSettings { created.settings }
