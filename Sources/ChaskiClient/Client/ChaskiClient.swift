@@ -158,7 +158,8 @@ public final class ChaskiClient: Sendable {
     }
 
     /// Runs `handler` for each message of a subscription, which exists, `concurrency` at a time,
-    /// until the task is cancelled.
+    /// until the task is cancelled. On an ordered subscription the handlers of one key run one
+    /// after the other.
     ///
     /// Returning acks the message; `RetryError` and any other error are a failed attempt, with
     /// the error's text as its reason; `FailError` makes it dead. The handler's task is cancelled
