@@ -38,6 +38,9 @@ final class ProducerClient: SimulatedClient {
     /// An instance that another has replaced: it goes on for a while without knowing.
     private var zombie = false
     private var dead = false
+    private var isProbing = false
+    /// When the batches of the probe were sent first.
+    private var sentAt: [Int: Int64] = [:]
     private var nextTag: UInt64 = 1
     /// What a tag asked for: the lane, and the publication or -1.
     private var asked: [UInt64: (lane: Int, publication: Int)] = [:]
@@ -68,6 +71,15 @@ final class ProducerClient: SimulatedClient {
 
     func drain() {
         draining = true
+        simulation.wake(index, after: 0)
+    }
+
+    func probe() {
+        guard !dead, !zombie else { return }
+        isProbing = true
+        sentAt.removeAll()
+        lastBatchesLeft = lanes.count
+        if let connection, !simulation.isHealthy(connection) { reconnect() }
         simulation.wake(index, after: 0)
     }
 
@@ -169,6 +181,7 @@ final class ProducerClient: SimulatedClient {
         else { return }
         lanes[lane].nextSequence += UInt64(count)
         lanes[lane].queue.append(publication)
+        if isProbing { sentAt[publication] = simulation.now }
         if lanes.count > 1 { simulation.hit(.severalTopics) }
         if number > 0 { simulation.hit(.severalProducers) }
         resend(lane)
@@ -259,6 +272,7 @@ final class ProducerClient: SimulatedClient {
         guard let place = lanes[lane].queue.firstIndex(of: publication) else { return }
         switch result {
         case .success:
+            if let sent = sentAt[publication] { checkTime(simulation.now - sent) }
             lanes[lane].queue.remove(at: place)
             if place < lanes[lane].sent { lanes[lane].sent -= 1 }
             lanes[lane].refused.remove(publication)
@@ -266,6 +280,13 @@ final class ProducerClient: SimulatedClient {
             if !failure.isIndeterminate { lanes[lane].refused.insert(publication) }
             failed(lane, failure)
         }
+    }
+
+    /// Nothing goes wrong any more: publishes are answered within a second.
+    private func checkTime(_ nanos: Int64) {
+        guard nanos > simulation.publishLimitNanos else { return }
+        simulation.oracle.violated(
+            "liveness", "a publish of producer \(number) took \(nanos) ns at rest")
     }
 
     private func failed(_ lane: Int, _ failure: Failure) {

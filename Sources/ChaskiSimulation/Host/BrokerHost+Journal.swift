@@ -91,6 +91,7 @@ extension BrokerHost {
     }
 
     func announce(_ space: SpaceState) {
+        refusal = space.refusal
         if let refusal = space.refusal {
             machine?.setPublishing(.refused(refusal))
         } else {

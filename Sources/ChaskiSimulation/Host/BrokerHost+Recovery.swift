@@ -107,8 +107,42 @@ extension BrokerHost {
     // MARK: - Checks
 
     func checkInvariants() {
+        checkConservation()
         guard let machine, let problem = machine.checkInvariants() else { return }
         oracle.violated("A9", "the core's invariants: \(problem)")
+    }
+
+    /// A9: every message is in one place, and only there.
+    func checkConservation() {
+        guard let machine else { return }
+        for info in machine.subscriptions() {
+            guard let end = machine.topic(info.topic)?.nextOffset else { continue }
+            let seen = info.leased + info.waitingRetry + info.pendingAgain + info.awaitingResume
+            let unseen = end - max(info.cursor, min(info.startOffset, end))
+            guard info.backlog != seen + unseen else { continue }
+            oracle.violated(
+                "A9",
+                "\(info.name) has \(info.backlog) unsettled messages: \(seen) handed out before, "
+                    + "\(unseen) never")
+        }
+    }
+
+    /// What connections and requests took is free again.
+    private func checkTables() {
+        if let service, service.pendingFollowUps > 0 {
+            oracle.violated("tables", "\(service.pendingFollowUps) requests are left over")
+        }
+        if !asked.isEmpty { oracle.violated("tables", "\(asked.count) commands are unanswered") }
+        for number in routes.keys.sorted() where simulation.isHealthy(Int(number)) {
+            guard let route = routes[number] else { continue }
+            let sizes = route.streams.tableSizes
+            if sizes.requests > 0 || route.queuedBytes > 0 {
+                oracle.violated(
+                    "tables",
+                    "connection \(number) has \(sizes.requests) requests and "
+                        + "\(route.queuedBytes) bytes left over")
+            }
+        }
     }
 
     /// The state after recovery is that of the durable groups, with or without the one in doubt.
@@ -161,6 +195,7 @@ extension BrokerHost {
         guard let machine, let journal else { return }
         learnAbandoned()
         checkInvariants()
+        checkTables()
         checkDurableState()
         checkLeftovers()
         oracle.checkDrained(lag: { self.lag(of: $0) })

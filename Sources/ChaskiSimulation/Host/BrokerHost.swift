@@ -37,6 +37,8 @@ final class BrokerHost {
     /// The journal thread is busy with a group or with maintenance.
     var journalBusy = false
     var hasFailed = false
+    /// Why publishes are refused for want of space; nil while they are taken.
+    var refusal: Failure?
     var clockOffset: Int64 = 0
     var bootStart: Int64 = 0
     var bootID: UInt128 = 1
@@ -52,7 +54,7 @@ final class BrokerHost {
     var waiting: [RequestID: Waiting] = [:]
     var connectionOfConsumer: [ConsumerID: Int] = [:]
     /// Commands that the core has not answered.
-    private var asked: [RequestID: Command] = [:]
+    private(set) var asked: [RequestID: Command] = [:]
     var eventsSinceCheck = 0
     var pendingReads = 0
     /// A write returned whose answer the core has not had.
@@ -331,6 +333,7 @@ final class BrokerHost {
         timerAt = .max
         pausedUntil = 0
         hasFailed = false
+        refusal = nil
         shadowIsAhead = false
         upkeep.died()
         armed = ArmedFaults()

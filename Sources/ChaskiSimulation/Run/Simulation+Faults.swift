@@ -98,7 +98,10 @@ extension Simulation {
 
     func faultEnds(_ fault: Fault) {
         switch fault {
-        case .diskFull: disk.capacityBytes = 1 << 40
+        case .diskFull:
+            guard isDiskFull else { return }
+            disk.capacityBytes = 1 << 40
+            expectRoom()
         case .readError: disk.faults.readFailuresPerMillion = 0
         default: break
         }
@@ -120,9 +123,11 @@ extension Simulation {
         !isDraining && plan.has(.crashInRecovery) && faultRandom.chance(1, in: 2)
     }
 
+    var isDiskFull: Bool { disk.capacityBytes < 1 << 40 }
+
     /// A disk that is full or unreadable is a good reason not to serve.
     var mayRefuseToOpen: Bool {
-        options.sweep?.kind == .fail || disk.capacityBytes < 1 << 40
+        options.sweep?.kind == .fail || isDiskFull
             || disk.faults.readFailuresPerMillion > 0
     }
 }

@@ -54,6 +54,7 @@ package final class Simulation {
     /// No more faults and no new work: everything must come to its end.
     private(set) var isDraining = false
     private var drainDeadline = Int64.max
+    private var isProbed = false
     var wallOffset: Int64 = 0
     /// The broker is not stopped before.
     var nextFreeze: Int64 = 0
@@ -179,6 +180,7 @@ package final class Simulation {
         case .wireTimer(let number, let atBroker):
             if atBroker, host.postpone(event) { return }
             wireTimer(number, atBroker: atBroker)
+        case .roomExpected(let life): roomExpected(life)
         case .callDeadline(let number, let stream):
             if host.postpone(event) { return }
             host.callDeadline(number, stream)
@@ -218,8 +220,12 @@ package final class Simulation {
             oracle.pending.isEmpty,
             host.isIdle, host.isThrough
         {
-            return true
+            if isProbed { return true }
+            isProbed = true
+            probe()
+            return false
         }
+        checkRetries()
         guard now > drainDeadline else { return false }
         oracle.checkDrained(lag: { self.host.lag(of: $0) })
         oracle.checkAnswered()

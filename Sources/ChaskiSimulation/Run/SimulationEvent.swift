@@ -114,6 +114,8 @@ enum SimulationEvent {
     case readExecuted(life: Int, ReadID, LoadPlan)
     case readAnswered(life: Int, ReadID, ReadOutcome)
     case faultStrikes
+    /// By now publishes are taken again after the disk was full.
+    case roomExpected(life: Int)
     case faultEnds(Fault)
     case brokerDies(life: Int, power: Bool)
     case brokerStarts
@@ -126,8 +128,14 @@ protocol SimulatedClient: AnyObject {
     func connectionLost()
     /// Faults have stopped: finish what was begun and begin nothing new.
     func drain()
+    /// Nothing is left to do: show once more that everything works.
+    func probe()
     /// Whether it waits for nothing any more.
     var isDone: Bool { get }
     /// For a report of a run that does not end.
     var state: String { get }
+}
+
+extension SimulatedClient {
+    func probe() {}
 }

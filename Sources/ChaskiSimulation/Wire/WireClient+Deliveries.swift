@@ -24,7 +24,7 @@ extension WireClient {
                                 offset: $0.offset, handout: $0.handout, reason: $0.reason)
                         }))
             }
-            tell(.reply(tag: settled.requestID, result))
+            answer(settled.requestID, result)
         case .ended(let ended)?: self.ended(ended)
         case .stalled?: break
         case nil: simulation.oracle.violated("wire", "a consume response of no kind")

@@ -33,6 +33,8 @@ final class WireClient {
     var lastAlias: UInt32 = 0
     /// The tags of calls under way.
     var calls: [StreamID: (tag: UInt64, answer: Bytes?)] = [:]
+    /// Requests by their tags that wait for exactly one answer.
+    private var unanswered: Set<UInt64> = []
     /// Over: nothing is sent or told any more.
     private(set) var isOver = false
 
@@ -55,6 +57,15 @@ final class WireClient {
         simulation.clients[client].received(response)
     }
 
+    /// Gives the client the one answer of a request.
+    func answer(_ tag: UInt64, _ result: Result<Reply, Failure>) {
+        guard unanswered.remove(tag) != nil else {
+            return simulation.oracle.violated(
+                "one reply", "request \(tag) was answered twice on connection \(number)")
+        }
+        tell(.reply(tag: tag, result))
+    }
+
     /// The connection cannot go on: the client begins anew.
     func giveUp(_ reason: String) {
         guard !isOver else { return }
@@ -68,6 +79,10 @@ final class WireClient {
         guard machine.isEstablished else {
             early.append((request, tag))
             return
+        }
+        switch request {
+        case .publish, .skip, .settle: unanswered.insert(tag)
+        default: break
         }
         do {
             try encode(request, tag: tag)
@@ -155,16 +170,15 @@ final class WireClient {
         case .results(let list)?:
             for result in list.results {
                 if result.hasStatus, let failure = result.status.failure {
-                    tell(.reply(tag: result.requestID, .failure(failure)))
+                    answer(result.requestID, .failure(failure))
                 } else {
-                    tell(
-                        .reply(
-                            tag: result.requestID,
-                            .success(
-                                .published(
-                                    baseOffset: result.baseOffset,
-                                    appendTimeNanos: result.appendUnixNanos,
-                                    duplicate: result.duplicate, duplicates: []))))
+                    answer(
+                        result.requestID,
+                        .success(
+                            .published(
+                                baseOffset: result.baseOffset,
+                                appendTimeNanos: result.appendUnixNanos,
+                                duplicate: result.duplicate, duplicates: [])))
                 }
             }
         case nil: simulation.oracle.violated("wire", "a publish response of no kind")

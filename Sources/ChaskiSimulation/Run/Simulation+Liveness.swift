@@ -1,0 +1,62 @@
+import ChaskiBroker
+import ChaskiModel
+
+/// INVARIANTS section 8: what must happen, and how soon, once nothing goes wrong any more.
+extension Simulation {
+    /// How late a retry may be: max(100 ms, 1 % of its delay), of which ours have 20 s at most.
+    private static let retrySlackNanos: Int64 = 200_000_000
+    /// How soon publishes go on when a full disk has room: 5 s, and ten times what the host's
+    /// maintenance may sleep.
+    private static let roomNanos: Int64 = 15_000_000_000
+
+    /// How long a publish may take at rest: 1 s, and what this run's network and disk take at most.
+    var publishLimitNanos: Int64 {
+        1_000_000_000 + 64 * plan.networkNanos + 48 * plan.syncNanos
+    }
+
+    /// Whether a connection carries both ways, as far as the world knows.
+    func isHealthy(_ number: Int) -> Bool {
+        guard connections[number].life == host.life, !connections[number].isCut else {
+            return false
+        }
+        guard let wire = wires[number] else { return now >= connections[number].lastAtBroker }
+        return !wire.toBroker.isDead && !wire.toClient.isDead && now >= wire.toBroker.stalledUntil
+            && now >= wire.toClient.stalledUntil
+    }
+
+    /// Retries that are due are not waiting any more.
+    func checkRetries() {
+        guard host.isServing, let machine = host.machine, now >= host.pausedUntil else { return }
+        let clock = host.now.clock
+        for subscription in oracle.subscriptionOrder where !subscription.removed {
+            for index in subscription.window where subscription.messages[index].state == .waiting {
+                guard
+                    case .waiting(_, let due)? = machine.messageState(
+                        subscription: subscription.name, offset: Offset(index)),
+                    clock > due + Self.retrySlackNanos
+                else { continue }
+                oracle.violated(
+                    "liveness",
+                    "the retry of \(subscription.name)@\(index) is \(clock - due) ns late")
+            }
+        }
+    }
+
+    /// The disk has room again: publishes must soon be taken.
+    func expectRoom() {
+        queue.schedule(.roomExpected(life: host.life), at: now + Self.roomNanos)
+    }
+
+    func roomExpected(_ life: Int) {
+        guard host.isServing, host.life == life, !isDiskFull, !host.hasFailed,
+            host.refusal?.reason == .diskFull
+        else { return }
+        oracle.violated("liveness", "publishes are refused although the disk has had room for long")
+    }
+
+    /// Everything is through: each producer publishes once more, in time.
+    func probe() {
+        note("probe", UInt64(operations))
+        for client in clients { client.probe() }
+    }
+}
