@@ -2,6 +2,7 @@ import ChaskiSimulation
 
 /// The words of the command line: a command, plain words, and `--name value` or `--name`.
 struct Arguments {
+    private static let scenarios = SweepScenario.allCases.map(\.rawValue).joined(separator: "|")
     static let usage = """
         chaski-sim run [--seeds N] [--first S] [--minutes M] [--jobs J] [--once] [--mutation NAME]
                        [--stop] [--quiet]
@@ -9,12 +10,14 @@ struct Arguments {
             --quiet); --stop ends at the first violation
         chaski-sim replay SEED [--mutation NAME] [--quiet]
             runs one seed again and prints its history
-        chaski-sim sweep publish|consume|restart|full-disk|compaction|all [--first SEED]
+        chaski-sim sweep \(scenarios)|all [--first SEED]
             fails, and apart crashes, every file operation of a short scenario
         chaski-sim sweep SCENARIO --replay KIND --at N [--again M]
             runs one case of the sweep again and prints its history
         chaski-sim mutations
             lists the mutations that --mutation takes
+        chaski-sim mutate
+            tells how to break the broker on purpose and see who notices: tools/mutate all
         """
 
     let command: String

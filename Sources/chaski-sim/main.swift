@@ -16,6 +16,10 @@ case "sweep": exit(SweepCommand(arguments).run())
 case "mutations":
     for mutation in Mutation.allCases { print(mutation.rawValue) }
     exit(0)
+case "mutate":
+    print("Mutations are patches beside the tests: tools/mutate NAME|all applies them and says who")
+    print("notices. Those made by the simulator itself: chaski-sim mutations.")
+    exit(0)
 case "replay": exit(ReplayCommand(arguments).run())
 default:
     print(Arguments.usage)

@@ -10,6 +10,14 @@ package enum SweepScenario: String, Sendable, CaseIterable {
     case fullDisk = "full-disk"
     /// Files of which little is needed: dead letters of one topic among what others settle.
     case compaction
+    /// The real wire, in pieces.
+    case wire
+    /// Topics and subscriptions come and go.
+    case topology
+    /// Instances of a producer replace each other, and sequences are given up.
+    case takeover
+    /// Consumers that hold back, vanish, and come back as others, with a window of few messages.
+    case sessions
 
     var plan: SwarmPlan {
         var plan = SwarmPlan()
@@ -37,6 +45,20 @@ package enum SweepScenario: String, Sendable, CaseIterable {
             plan.features = [.severalTopics, .fail, .largePayload]
             plan.topics = 3
             plan.operations = 90
+        case .wire:
+            plan.features = [.wire, .retry, .claims, .compression]
+            plan.faults.insert(.fragments)
+        case .topology:
+            plan.features = [.topology, .latestStart]
+            plan.operations = 50
+        case .takeover:
+            plan.features = [.producerTakeover, .skippedSequences, .severalProducers]
+            plan.producers = 2
+            plan.subscriptions = 1
+        case .sessions:
+            plan.features = [.lapse, .newSession, .gracefulClose, .smallWindow, .release]
+            plan.consumers = 2
+            plan.subscriptions = 1
         }
         return plan
     }
