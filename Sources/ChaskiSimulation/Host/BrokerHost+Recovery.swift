@@ -118,7 +118,8 @@ extension BrokerHost {
         for info in machine.subscriptions() {
             guard let end = machine.topic(info.topic)?.nextOffset else { continue }
             let seen = info.leased + info.waitingRetry + info.pendingAgain + info.awaitingResume
-            let unseen = end - max(info.cursor, min(info.startOffset, end))
+            let unseen = end > info.cursor ? end - info.cursor : 0
+            guard info.settings.order == nil else { continue }
             guard info.backlog != seen + unseen else { continue }
             oracle.violated(
                 "A9",
