@@ -72,6 +72,12 @@ final class RandomRun {
                     openNanos: 2 * second)
             }
             if isOrdered { settings.order = OrderPolicy(runLength: UInt32(1 + random.next(5))) }
+            settings.retry.multiplierThousandths = UInt32(1_000 + random.next(3_000))
+            if random.next(2) == 0 {
+                settings.retry.maximumAgeNanos = Int64(1 + random.next(20)) * second
+            }
+            settings.deadLetters.maximum = UInt32(1 + random.next(200))
+            settings.deadLetters.retentionNanos = Int64(5 + random.next(100)) * second
             host.subscribe(settings, name: name)
             for number in 0..<2 {
                 clients.append(Client(session: UInt128(clients.count + number), subscription: name))
@@ -100,7 +106,8 @@ final class RandomRun {
             if random.next(4) > 0 { host.sync() }
         case 92..<94: refuse()
         case 94..<96: host.machine.beginCheckpoint()
-        case 96..<98: crash()
+        case 96..<97: crash()
+        case 97..<99: deadLetters()
         default: host.settle()
         }
         if random.next(12) == 0 { changeFlow() }
@@ -284,6 +291,23 @@ final class RandomRun {
     private func heartbeat() {
         for client in clients where random.next(2) == 0 {
             host.send(.heartbeat(SessionID(rawValue: client.session)))
+        }
+    }
+
+    /// Somebody looks after the dead letters, or changes the settings.
+    private func deadLetters() {
+        let name = ["s", "u"][random.next(2)]
+        let dead = host.machine.deadLetters(subscription: name, from: 0, limit: 1_000) ?? []
+        let first = dead.isEmpty ? 0 : dead[random.next(dead.count)].offset
+        let range = first..<first + Offset(1 + random.next(300))
+        switch random.next(4) {
+        case 0, 1: host.send(.redrive(host.request(), subscription: name, [range], note: "again"))
+        case 2: host.send(.purge(host.request(), subscription: name, [range]))
+        default:
+            var change = SubscriptionChange()
+            change.maximumFailures = UInt32(1 + random.next(4))
+            change.maximumDeadLetters = UInt32(1 + random.next(200))
+            host.send(.updateSubscription(host.request(), name: name, change))
         }
     }
 

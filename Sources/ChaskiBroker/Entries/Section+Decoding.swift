@@ -27,10 +27,18 @@ extension Section {
             self = .heldKeys(id, try reader.namedKeys())
         case .deadLetters:
             let id = SubscriptionID(rawValue: try reader.varint())
-            let number = try reader.count(each: 16)
-            var letters: [DeadLetter] = []
-            for _ in 0..<number { letters.append(try reader.deadLetter()) }
-            self = .deadLetters(id, letters)
+            let first = try reader.varint()
+            let end = try reader.varint()
+            guard first <= end else { throw .corruptEntry("dead letters end before they begin") }
+            var pieces: [DeadPiece] = []
+            for _ in 0..<(try reader.count(each: 6)) {
+                let piece = try reader.deadPiece()
+                guard (first..<end).contains(piece.offset) else {
+                    throw .corruptEntry("a dead letter is not where it should be")
+                }
+                pieces.append(piece)
+            }
+            self = .deadLetters(id, first..<end, pieces)
         case .transactions: self = .transactions(try reader.transactions())
         case .dedupIDs:
             self = .dedupIDs(TopicID(rawValue: try reader.varint()), try reader.dedupIDs())
@@ -99,7 +107,8 @@ extension ByteReader {
         let section = SubscriptionSection(
             created: try subscriptionCreated(), settledBelow: try varint(), ceiling: try varint(),
             totals: SubscriptionTotals(
-                acked: try varint(), handedOut: try varint(), failed: try varint()),
+                acked: try varint(), handedOut: try varint(), failed: try varint(),
+                redriven: try varint(), purged: try varint(), expired: try varint()),
             pause: try pause(), breakerSwitch: try breakerSwitch())
         guard section.settledBelow <= Offset(Int64.max), section.ceiling <= Offset(Int64.max),
             section.settledBelow >= section.created.startOffset
@@ -141,21 +150,32 @@ extension ByteReader {
                 kept.abandoned = try byte()
                 kept.suspicion = try byte()
             }
+            if kind & WindowPiece.hasHistory != 0 { kept.history = try history() }
             return .message(kept)
         default: throw .corruptEntry("a window's piece \(kind) is not known")
         }
     }
 
-    fileprivate mutating func deadLetter() throws(Failure) -> DeadLetter {
-        let offset = try varint()
-        guard let cause = DeathCause(rawValue: try byte()) else {
-            throw .corruptEntry("a cause of death is not known")
+    fileprivate mutating func deadPiece() throws(Failure) -> DeadPiece {
+        switch try byte() {
+        case 0: return .dead(try deadRecord())
+        case 1:
+            let offset = try varint()
+            guard case .message(let kept) = try windowPiece(), offset < Offset(Int64.max) else {
+                throw .corruptEntry("a message that was dead is not one")
+            }
+            return .revived(offset, kept)
+        default: throw .corruptEntry("a dead letter's kind is not known")
         }
-        return DeadLetter(
-            offset: offset, cause: cause, reason: try text(limit: StateEncoding.reasonBytes),
-            failed: try varint32(), handedOut: try varint32(),
-            session: SessionID(rawValue: try fixed()), clockNanos: try zigzag(),
-            wallNanos: try zigzag())
+    }
+}
+
+extension DeadPiece {
+    var offset: Offset {
+        switch self {
+        case .dead(let record): record.offset
+        case .revived(let offset, _): offset
+        }
     }
 }
 
@@ -165,7 +185,8 @@ extension WindowPiece {
     static let hasDue: UInt8 = 1
     static let isExtended: UInt8 = 2
     static let isSuspect: UInt8 = 8
-    static let messageBits: UInt8 = hasDue | isExtended | isSuspect
+    static let hasHistory: UInt8 = 16
+    static let messageBits: UInt8 = hasDue | isExtended | isSuspect | hasHistory
 
     /// Messages that it covers.
     var count: UInt64 {

@@ -29,6 +29,9 @@ extension Section {
             out.append(varint: section.totals.acked)
             out.append(varint: section.totals.handedOut)
             out.append(varint: section.totals.failed)
+            out.append(varint: section.totals.redriven)
+            out.append(varint: section.totals.purged)
+            out.append(varint: section.totals.expired)
             out.append(pause: section.pause)
             out.append(section.breakerSwitch.rawValue)
         case .window(let id, let from, let pieces):
@@ -41,11 +44,13 @@ extension Section {
             out.begin(.heldKeys)
             out.append(varint: id.rawValue)
             out.append(namedKeys: keys)
-        case .deadLetters(let id, let letters):
+        case .deadLetters(let id, let range, let pieces):
             out.begin(.deadLetters)
             out.append(varint: id.rawValue)
-            out.append(varint: UInt64(letters.count))
-            for letter in letters { out.append(letter) }
+            out.append(varint: range.lowerBound)
+            out.append(varint: range.upperBound)
+            out.append(varint: UInt64(pieces.count))
+            for piece in pieces { out.append(piece) }
         case .dedupIDs(let topic, let entries):
             out.begin(.dedupIDs)
             out.append(varint: topic.rawValue)
@@ -112,7 +117,8 @@ extension [UInt8] {
             append(
                 WindowPiece.messageKind | (kept.due == nil ? 0 : WindowPiece.hasDue)
                     | (kept.extendedUntil == nil ? 0 : WindowPiece.isExtended)
-                    | (isSuspect ? WindowPiece.isSuspect : 0))
+                    | (isSuspect ? WindowPiece.isSuspect : 0)
+                    | (kept.history.isEmpty ? 0 : WindowPiece.hasHistory))
             append(varint: UInt64(kept.failed))
             append(varint: UInt64(kept.returns))
             if let due = kept.due { append(zigzag: due) }
@@ -121,17 +127,19 @@ extension [UInt8] {
                 append(kept.abandoned)
                 append(kept.suspicion)
             }
+            if !kept.history.isEmpty { append(history: kept.history) }
         }
     }
 
-    fileprivate mutating func append(_ letter: DeadLetter) {
-        append(varint: letter.offset)
-        append(letter.cause.rawValue)
-        append(text: letter.reason)
-        append(varint: UInt64(letter.failed))
-        append(varint: UInt64(letter.handedOut))
-        append(littleEndian: letter.session.rawValue)
-        append(zigzag: letter.clockNanos)
-        append(zigzag: letter.wallNanos)
+    fileprivate mutating func append(_ piece: DeadPiece) {
+        switch piece {
+        case .dead(let record):
+            append(0)
+            append(record: record)
+        case .revived(let offset, let kept):
+            append(1)
+            append(varint: offset)
+            append(WindowPiece.message(kept))
+        }
     }
 }

@@ -18,8 +18,16 @@ struct KeptMessage: Hashable {
     var due: Int64?
     /// Until when its lease was extended by name.
     var extendedUntil: Int64?
+    var history = MessageHistory()
     var abandoned: UInt8 = 0
     var suspicion: UInt8 = 0
+}
+
+/// What became of a dead letter, as a checkpoint keeps it.
+enum DeadPiece: Hashable {
+    case dead(DeadRecord)
+    /// It is to be delivered again.
+    case revived(Offset, KeptMessage)
 }
 
 struct NamespaceSection: Hashable {
@@ -72,7 +80,9 @@ enum Section: Hashable {
     case subscription(SubscriptionSection)
     /// The messages from an offset on.
     case window(SubscriptionID, from: Offset, [WindowPiece])
-    case deadLetters(SubscriptionID, [DeadLetter])
+    /// Dead letters, and messages that were dead and are to be delivered again, from an offset to
+    /// another.
+    case deadLetters(SubscriptionID, Range<Offset>, [DeadPiece])
     /// Keys that dead messages hold; upsert.
     case heldKeys(SubscriptionID, [NamedKey])
     /// Dedup ids of a topic, in order of time.

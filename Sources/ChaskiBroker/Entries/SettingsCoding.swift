@@ -9,6 +9,10 @@ private enum SettingTag: UInt64 {
     case maximumFailures = 4
     case lease = 5
     case maximumUnsettled = 6
+    case multiplier = 7
+    case maximumAge = 8
+    case maximumDeadLetters = 9
+    case deadLetterRetention = 10
     case rateLimit = 14
     case breaker = 15
     case order = 12
@@ -44,6 +48,17 @@ extension [UInt8] {
         }
         if settings.maximumUnsettled != standard.maximumUnsettled {
             fields.add(.maximumUnsettled) { $0.append(varint: UInt64(settings.maximumUnsettled)) }
+        }
+        if retry.multiplierThousandths != standard.retry.multiplierThousandths {
+            fields.add(.multiplier) { $0.append(varint: UInt64(retry.multiplierThousandths)) }
+        }
+        if let age = retry.maximumAgeNanos { fields.add(.maximumAge) { $0.append(zigzag: age) } }
+        let dead = settings.deadLetters
+        if dead.maximum != standard.deadLetters.maximum {
+            fields.add(.maximumDeadLetters) { $0.append(varint: UInt64(dead.maximum)) }
+        }
+        if dead.retentionNanos != standard.deadLetters.retentionNanos {
+            fields.add(.deadLetterRetention) { $0.append(zigzag: dead.retentionNanos) }
         }
         if let order = settings.order {
             fields.add(.order) {
@@ -92,6 +107,10 @@ extension ByteReader {
             case .maximumFailures: settings.retry.maximumFailures = try field.varint32()
             case .lease: settings.leaseNanos = try field.zigzag()
             case .maximumUnsettled: settings.maximumUnsettled = try field.varint32()
+            case .multiplier: settings.retry.multiplierThousandths = try field.varint32()
+            case .maximumAge: settings.retry.maximumAgeNanos = try field.zigzag()
+            case .maximumDeadLetters: settings.deadLetters.maximum = try field.varint32()
+            case .deadLetterRetention: settings.deadLetters.retentionNanos = try field.zigzag()
             case .rateLimit: settings.rateLimit = try field.rateLimit()
             case .breaker: settings.breaker = try field.breakerPolicy()
             case .order: settings.order = try field.orderPolicy()

@@ -53,6 +53,8 @@ extension StateEntry {
         case .subscriptionUpdated:
             let id = SubscriptionID(rawValue: try reader.varint())
             self = .subscriptionUpdated(id, try reader.subscriptionSettings())
+        case .redriven: self = .redriven(try reader.redriven())
+        case .purged: self = .purged(try reader.purged())
         }
     }
 }
@@ -130,6 +132,7 @@ extension ByteReader {
                 throw .corruptEntry("a probe that does not wait")
             }
             settled.seed = try fixed()
+            settled.code = try text(limit: StateEncoding.codeBytes)
             settled.reason = try text(limit: StateEncoding.reasonBytes)
         }
         settled.ranges = try ranges()

@@ -19,11 +19,14 @@ enum StateKind: UInt8 {
     case breakerSwitched = 23
     case subscriptionUpdated = 15
     case atomic = 40
+    case redriven = 16
+    case purged = 17
 }
 
 enum StateEncoding {
     static let version: UInt8 = 1
     static let reasonBytes = 1_024
+    static let codeBytes = MessageHistory.codeBytes
     /// A range takes at least a byte for each of its three parts.
     static let rangeBytesMinimum = 3
 }
@@ -100,6 +103,12 @@ extension StateEntry {
             out.begin(.subscriptionUpdated)
             out.append(varint: id.rawValue)
             out.append(settings: settings)
+        case .redriven(let redriven):
+            out.begin(.redriven)
+            out.append(redriven: redriven)
+        case .purged(let purged):
+            out.begin(.purged)
+            out.append(purged: purged)
         }
         return out
     }
@@ -153,6 +162,7 @@ extension [UInt8] {
                     | (settled.isProbe ? 4 : 0))
             append(zigzag: settled.delayNanos ?? 0)
             append(littleEndian: settled.seed)
+            append(text: settled.code)
             append(text: settled.reason)
         }
         append(ranges: settled.ranges)

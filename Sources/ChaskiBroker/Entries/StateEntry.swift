@@ -70,6 +70,7 @@ struct Settled: Hashable {
     /// `retry`: the delay given, nanoseconds; `extend`: the new lease.
     var delayNanos: Int64?
     var reason = ""
+    var code = ""
     /// Where the jitter of these retries comes from.
     var seed: UInt64 = 0
     /// Whether the dead store has room for all of them; without, they wait.
@@ -144,4 +145,6 @@ enum StateEntry: Hashable {
     case clock
     /// All settings as they are from now on.
     case subscriptionUpdated(SubscriptionID, SubscriptionSettings)
+    case redriven(Redriven)
+    case purged(Purged)
 }

@@ -27,12 +27,14 @@ package struct AtomicSettlement: Sendable {
     package var ranges: [TokenRange]
     /// `retry`: the delay that wins over the backoff.
     package var delayNanos: Int64?
-    /// Kept with a failure: a short text, at most 1 KiB (longer is cut).
+    /// Kept with a failure: a short text, at most 1 KiB, and a word or number for programs, at most
+    /// 64 bytes (longer is cut).
     package var reason: String
+    package var code: String
 
     package init(
         subscription: String, session: SessionID, verb: Verb, ranges: [TokenRange],
-        delayNanos: Int64? = nil, reason: String = ""
+        delayNanos: Int64? = nil, reason: String = "", code: String = ""
     ) {
         self.subscription = subscription
         self.session = session
@@ -40,6 +42,7 @@ package struct AtomicSettlement: Sendable {
         self.ranges = ranges
         self.delayNanos = delayNanos
         self.reason = reason
+        self.code = code
     }
 }
 

@@ -45,7 +45,7 @@ package struct BrokerConfiguration: Sendable {
     /// The smallest and the largest step in which a subscription's hand-out ceiling rises.
     package var minimumCeilingStep: UInt64 = 64
     package var maximumCeilingStep: UInt64 = 16_384
-    /// Dead letters per subscription; beyond it, what should die waits.
+    /// Dead letters of the namespace's subscriptions together; beyond it, what should die waits.
     package var maximumDeadLetters = 1_000_000
     /// Bytes that a topic may hold when its settings do not say.
     package var topicBytes: UInt64 = 1 << 40

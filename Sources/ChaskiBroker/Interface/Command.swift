@@ -58,18 +58,21 @@ package struct SettleCommand: Sendable {
     package var ranges: [TokenRange]
     /// `retry`: the delay that wins over the backoff; `extend`: the new lease from now.
     package var delayNanos: Int64?
-    /// Kept with a failure: a short text, at most 1 KiB (longer is cut).
+    /// Kept with a failure: a short text, at most 1 KiB, and a word or number for programs, at most
+    /// 64 bytes (longer is cut).
     package var reason: String
+    package var code: String
 
     package init(
         consumer: ConsumerID, verb: Verb, ranges: [TokenRange], delayNanos: Int64? = nil,
-        reason: String = ""
+        reason: String = "", code: String = ""
     ) {
         self.consumer = consumer
         self.verb = verb
         self.ranges = ranges
         self.delayNanos = delayNanos
         self.reason = reason
+        self.code = code
     }
 }
 
@@ -82,6 +85,11 @@ package enum Command: Sendable {
     /// Changes what the change names, on top of updates that are on their way.
     case updateSubscription(RequestID, name: String, SubscriptionChange)
     case deleteSubscription(RequestID, name: String)
+    /// Gives the dead letters in the ranges (ascending, without overlap) to consumers again, each
+    /// as if it had never failed; at most 10,000 at once. The note is kept with each.
+    case redrive(RequestID, subscription: String, [Range<Offset>], note: String)
+    /// Removes the dead letters in the ranges for good; at most 10,000 at once.
+    case purge(RequestID, subscription: String, [Range<Offset>])
     /// Nothing of it is handed out any more, for so long (nanoseconds) or until it is resumed.
     /// What is out stays out. Pausing again replaces the end.
     case pauseSubscription(RequestID, name: String, forNanos: Int64?)

@@ -83,6 +83,9 @@ package enum Reply: Sendable {
     case consumerOpened(SubscriptionID, epoch: UInt32, leaseNanos: Int64, held: [TokenRange])
     /// Accepted offsets, and those refused, each with its reason.
     case settled(accepted: UInt32, rejected: [SettleRejection])
+    /// So many dead letters were redriven or purged. Where there were more than one request takes:
+    /// the offset to go on from.
+    case lettersTaken(count: UInt64, next: Offset?)
 }
 
 /// What the core wants done. Hosts carry effects out in order, in one exhaustive switch.

@@ -52,6 +52,12 @@ package struct SubscriptionInfo: Hashable, Sendable {
     package var acked: UInt64
     package var handedOut: UInt64
     package var failed: UInt64
+    /// Dead letters that were redriven, purged, and removed by age, since creation.
+    package var redriven: UInt64
+    package var purged: UInt64
+    package var expired: UInt64
+    /// The dead store takes no more: what should die waits.
+    package var isDeadStoreFull: Bool
     package var createdWallNanos: Int64
     /// The cursor waits because the maximum of unsettled messages is reached.
     package var isWindowFull: Bool
@@ -67,21 +73,26 @@ package enum DeathCause: UInt8, Hashable, Sendable, CaseIterable {
     case maximumFailures = 2
     /// Whoever held it alone vanished, as often as the subscription allows.
     case abandoned = 3
+    /// It failed when its first failure was longer ago than the retry policy allows.
+    case maximumAge = 4
 }
 
 /// A message that is dead for a subscription.
 package struct DeadLetter: Hashable, Sendable {
     package var offset: Offset
     package var cause: DeathCause
-    /// What the consumer said at the last failure.
+    /// What the consumer said at the last failure: a text, and a short word for programs.
     package var reason: String
-    /// Failures, the last included, and hand-outs.
+    package var code: String
+    /// Failures since it was published, or redriven last, and all hand-outs.
     package var failed: UInt32
     package var handedOut: UInt32
     package var session: SessionID
     /// When it died.
     package var clockNanos: Int64
     package var wallNanos: Int64
+    /// How often it was redriven before.
+    package var redriven: UInt32
 }
 
 /// Where a message stands for a subscription.

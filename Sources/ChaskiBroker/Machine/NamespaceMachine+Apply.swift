@@ -31,6 +31,8 @@ extension NamespaceMachine {
         case .atomic(let applied): apply(applied, time)
         case .keysNamed(let id, let keys): applyNamedKeys(id, keys)
         case .clock: break
+        case .redriven(let redriven): apply(redriven, time)
+        case .purged(let purged): apply(purged)
         case .subscriptionUpdated(let id, let settings): applyUpdate(id, settings)
         }
     }
@@ -101,6 +103,7 @@ extension NamespaceMachine {
     private func remove(_ subscription: SubscriptionState) {
         let id = subscription.id
         directory.subscriptions[id] = nil
+        directory.deadLetters -= subscription.dead.count
         if directory.subscriptionNames[subscription.created.name] == id {
             directory.subscriptionNames[subscription.created.name] = nil
         }

@@ -79,6 +79,7 @@ extension NamespaceMachine {
                     if before.state == .leased {
                         subscription.noteVerdict(acked: 1, group: before.a)
                     }
+                    if before.has(Slot.historied) { subscription.histories.remove(offset) }
                     leave(before, offset, subscription)
                 }
                 if let order = subscription.order { laneChanged(offset, order, subscription) }
@@ -88,67 +89,21 @@ extension NamespaceMachine {
         subscription.totals.acked &+= acked
     }
 
-    /// Spends an attempt of each: they wait, or die.
-    private func applyFailure(_ settled: Settled, _ subscription: SubscriptionState, _ time: Now) {
-        let policy = subscription.settings.retry
-        for range in settled.ranges {
-            for offset in range.first..<range.end {
-                guard let slot = subscription.window.slot(offset), !slot.pointee.isSettled else {
-                    continue
-                }
-                if slot.pointee.state == .leased {
-                    subscription.noteVerdict(failed: 1, group: slot.pointee.a)
-                }
-                let spent: UInt32 = settled.isProbe || slot.pointee.failed == .max ? 0 : 1
-                let failures = slot.pointee.failed + spent
-                subscription.totals.failed &+= settled.isProbe ? 0 : 1
-                let isTerminal = settled.verb == .fail
-                let mayDie = settled.mayDie && !settled.isProbe
-                if mayDie, isTerminal || failures >= policy.maximumFailures {
-                    let letter = DeadLetter(
-                        offset: offset,
-                        cause: isTerminal ? .failedOnPurpose : .maximumFailures,
-                        reason: settled.reason, failed: failures, handedOut: range.handout,
-                        session: settled.session, clockNanos: time.clock, wallNanos: time.wall)
-                    die(letter, subscription)
-                    continue
-                }
-                let delay =
-                    isTerminal
-                    ? policy.maximumBackoffNanos
-                    : settled.delayNanos
-                        ?? policy.delay(afterFailure: failures, seed: settled.seed, offset: offset)
-                // Whoever fails it lives: it is suspected no more.
-                var waiting = Slot(state: .waiting)
-                waiting.failed = failures
-                waiting.abandoned = slot.pointee.abandoned
-                waiting.returns = range.handout
-                waiting.due = time.clock.addingSaturating(delay)
-                wait(waiting, slot, offset, subscription)
-            }
-        }
-    }
-
     /// Makes a message wait for its time.
     func wait(
         _ waiting: Slot, _ slot: UnsafeMutablePointer<Slot>, _ offset: Offset,
         _ subscription: SubscriptionState
     ) {
         precondition(waiting.state == .waiting, "it is to wait")
-        leave(slot.pointee, offset, subscription)
+        let before = slot.pointee
+        leave(before, offset, subscription)
         slot.pointee = waiting
+        slot.pointee.flags = before.flags & Slot.historied
         subscription.counts.enter(.waiting)
         guard isRunning else { return }
         if let order = subscription.order { laneChanged(offset, order, subscription) }
         subscription.retries.push(RetryDue(due: waiting.due, offset: offset))
         setRetryTimer(subscription)
-    }
-
-    func die(_ letter: DeadLetter, _ subscription: SubscriptionState) {
-        guard let before = subscription.window.settle(letter.offset, as: .dead) else { return }
-        leave(before, letter.offset, subscription)
-        subscription.dead.insert(letter)
-        if let order = subscription.order { laneChanged(letter.offset, order, subscription) }
     }
 
     /// Back among what is to be handed out, with nothing spent.
@@ -166,6 +121,7 @@ extension NamespaceMachine {
             back.abandoned = before.abandoned
             back.suspicion = suspicion.sharpening(before.suspicion)
             back.returns = max(before.returns, range.handout)
+            back.flags = before.flags & Slot.historied
             slot.pointee = back
             subscription.counts.enter(.returned)
             if isRunning { queueAgain(back, offset, subscription) }
@@ -267,20 +223,5 @@ private struct LeaseTally {
         group = next
         count = 0
         bytes = 0
-    }
-}
-
-extension RetryPolicy {
-    /// Exponential backoff with full jitter: up to minimum times 2 to the failures before, at most
-    /// the maximum. Equal arguments give equal delays.
-    func delay(afterFailure failures: UInt32, seed: UInt64, offset: Offset) -> Int64 {
-        precondition(failures > 0, "a delay follows a failure")
-        let doublings = min(failures - 1, 62)
-        let (shifted, overflow) = max(0, minimumBackoffNanos).multipliedReportingOverflow(
-            by: Int64(1) << Int64(doublings))
-        let bound = overflow ? maximumBackoffNanos : min(shifted, maximumBackoffNanos)
-        guard bound > 0 else { return 0 }
-        let random = SplitMix64.mix(seed ^ SplitMix64.mix(offset &+ 0x9E37_79B9_7F4A_7C15))
-        return Int64((random.multipliedFullWidth(by: UInt64(bound) + 1)).high)
     }
 }

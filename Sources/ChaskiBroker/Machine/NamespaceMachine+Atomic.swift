@@ -115,7 +115,7 @@ extension NamespaceMachine {
         if !found.ranges.isEmpty {
             let entries = verdicts(
                 found.ranges, by: holder, settlement.verb, delayNanos: settlement.delayNanos,
-                reason: settlement.reason)
+                reason: settlement.reason, code: settlement.code)
             work.marks += entries.map { AtomicWork.Mark(settled: $0, consumer: holder.consumer) }
         }
         if let rejection = found.rejected.first {

@@ -5,8 +5,8 @@ import DequeModule
 extension NamespaceMachine {
     /// Puts all of an atomic request into the group, or nothing of it.
     func gather(
-        _ item: TailItem, _ work: AtomicWork, _ flight: InFlightGroup, _ draft: inout GroupDraft,
-        _ entries: inout [JournalEntry], _ bytes: inout Int
+        _ item: TailItem, _ work: AtomicWork, _ flight: inout InFlightGroup,
+        _ draft: inout GroupDraft, _ entries: inout [JournalEntry], _ bytes: inout Int
     ) {
         for mark in work.marks {
             let subscription = directory.subscriptions[mark.settled.subscription]
@@ -44,7 +44,7 @@ extension NamespaceMachine {
         }
         for mark in work.marks {
             var settled = mark.settled
-            settled.mayDie = reserveDeaths(.settled(settled), flight)
+            settled.mayDie = reserveDeaths(.settled(settled), &flight)
             item.entries.append(.settled(settled))
             entries.append(.settled(settled), &bytes)
             if let keys = namedKeys(for: .settled(settled)) {

@@ -49,7 +49,7 @@ extension NamespaceMachine {
                     return "\(open) is released, but unsettled for \(subscription.created.name)"
                 }
                 if range.upperBound > max(subscription.window.end, subscription.created.startOffset)
-                    || subscription.dead.contains(range)
+                    || subscription.pins(range)
                 {
                     return "\(range) is released too early for \(subscription.created.name)"
                 }
@@ -65,8 +65,9 @@ extension NamespaceMachine {
         var counts = WindowCounts()
         var perGroup: [UInt32: (count: Int32, bytes: UInt64)] = [:]
         var unsized: [Int32: UInt32] = [:]
-        var position = window.settledBelow
+        var position = window.firstOpen
         var extended = 0
+        var historied = 0
         while let offset = window.nextOpen(from: position) {
             position = offset + 1
             guard let slot = window.slot(offset)?.pointee else { return "\(offset) has no slot" }
@@ -74,6 +75,7 @@ extension NamespaceMachine {
             if slot.has(Slot.claimed) { return "\(offset) is still marked as claimed" }
             counts.enter(slot.state)
             if slot.has(Slot.extended) { extended += 1 }
+            if slot.has(Slot.historied) { historied += 1 }
             if subscription.dead[offset] != nil { return "\(offset) is dead and unsettled" }
             guard slot.state == .leased else {
                 if slot.state != .unresolved, slot.has(Slot.inFlight) {
@@ -92,6 +94,9 @@ extension NamespaceMachine {
         }
         if extended != subscription.extensions.count {
             return "\(subscription.extensions.count) extensions, found \(extended)"
+        }
+        if historied != subscription.histories.count {
+            return "\(subscription.histories.count) histories, found \(historied)"
         }
         if isRunning, window.end > max(subscription.ceiling.value, window.settledBelow) {
             return "the cursor \(window.end) is above the ceiling \(subscription.ceiling.value)"

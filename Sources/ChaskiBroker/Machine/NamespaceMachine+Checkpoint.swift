@@ -197,10 +197,12 @@ extension NamespaceMachine {
                 pieces.isEmpty ? nil : Section.window(subscription.id, from: from, pieces)
             return (section, .window(next, end))
         case .deadLetters(let from):
-            // A letter takes at most about 1.1 KiB.
-            let letters = subscription.dead.list(from: from, limit: 64)
-            guard let last = letters.last else { return (nil, nil) }
-            return (.deadLetters(subscription.id, letters), .deadLetters(from: last.offset + 1))
+            guard subscription.nextPin(from: from) != nil else { return (nil, nil) }
+            let (pieces, next) = subscription.deadPieces(from: from)
+            return (
+                .deadLetters(subscription.id, from..<(next ?? .max), pieces),
+                next.map { .deadLetters(from: $0) }
+            )
         }
     }
 }
@@ -221,15 +223,17 @@ extension ProducerState {
 }
 
 extension SubscriptionState {
-    /// About 8,192 pieces of the window from an offset on, and where the rest begins.
+    /// About 8,192 pieces of the window from an offset on, or 64 KiB of histories, and where the
+    /// rest begins. Revived messages are what their chunks say: settled.
     func pieces(from: Offset, to end: Offset) -> ([WindowPiece], Offset) {
         var pieces: [WindowPiece] = []
+        var bytes = 0
         var position = from
-        while position < end, pieces.count < 8_192 {
-            let open = min(window.nextOpen(from: position) ?? end, end)
+        while position < end, pieces.count < 8_192, bytes < 65_536 {
+            let open = min(window.nextChunkOpen(from: position) ?? end, end)
             if position < open { appendSettled(position..<open, &pieces) }
             position = open
-            guard position < end, let slot = window.slot(position) else { break }
+            guard position < end, let slot = window.openChunkSlot(position) else { break }
             if slot.pointee.isDefault {
                 if case .open(let count)? = pieces.last {
                     pieces[pieces.count - 1] = .open(count + 1)
@@ -237,11 +241,34 @@ extension SubscriptionState {
                     pieces.append(.open(1))
                 }
             } else {
-                pieces.append(.message(kept(slot.pointee, position)))
+                let kept = kept(slot.pointee, position)
+                bytes += kept.history.bytes.count
+                pieces.append(.message(kept))
             }
             position += 1
         }
         return (pieces, position)
+    }
+
+    /// About 64 KiB of dead and revived messages from an offset on, and where the rest begins; nil
+    /// where that was all.
+    func deadPieces(from: Offset) -> ([DeadPiece], Offset?) {
+        var pieces: [DeadPiece] = []
+        var bytes = 0
+        var position = from
+        while let offset = nextPin(from: position) {
+            guard bytes < 65_536 else { return (pieces, offset) }
+            if let record = dead[offset] {
+                pieces.append(.dead(record))
+                bytes += 24 + record.history.bytes.count
+            } else if let slot = window.slot(offset) {
+                let kept = kept(slot.pointee, offset)
+                pieces.append(.revived(offset, kept))
+                bytes += 24 + kept.history.bytes.count
+            }
+            position = offset + 1
+        }
+        return (pieces, nil)
     }
 
     func kept(_ slot: Slot, _ offset: Offset) -> KeptMessage {
@@ -249,6 +276,8 @@ extension SubscriptionState {
             failed: slot.failed, returns: slot.returns,
             due: slot.state == .waiting ? slot.due : nil,
             extendedUntil: slot.has(Slot.extended) ? extensions[offset] : nil,
+            history: slot.has(Slot.historied)
+                ? histories[offset]?.history ?? MessageHistory() : MessageHistory(),
             abandoned: slot.abandoned, suspicion: slot.suspicion)
     }
 

@@ -10,7 +10,7 @@ extension NamespaceMachine {
         var held: [TokenRange] = []
         for claim in claims where claim.epoch <= epoch {
             let end = min(claim.first + Offset(claim.count), window.end)
-            var offset = max(claim.first, window.settledBelow)
+            var offset = max(claim.first, window.firstOpen)
             while offset < end {
                 if let slot = window.slot(offset), keep(slot, offset, claim, holder, now) {
                     slot.pointee.flags |= Slot.claimed

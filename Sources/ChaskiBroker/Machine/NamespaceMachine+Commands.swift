@@ -25,6 +25,10 @@ extension NamespaceMachine {
             resumeSubscription(request, name, &effects)
         case .setBreaker(let request, let name, let position):
             setBreaker(request, name, position, &effects)
+        case .redrive(let request, let name, let ranges, let note):
+            redrive(request, name, ranges, note, &effects)
+        case .purge(let request, let name, let ranges):
+            purge(request, name, ranges, &effects)
         case .publish(let request, let publish):
             self.publish(request, publish, now, &effects)
         case .atomic(let request, let command): atomic(request, command, now, &effects)
@@ -68,6 +72,7 @@ extension NamespaceMachine {
             .setBreaker(let request, _, _), .publish(let request, _),
             .atomic(let request, _),
             .openProducer(let request, _, _, _), .updateSubscription(let request, _, _),
+            .redrive(let request, _, _, _), .purge(let request, _, _),
             .skipSequences(let request, _, _, _, _), .openConsumer(let request, _, _, _, _, _),
             .settle(let request, _), .closeConsumer(let request, _):
             effects.append(.reply(request, .failure(failure)))

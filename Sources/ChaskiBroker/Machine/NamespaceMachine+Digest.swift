@@ -143,40 +143,64 @@ extension NamespaceMachine {
             digest.add("paused until", pause.until ?? .max)
         }
         digest.add("breaker", UInt64(subscription.flow.breakerSwitch.rawValue))
-        // Settled runs above the oldest unsettled message, and what is known of the unsettled.
+        addWindow(of: subscription, &digest)
+        subscription.dead.forEach { record in
+            digest.add("dead", record.offset)
+            digest.add("cause", UInt64(record.cause.rawValue))
+            digest.add("failed", UInt64(record.failed))
+            digest.add("handed out", UInt64(record.handedOut))
+            digest.add("died", record.diedNanos)
+            add(record.history, &digest)
+        }
+    }
+
+    /// Settled runs above the oldest unsettled message, and what is known of the unsettled.
+    private func addWindow(of subscription: SubscriptionState, _ digest: inout some StateSink) {
+        let window = subscription.window
         var position = window.settledBelow
-        while let offset = window.nextOpen(from: position) {
+        while let offset = window.nextChunkOpen(from: position) {
             if offset > position {
                 digest.add("settled from", position)
                 digest.add("open from", offset)
             }
             position = offset + 1
-            guard let slot = window.slot(offset)?.pointee else { continue }
+            guard let slot = window.openChunkSlot(offset)?.pointee else { continue }
             let due = slot.state == .waiting && slot.due > lastDurable.clock ? slot.due : nil
             if slot.failed == 0, slot.returns == 0, due == nil, !slot.has(Slot.extended),
-                slot.abandoned == 0, slot.suspicion == 0
+                slot.abandoned == 0, slot.suspicion == 0, !slot.has(Slot.historied)
             {
                 continue
             }
             digest.add("open from", offset)
-            digest.add("failed, returned", UInt64(slot.failed) << 32 | UInt64(slot.returns))
-            digest.add(
-                "abandoned, suspicion", UInt64(slot.abandoned) << 32 | UInt64(slot.suspicion))
-            digest.add("due", due ?? .min)
-            digest.add("extended", subscription.extensions[offset] ?? .min)
+            add(slot, offset, subscription, &digest)
         }
         if position < window.end {
             digest.add("settled from", position)
             digest.add("settled to", window.end)
         }
-        for letter in subscription.dead.list(from: 0, limit: .max) {
-            digest.add("dead", letter.offset)
-            digest.add("cause", UInt64(letter.cause.rawValue))
-            digest.add("reason", letter.reason)
-            digest.add("failed, handed out", UInt64(letter.failed) << 32 | UInt64(letter.handedOut))
-            digest.add("session", letter.session.rawValue)
-            digest.add("clock", letter.clockNanos)
-            digest.add("wall", letter.wallNanos)
+        position = 0
+        while let offset = window.nextRevived(from: position) {
+            position = offset + 1
+            digest.add("revived", offset)
+            if let slot = window.slot(offset)?.pointee { add(slot, offset, subscription, &digest) }
         }
+    }
+
+    private func add(
+        _ slot: Slot, _ offset: Offset, _ subscription: SubscriptionState,
+        _ digest: inout some StateSink
+    ) {
+        let due = slot.state == .waiting && slot.due > lastDurable.clock ? slot.due : nil
+        digest.add("failed, returned", UInt64(slot.failed) << 32 | UInt64(slot.returns))
+        digest.add(
+            "abandoned, suspicion", UInt64(slot.abandoned) << 32 | UInt64(slot.suspicion))
+        digest.add("due", due ?? .min)
+        digest.add("extended", subscription.extensions[offset] ?? .min)
+        if let record = subscription.histories[offset] { add(record.history, &digest) }
+    }
+
+    private func add(_ history: MessageHistory, _ digest: inout some StateSink) {
+        digest.add("attempts", UInt64(history.attempts))
+        for byte in history.bytes { digest.add("history", UInt64(byte)) }
     }
 }

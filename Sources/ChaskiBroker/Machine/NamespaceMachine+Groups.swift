@@ -76,11 +76,11 @@ extension NamespaceMachine {
             switch item.work {
             case .entry(.settled(var settled)):
                 // Whether they may die is decided here, in order, and written down.
-                settled.mayDie = reserveDeaths(.settled(settled), flight)
+                settled.mayDie = reserveDeaths(.settled(settled), &flight)
                 item.entries = [.settled(settled)]
                 if let keys = namedKeys(for: .settled(settled)) { item.entries.append(keys) }
             case .entry(.returned(var returned)):
-                returned.mayDie = reserveDeaths(.returned(returned), flight)
+                returned.mayDie = reserveDeaths(.returned(returned), &flight)
                 item.entries = [.returned(returned)]
                 if let keys = namedKeys(for: .returned(returned)) { item.entries.append(keys) }
             case .entry(let entry): item.entries = [entry]
@@ -99,25 +99,21 @@ extension NamespaceMachine {
         }
     }
 
-    /// Whether the dead store has room for all that an entry may kill, whatever else the group
+    /// Whether the dead stores have room for all that an entry may kill, whatever else the group
     /// kills before.
-    func reserveDeaths(_ entry: StateEntry, _ flight: InFlightGroup) -> Bool {
+    func reserveDeaths(_ entry: StateEntry, _ flight: inout InFlightGroup) -> Bool {
         guard let mortal = entry.mortal,
             let subscription = directory.subscriptions[mortal.subscription]
         else { return true }
-        let limit = configuration.maximumDeadLetters
-        let room = limit - min(limit, subscription.dead.count)
-        // Far from the limit nothing need be counted.
-        if room > Int(mortal.ranges.offsetCount) + flight.items.count * 1_000_000 { return true }
-        var before: UInt64 = 0
-        for item in flight.items {
-            for entry in item.entries where entry.mayDie {
-                if let other = entry.mortal, other.subscription == mortal.subscription {
-                    before += other.ranges.offsetCount
-                }
-            }
-        }
-        return before + mortal.ranges.offsetCount <= UInt64(room)
+        let count = mortal.ranges.offsetCount
+        let own = UInt64(subscription.dead.count) + flight.deaths[mortal.subscription, default: 0]
+        let all = UInt64(directory.deadLetters) + flight.allDeaths
+        guard own + count <= UInt64(subscription.settings.deadLetters.maximum),
+            all + count <= UInt64(configuration.maximumDeadLetters)
+        else { return false }
+        flight.deaths[mortal.subscription, default: 0] += count
+        flight.allDeaths += count
+        return true
     }
 
     private func resolveStart(_ created: SubscriptionCreated) -> Offset {
@@ -148,7 +144,7 @@ extension NamespaceMachine {
                 gather(item, work, batch, &draft, &entries, &bytes)
             case .atomic(let work):
                 tail.queuedBytes -= work.batchBytes
-                gather(item, work, flight, &draft, &entries, &bytes)
+                gather(item, work, &flight, &draft, &entries, &bytes)
             case .advance(let advance):
                 item.entries = [.producerAdvanced(advance)]
                 entries.append(item.entries[0], &bytes)
@@ -243,14 +239,6 @@ extension StateEntry {
         case .returned(let returned) where returned.together == 1:
             (returned.subscription, returned.ranges)
         default: nil
-        }
-    }
-
-    fileprivate var mayDie: Bool {
-        switch self {
-        case .settled(let settled): settled.mayDie
-        case .returned(let returned): returned.mayDie
-        default: false
         }
     }
 }

@@ -82,7 +82,7 @@ extension NamespaceMachine {
     func lapseUnresolved(_ now: Now) {
         for subscription in directory.subscriptionsByID where subscription.counts.unresolved > 0 {
             var ranges: [EntryRange] = []
-            var position = subscription.window.settledBelow
+            var position = subscription.window.firstOpen
             while let offset = subscription.window.nextOpen(from: position) {
                 position = offset + 1
                 if let slot = subscription.window.slot(offset), slot.pointee.state == .unresolved,

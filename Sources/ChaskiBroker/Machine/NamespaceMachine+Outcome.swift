@@ -48,6 +48,7 @@ extension NamespaceMachine {
         case .subscriptionCreated(let id): reply = .subscriptionCreated(id)
         case .settled(let accepted, let rejected):
             reply = .settled(accepted: accepted, rejected: rejected)
+        case .lettersTaken(let count, let next): reply = .lettersTaken(count: count, next: next)
         case .producerOpened(let id, let producer):
             guard let topic = directory.topics[id] else {
                 let failure = Failure.unknownTopic(id)

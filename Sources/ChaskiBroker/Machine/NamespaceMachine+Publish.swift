@@ -258,6 +258,6 @@ extension NamespaceMachine {
 extension SubscriptionState {
     /// The oldest offset that it keeps from being released.
     var pinnedFrom: Offset {
-        min(window.settledBelow, dead.first(from: 0)?.offset ?? .max)
+        min(window.settledBelow, nextPin(from: 0) ?? .max)
     }
 }

@@ -32,7 +32,7 @@ extension NamespaceMachine {
     )
         -> [DeadLetter]?
     {
-        directory.subscription(named: name)?.dead.list(from: offset, limit: limit)
+        directory.subscription(named: name)?.dead.list(from: offset, limit: limit).map(\.letter)
     }
 
     /// Where a message stands for a subscription; nil without such a subscription.
@@ -41,7 +41,7 @@ extension NamespaceMachine {
         guard offset < subscription.topic.nextOffset else { return .notPublished }
         guard offset >= subscription.created.startOffset else { return .beforeStart }
         guard offset < subscription.window.end else { return .pending }
-        if let letter = subscription.dead[offset] { return .dead(letter) }
+        if let record = subscription.dead[offset] { return .dead(record.letter) }
         guard let slot = subscription.window.slot(offset)?.pointee else { return .acked }
         switch slot.state {
         case .unseen, .passed: return .pending
@@ -82,14 +82,17 @@ extension NamespaceMachine {
             topicName: subscription.topic.name,
             topicIncarnation: subscription.topic.incarnation, settings: subscription.settings,
             startOffset: subscription.created.startOffset,
-            settledBelow: subscription.window.settledBelow, cursor: subscription.window.end,
+            settledBelow: subscription.window.firstOpen, cursor: subscription.window.end,
             handoutCeiling: subscription.ceiling.value, leased: subscription.counts.leased,
             waitingRetry: subscription.counts.waiting, pendingAgain: subscription.counts.returned,
             awaitingResume: subscription.counts.unresolved,
             dead: UInt64(subscription.dead.count),
             consumers: UInt64(subscription.activity.consumers), backlog: subscription.backlog,
             acked: subscription.totals.acked, handedOut: subscription.totals.handedOut,
-            failed: subscription.totals.failed,
+            failed: subscription.totals.failed, redriven: subscription.totals.redriven,
+            purged: subscription.totals.purged, expired: subscription.totals.expired,
+            isDeadStoreFull: subscription.isDeadStoreFull
+                || directory.deadLetters >= configuration.maximumDeadLetters,
             createdWallNanos: subscription.created.createdWallNanos,
             isWindowFull: subscription.isWindowFull
                 && subscription.topic.nextOffset > subscription.window.end,

@@ -48,6 +48,8 @@ extension NamespaceMachine {
         var hasUnresolved = false
         for subscription in directory.subscriptionsByID {
             resolve(subscription)
+            subscription.dead.sortByAge()
+            setDeadTimer(subscription)
             if subscription.counts.unresolved > 0 { hasUnresolved = true }
         }
         for topic in directory.topicsByID {
@@ -82,7 +84,7 @@ extension NamespaceMachine {
         window.advance()
         subscription.counts = WindowCounts()
         var retries: [RetryDue] = []
-        var position = window.settledBelow
+        var position = window.firstOpen
         while let offset = window.nextOpen(from: position) {
             position = offset + 1
             if let slot = window.slot(offset) {

@@ -24,7 +24,7 @@ extension NamespaceMachine {
         guard let lowest = topic.lowestUnsettled else { return }
         let first = lowest & ~(UInt64(Window.chunkSlots) - 1)
         guard first < lowest,
-            !topic.subscriptions.contains(where: { $0.dead.contains(first..<lowest) })
+            !topic.subscriptions.contains(where: { $0.pins(first..<lowest) })
         else { return }
         release(first..<lowest, of: topic, &effects)
     }
@@ -48,11 +48,10 @@ extension NamespaceMachine {
     func releaseAll(of topic: TopicState, _ effects: inout [Effect]) {
         guard let lowest = topic.lowestUnsettled else { return }
         let size = UInt64(Window.chunkSlots)
-        // Below the slowest only dead letters pin, a chunk each.
+        // Below the slowest only dead letters pin, and what was dead, a chunk each.
         var position: Offset = 0
         while position < min(lowest, topic.nextOffset) {
-            let pinned = topic.subscriptions.compactMap { $0.dead.first(from: position)?.offset }
-                .min()
+            let pinned = topic.subscriptions.compactMap { $0.nextPin(from: position) }.min()
             let stop = min(lowest, pinned.map { $0 & ~(size - 1) } ?? lowest)
             if position < stop { release(position..<stop, of: topic, &effects) }
             guard let pinned, pinned < lowest else { break }

@@ -22,9 +22,9 @@ extension NamespaceMachine {
         case .heldKeys(let id, let keys):
             guard let subscription = directory.subscriptions[id] else { break }
             for key in keys { subscription.heldKeys.insert(key.offset, key.key) }
-        case .deadLetters(let id, let letters):
+        case .deadLetters(let id, let range, let pieces):
             guard let subscription = directory.subscriptions[id] else { break }
-            for letter in letters { subscription.dead.insert(letter) }
+            try replay(pieces, in: range, subscription)
         case .dedupIDs(let id, let entries):
             guard let table = directory.topics[id]?.dedup else { break }
             for entry in entries { table.restore(entry) }
@@ -96,13 +96,13 @@ extension NamespaceMachine {
                 }
                 window.extend(to: position + count)
                 for offset in position..<position + count {
-                    restore(offset, Slot(), nil, subscription)
+                    restore(offset, KeptMessage(failed: 0, returns: 0), subscription)
                 }
             case .acked(let count): settle(position, count, .acked, subscription)
             case .dead(let count): settle(position, count, .dead, subscription)
             case .message(let kept):
                 window.extend(to: position + 1)
-                restore(position, Slot(kept), kept.extendedUntil, subscription)
+                restore(position, kept, subscription)
             }
             position += piece.count
         }
@@ -119,8 +119,8 @@ extension NamespaceMachine {
         var offset = max(first, subscription.window.settledBelow)
         let known = min(first + count, subscription.window.end)
         while offset < known {
-            if let before = subscription.window.settle(offset, as: state) {
-                leave(before, offset, subscription)
+            if let before = subscription.window.settleInChunk(offset, as: state) {
+                forget(before, offset, subscription)
             }
             offset += 1
         }
@@ -128,15 +128,61 @@ extension NamespaceMachine {
     }
 
     private func restore(
-        _ offset: Offset, _ kept: Slot, _ extendedUntil: Int64?, _ subscription: SubscriptionState
+        _ offset: Offset, _ kept: KeptMessage, _ subscription: SubscriptionState
     ) {
-        guard offset >= subscription.window.settledBelow,
-            let slot = subscription.window.slot(offset), !slot.pointee.isSettled
-        else { return }
-        leave(slot.pointee, offset, subscription)
-        subscription.window.restore(offset, kept)
-        subscription.counts.enter(kept.state)
-        subscription.extensions[offset] = extendedUntil
+        guard let slot = subscription.window.openChunkSlot(offset) else { return }
+        put(kept, offset, slot, subscription)
+    }
+
+    /// Makes an unsettled message what a checkpoint says.
+    private func put(
+        _ kept: KeptMessage, _ offset: Offset, _ slot: UnsafeMutablePointer<Slot>,
+        _ subscription: SubscriptionState
+    ) {
+        forget(slot.pointee, offset, subscription)
+        slot.pointee = Slot(kept)
+        subscription.counts.enter(slot.pointee.state)
+        subscription.extensions[offset] = kept.extendedUntil
+        subscription.setHistory(kept.history, offset, slot)
+    }
+
+    /// What was known of an unsettled message is replaced.
+    private func forget(_ before: Slot, _ offset: Offset, _ subscription: SubscriptionState) {
+        if before.has(Slot.historied) { subscription.histories.remove(offset) }
+        leave(before, offset, subscription)
+    }
+
+    /// Dead letters and revived messages of a range take the place of what is known of it.
+    private func replay(
+        _ pieces: [DeadPiece], in range: Range<Offset>, _ subscription: SubscriptionState
+    ) throws(Failure) {
+        let window = subscription.window
+        while let record = subscription.dead.first(from: range.lowerBound),
+            record.offset < range.upperBound
+        {
+            _ = subscription.dead.remove(record.offset)
+            directory.deadLetters -= 1
+        }
+        while let offset = window.nextRevived(from: range.lowerBound), offset < range.upperBound {
+            guard let before = window.dropRevived(offset) else { break }
+            forget(before, offset, subscription)
+        }
+        for piece in pieces {
+            guard piece.offset < window.end else {
+                throw .corruptEntry("a dead letter is above what was handed out")
+            }
+            switch piece {
+            case .dead(let record):
+                if subscription.dead.insert(record) { directory.deadLetters += 1 }
+            case .revived(let offset, let kept):
+                window.revive(offset, Slot(state: .returned))
+                subscription.counts.enter(.returned)
+                guard let slot = window.slot(offset) else {
+                    preconditionFailure("it was just revived")
+                }
+                put(kept, offset, slot, subscription)
+            }
+        }
     }
 }
 

@@ -48,7 +48,7 @@ extension NamespaceMachine {
         }
         let entries = verdicts(
             found.ranges, by: holder, command.verb, delayNanos: command.delayNanos,
-            reason: command.reason)
+            reason: command.reason, code: command.code)
         if command.verb == .extend { holder.extendsInFlight += 1 }
         for entry in entries.dropLast() {
             tail.control.append(TailItem(.entry(.settled(entry)), .done, []))
@@ -74,13 +74,15 @@ extension NamespaceMachine {
     /// The entries of a verdict on what `examine` accepted: one, and where the probe of a half-open
     /// breaker fails, another before it.
     func verdicts(
-        _ ranges: [EntryRange], by holder: Holder, _ verb: Verb, delayNanos: Int64?, reason: String
+        _ ranges: [EntryRange], by holder: Holder, _ verb: Verb, delayNanos: Int64?, reason: String,
+        code: String
     ) -> [Settled] {
         var settled = Settled(
             subscription: holder.subscription.id, session: holder.session.id, verb: verb,
             ranges: ranges)
         if verb == .retry || verb == .fail {
-            settled.reason = Self.cut(reason)
+            settled.reason = StateEncoding.cut(reason, StateEncoding.reasonBytes)
+            settled.code = StateEncoding.cut(code, StateEncoding.codeBytes)
             settled.seed = random.next()
         }
         if verb == .extend {
@@ -181,18 +183,20 @@ extension NamespaceMachine {
     static func seconds(_ clock: Int64) -> UInt32 {
         UInt32(truncatingIfNeeded: clock / 1_000_000_000)
     }
+}
 
-    /// At most 1 KiB of a text, cut between characters.
-    static func cut(_ reason: String) -> String {
-        guard reason.utf8.count > StateEncoding.reasonBytes else { return reason }
-        var kept = reason.unicodeScalars.startIndex
+extension StateEncoding {
+    /// At most so many bytes of a text, cut between characters.
+    static func cut(_ text: String, _ maximum: Int) -> String {
+        guard text.utf8.count > maximum else { return text }
+        var kept = text.unicodeScalars.startIndex
         var bytes = 0
-        while kept < reason.unicodeScalars.endIndex {
-            bytes += UTF8.width(reason.unicodeScalars[kept])
-            if bytes > StateEncoding.reasonBytes { break }
-            kept = reason.unicodeScalars.index(after: kept)
+        while kept < text.unicodeScalars.endIndex {
+            bytes += UTF8.width(text.unicodeScalars[kept])
+            if bytes > maximum { break }
+            kept = text.unicodeScalars.index(after: kept)
         }
-        return String(reason.unicodeScalars[..<kept])
+        return String(text.unicodeScalars[..<kept])
     }
 }
 

@@ -52,22 +52,24 @@ extension NamespaceMachine {
                 guard let slot = subscription.window.slot(offset), !slot.pointee.isSettled else {
                     continue
                 }
+                var attempt = Attempt(
+                    end: .abandoned, handout: range.handout, session: returned.session,
+                    endedClockNanos: time.clock, endedWallNanos: time.wall,
+                    reason: "whoever held it alone vanished", code: "", delayNanos: nil)
                 let before = slot.pointee
                 let times = before.abandoned == .max ? .max : before.abandoned + 1
                 if UInt32(times) < subscription.settings.maximumAbandoned {
+                    record(attempt, offset, slot, subscription)
                     slot.pointee.abandoned = times
                     comeBack(
                         EntryRange(first: offset, count: 1, handout: range.handout), subscription,
                         Suspicion(together: 1))
                 } else if returned.mayDie {
-                    die(
-                        DeadLetter(
-                            offset: offset, cause: .abandoned,
-                            reason: "whoever held it alone vanished, \(times) times",
-                            failed: before.failed, handedOut: range.handout,
-                            session: returned.session, clockNanos: time.clock,
-                            wallNanos: time.wall), subscription)
+                    record(attempt, offset, slot, subscription)
+                    die(offset, .abandoned, failed: before.failed, subscription, time)
                 } else {
+                    attempt.delayNanos = subscription.settings.retry.maximumBackoffNanos
+                    record(attempt, offset, slot, subscription)
                     var waiting = Slot(state: .waiting)
                     waiting.failed = before.failed
                     waiting.abandoned = times

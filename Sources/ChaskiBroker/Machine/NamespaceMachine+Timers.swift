@@ -56,6 +56,10 @@ extension NamespaceMachine {
                 }
             }
             markDirty(subscription)
+        case .deadLetters:
+            guard let subscription, subscription.activity.deadTimer == timer.at else { break }
+            subscription.activity.deadTimer = nil
+            expireDeadLetters(subscription, now)
         case .gate:
             if let subscription { gateTimerFired(subscription, timer.at) }
         case .restartGrace: endRestartGrace(now)

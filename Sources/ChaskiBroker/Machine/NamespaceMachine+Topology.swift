@@ -142,9 +142,20 @@ extension NamespaceMachine {
     }
 
     static func check(_ settings: SubscriptionSettings) -> Failure? {
+        if let failure = check(settings.deadLetters) { return failure }
         let retry = settings.retry
-        if retry.minimumBackoffNanos < 0 || retry.maximumBackoffNanos < retry.minimumBackoffNanos {
-            return invalid("the minimum backoff is above the maximum, or below 0")
+        guard retry.maximumBackoffNanos >= 0,
+            (0...retry.maximumBackoffNanos).contains(retry.minimumBackoffNanos)
+        else {
+            return invalid(
+                "a minimum backoff of \(retry.minimumBackoffNanos) ns is below 0 or above the "
+                    + "maximum of \(retry.maximumBackoffNanos) ns: change both")
+        }
+        guard (1_000...100_000).contains(retry.multiplierThousandths) else {
+            return invalid("the multiplier of the backoff is 1 to 100")
+        }
+        if let age = retry.maximumAgeNanos, age < 1_000_000 {
+            return invalid("a maximum age is at least 1 ms, or left out")
         }
         if retry.maximumBackoffNanos > 366 * 86_400_000_000_000 {
             return invalid("a backoff is at most 366 days")
@@ -165,6 +176,16 @@ extension NamespaceMachine {
         if let text = checkFlow(settings) { return invalid(text) }
         if case .offset(let offset) = settings.start, offset > Offset(Int64.max) {
             return invalid("no topic reaches offset \(offset)")
+        }
+        return nil
+    }
+
+    private static func check(_ policy: DeadLetterPolicy) -> Failure? {
+        guard (1...10_000_000).contains(policy.maximum) else {
+            return invalid("the maximum of dead letters is 1 to 10,000,000")
+        }
+        guard policy.retentionNanos >= 1_000_000_000 else {
+            return invalid("dead letters are kept for at least 1 s")
         }
         return nil
     }

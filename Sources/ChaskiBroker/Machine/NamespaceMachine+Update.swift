@@ -53,6 +53,7 @@ extension NamespaceMachine {
         if subscription.activity.updatesInFlight == 0 {
             subscription.activity.proposedSettings = nil
         }
+        setDeadTimer(subscription)
         // A larger window may let it go on.
         markDirty(subscription)
     }

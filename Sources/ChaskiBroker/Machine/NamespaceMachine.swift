@@ -57,6 +57,8 @@ struct Directory {
     var topicNames: [String: TopicID] = [:]
     var subscriptions: [SubscriptionID: SubscriptionState] = [:]
     var subscriptionNames: [String: SubscriptionID] = [:]
+    /// Dead letters of all of them.
+    var deadLetters = 0
     /// Ids never given before; the tail's proposals included.
     var nextTopic: UInt64 = 1
     var nextSubscription: UInt64 = 1
@@ -121,6 +123,9 @@ struct InFlightGroup {
     /// Ceilings and hand-outs.
     var extras: [StateEntry] = []
     var items: [TailItem] = []
+    /// How many messages it may kill, by subscription and in all.
+    var deaths: [SubscriptionID: UInt64] = [:]
+    var allDeaths: UInt64 = 0
     var hasSections = false
     var endsCheckpoint = false
 }

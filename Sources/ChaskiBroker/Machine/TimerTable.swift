@@ -17,7 +17,9 @@ enum TimerKind: UInt8 {
     /// A pause ends, a breaker half-opens, a rate limit has tokens.
     case gate = 8
     /// The newest atomic request is past its window.
-    case transactions
+    case transactions = 9
+    /// The oldest dead letter of a subscription has been kept for long enough.
+    case deadLetters = 10
 }
 
 struct Timer: Comparable {

@@ -1,84 +1,84 @@
 import ChaskiModel
+import DequeModule
 
-/// The dead letters of one subscription, ascending by offset.
+/// What is kept of a dead message: 40 bytes and its history.
+struct DeadRecord: OffsetKeyed, Hashable {
+    var offset: Offset
+    var cause: DeathCause
+    /// Failures of its last life.
+    var failed: UInt32
+    var handedOut: UInt32
+    /// When it died, broker clock.
+    var diedNanos: Int64
+    var history: MessageHistory
+    /// Its redrive or removal is on its way to the disk.
+    var isLeaving = false
+
+    /// Decoded, with what its last attempt tells.
+    var letter: DeadLetter {
+        let items = history.items
+        let last = items.last { $0.end != .redriven }
+        return DeadLetter(
+            offset: offset, cause: cause, reason: last?.reason ?? "", code: last?.code ?? "",
+            failed: failed, handedOut: handedOut, session: last?.session ?? SessionID(rawValue: 0),
+            clockNanos: diedNanos, wallNanos: last?.endedWallNanos ?? 0,
+            redriven: history.redriven)
+    }
+}
+
+/// The dead letters of one subscription, by offset and by age.
 struct DeadStore {
-    private static let pageLetters = 512
-    /// Never an empty page.
-    private var pages: [[DeadLetter]] = []
-    private(set) var count = 0
+    private var records = PagedStore<DeadRecord>()
+    /// In the order in which they died; some are dead no more, or died again.
+    private var order: Deque<(diedNanos: Int64, offset: Offset)> = []
 
-    /// Inserts, or replaces the letter of the same offset.
-    mutating func insert(_ letter: DeadLetter) {
-        if pages.isEmpty { pages.append([]) }
-        let number = page(for: letter.offset)
-        let place = DeadStore.place(in: pages[number], of: letter.offset)
-        if place < pages[number].count, pages[number][place].offset == letter.offset {
-            pages[number][place] = letter
-            return
-        }
-        pages[number].insert(letter, at: place)
-        count += 1
-        if pages[number].count > DeadStore.pageLetters {
-            let half = pages[number].count / 2
-            pages.insert(Array(pages[number][half...]), at: number + 1)
-            pages[number].removeSubrange(half...)
-        }
+    var count: Int { records.count }
+
+    /// Inserts, or replaces the record of the same offset. Answers whether it is new.
+    @discardableResult
+    mutating func insert(_ record: DeadRecord) -> Bool {
+        order.append((record.diedNanos, record.offset))
+        if order.count > 2 * records.count + 1_024 { sortByAge() }
+        return records.insert(record)
     }
 
-    subscript(_ offset: Offset) -> DeadLetter? {
-        first(from: offset).flatMap { $0.offset == offset ? $0 : nil }
+    mutating func remove(_ offset: Offset) -> DeadRecord? { records.remove(offset) }
+
+    /// Marks a record as on its way out, or as staying after all.
+    mutating func mark(_ offset: Offset, isLeaving: Bool) {
+        records.update(offset) { $0.isLeaving = isLeaving }
     }
 
-    /// The first letter at `offset` or later.
-    func first(from offset: Offset) -> DeadLetter? {
-        guard !pages.isEmpty else { return nil }
-        let number = page(for: offset)
-        let place = DeadStore.place(in: pages[number], of: offset)
-        if place < pages[number].count { return pages[number][place] }
-        return number + 1 < pages.count ? pages[number + 1].first : nil
-    }
+    subscript(_ offset: Offset) -> DeadRecord? { records[offset] }
 
-    func contains(_ range: Range<Offset>) -> Bool {
-        first(from: range.lowerBound).map { $0.offset < range.upperBound } ?? false
+    func first(from offset: Offset) -> DeadRecord? { records.first(from: offset) }
+    func contains(_ range: Range<Offset>) -> Bool { records.contains(range) }
+    func list(from offset: Offset, limit: Int) -> [DeadRecord] {
+        records.list(from: offset, limit: limit)
     }
+    func forEach(_ body: (DeadRecord) -> Void) { records.forEach(body) }
 
-    /// At most `limit` letters from `offset` on.
-    func list(from offset: Offset, limit: Int) -> [DeadLetter] {
-        guard limit > 0, !pages.isEmpty else { return [] }
-        var list: [DeadLetter] = []
-        var number = page(for: offset)
-        var place = DeadStore.place(in: pages[number], of: offset)
-        while number < pages.count, list.count < limit {
-            let take = min(limit - list.count, pages[number].count - place)
-            list.append(contentsOf: pages[number][place..<place + take])
-            number += 1
-            place = 0
-        }
-        return list
-    }
-
-    /// The last page that may hold the offset.
-    private func page(for offset: Offset) -> Int {
-        var low = 0
-        var high = pages.count
-        while low < high {
-            let middle = low + (high - low) / 2
-            if let first = pages[middle].first, first.offset <= offset {
-                low = middle + 1
-            } else {
-                high = middle
+    /// The one that is dead for longest and not on its way out; nil where there is none.
+    mutating func oldest() -> DeadRecord? {
+        while let first = order.first {
+            if let record = records[first.offset], record.diedNanos == first.diedNanos,
+                !record.isLeaving
+            {
+                return record
             }
+            order.removeFirst()
         }
-        return max(0, low - 1)
+        return nil
     }
 
-    private static func place(in page: [DeadLetter], of offset: Offset) -> Int {
-        var low = 0
-        var high = page.count
-        while low < high {
-            let middle = low + (high - low) / 2
-            if page[middle].offset < offset { low = middle + 1 } else { high = middle }
+    /// After a restart, or when many of the order are gone.
+    mutating func sortByAge() {
+        var ages: [(diedNanos: Int64, offset: Offset)] = []
+        ages.reserveCapacity(records.count)
+        records.forEach { if !$0.isLeaving { ages.append(($0.diedNanos, $0.offset)) } }
+        ages.sort {
+            $0.diedNanos != $1.diedNanos ? $0.diedNanos < $1.diedNanos : $0.offset < $1.offset
         }
-        return low
+        order = Deque(ages)
     }
 }

@@ -46,12 +46,22 @@ struct Slot {
     static let unsized: UInt8 = 16
     /// It is on its way back without a verdict: a token of it is stale.
     static let returning: UInt8 = 32
+    /// The subscription's table has its history.
+    static let historied: UInt8 = 64
 
     @inline(__always)
     func has(_ flag: UInt8) -> Bool { flags & flag != 0 }
 
     @inline(__always)
     var isSettled: Bool { state == .acked || state == .dead }
+
+    @inline(__always)
+    mutating func settle(as settled: SlotState, a: UInt32, b: UInt32) {
+        state = settled
+        flags = 0
+        self.a = a
+        self.b = b
+    }
 
     /// The number that its present hand-out has, or its next one will have.
     @inline(__always)
@@ -70,6 +80,6 @@ struct Slot {
     /// Whether it is as if it had never been looked at, so that nothing of it need be kept.
     var isDefault: Bool {
         !isSettled && state != .waiting && failed == 0 && returns == 0 && !has(Slot.extended)
-            && abandoned == 0 && suspicion == 0
+            && abandoned == 0 && suspicion == 0 && !has(Slot.historied)
     }
 }

@@ -20,6 +20,8 @@ final class SubscriptionState {
     var counts = WindowCounts()
     var totals = SubscriptionTotals()
     var dead = DeadStore()
+    /// Of unsettled messages with something to tell; their slots say so.
+    var histories = PagedStore<HistoryRecord>()
     var ceiling: Ceiling
     /// Until when leases extended by name last, by offset. Broker clock.
     var extensions: [Offset: Int64] = [:]
@@ -79,8 +81,23 @@ final class SubscriptionState {
     func isReleasable(chunk number: UInt64) -> Bool {
         guard window.isClean(number) else { return false }
         let first = number << Window.chunkBits
-        return !dead.contains(first..<first + UInt64(Window.chunkSlots))
+        return !pins(first..<first + UInt64(Window.chunkSlots))
     }
+
+    /// Whether a dead letter, or one that is to be delivered again, is in a range.
+    func pins(_ range: Range<Offset>) -> Bool {
+        nextPin(from: range.lowerBound).map { $0 < range.upperBound } ?? false
+    }
+
+    /// The first dead letter, or one that is to be delivered again, from an offset on.
+    func nextPin(from offset: Offset) -> Offset? {
+        let dead = dead.first(from: offset)?.offset
+        guard let again = window.nextRevived(from: offset) else { return dead }
+        return min(again, dead ?? .max)
+    }
+
+    /// Whether its dead store takes no more.
+    var isDeadStoreFull: Bool { dead.count >= Int(settings.deadLetters.maximum) }
 }
 
 /// How many messages of a window are in each unsettled state.
@@ -123,6 +140,10 @@ struct SubscriptionTotals: Hashable {
     var acked: UInt64 = 0
     var handedOut: UInt64 = 0
     var failed: UInt64 = 0
+    /// Dead letters that were given to consumers again, purged, and removed by age.
+    var redriven: UInt64 = 0
+    var purged: UInt64 = 0
+    var expired: UInt64 = 0
 }
 
 /// The hand-out ceiling: raised durably ahead of the cursor, so that after a crash it is known what
@@ -166,6 +187,8 @@ struct Activity {
     /// Timers set for retries and for a new read.
     var retryTimer: Int64?
     var readTimer: Int64?
+    /// Timer set for the oldest dead letter.
+    var deadTimer: Int64?
 
     mutating func connect(_ holder: Holder) {
         connected.append(holder)

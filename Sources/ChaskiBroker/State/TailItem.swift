@@ -54,6 +54,7 @@ enum PendingReply {
     case atomic
     case producerOpened(TopicID, ProducerID)
     case settled(accepted: UInt32, rejected: [SettleRejection])
+    case lettersTaken(count: UInt64, next: Offset?)
 }
 
 /// A proposal: checked against state and tail, not durable. Discarded, or applied when durable.

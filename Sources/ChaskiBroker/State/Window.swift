@@ -23,6 +23,8 @@ final class Window {
 
     /// The number of the first chunk in `chunks` that counts, which is at `head`.
     private var firstChunk: UInt64
+    /// Messages that were dead and are open again, whatever their chunk says.
+    private var revived = RevivedSlots()
     private var head = 0
     private var chunks: ContiguousArray<Chunk> = []
 
@@ -39,6 +41,13 @@ final class Window {
     /// The slot of an offset below `end`; nil when it is settled and forgotten.
     @inline(__always)
     func slot(_ offset: Offset) -> UnsafeMutablePointer<Slot>? {
+        if offset < revived.end, let slot = revived.slot(offset) { return slot }
+        return chunkSlot(offset)
+    }
+
+    /// What its chunk says of an offset.
+    @inline(__always)
+    private func chunkSlot(_ offset: Offset) -> UnsafeMutablePointer<Slot>? {
         assert(offset < end, "beyond the cursor")
         let number = offset >> Window.chunkBits
         guard number >= firstChunk else { return nil }
@@ -49,11 +58,11 @@ final class Window {
         return chunks[index].sparseSlot(place)
     }
 
-    /// Whether an offset is settled.
-    func isSettled(_ offset: Offset) -> Bool {
+    /// Whether an offset is settled, revived ones aside.
+    private func isSettled(_ offset: Offset) -> Bool {
         if offset < settledBelow { return true }
         guard offset < end else { return false }
-        return slot(offset)?.pointee.isSettled ?? true
+        return chunkSlot(offset)?.pointee.isSettled ?? true
     }
 
     /// Moves the cursor on, to at most `maximumSpan` past the oldest unsettled.
@@ -82,7 +91,7 @@ final class Window {
             } else {
                 let offset = end
                 extend(to: offset + 1)
-                _ = settle(offset, as: .acked)
+                _ = settleInChunk(offset, as: .acked)
             }
         }
     }
@@ -90,12 +99,26 @@ final class Window {
     /// Settles one message below `end`; answers what it was, nil where it was settled before.
     @inline(__always)
     func settle(_ offset: Offset, as state: SlotState, a: UInt32 = 0, b: UInt32 = 0) -> Slot? {
-        guard let slot = slot(offset), !slot.pointee.isSettled else { return nil }
+        if offset < revived.end, let slot = revived.slot(offset) {
+            guard !slot.pointee.isSettled else { return nil }
+            let previous = slot.pointee
+            slot.pointee.settle(as: state, a: a, b: b)
+            let isRevived = revived.noteSettled(offset)
+            precondition(isRevived, "its slot was just there")
+            noteCleaned(offset)
+            return previous
+        }
+        return settleInChunk(offset, as: state, a: a, b: b)
+    }
+
+    /// The same for what its chunk says of the message, whether it is revived or not.
+    @inline(__always)
+    func settleInChunk(
+        _ offset: Offset, as state: SlotState, a: UInt32 = 0, b: UInt32 = 0
+    ) -> Slot? {
+        guard let slot = chunkSlot(offset), !slot.pointee.isSettled else { return nil }
         let previous = slot.pointee
-        slot.pointee.state = state
-        slot.pointee.flags = 0
-        slot.pointee.a = a
-        slot.pointee.b = b
+        slot.pointee.settle(as: state, a: a, b: b)
         let number = offset >> Window.chunkBits
         let index = head &+ Int(truncatingIfNeeded: number &- firstChunk)
         chunks[index].settled &+= 1
@@ -125,7 +148,7 @@ final class Window {
                 settledBelow = min(end, (number + 1) << Window.chunkBits)
                 continue
             }
-            guard slot(settledBelow)?.pointee.isSettled ?? true else { break }
+            guard chunkSlot(settledBelow)?.pointee.isSettled ?? true else { break }
             settledBelow += 1
         }
         dropHead()
@@ -156,8 +179,14 @@ final class Window {
     }
 
     /// The first unsettled offset from `offset` on and below the cursor; nil when there is none.
-    /// Skips settled chunks.
     func nextOpen(from offset: Offset) -> Offset? {
+        let open = nextChunkOpen(from: offset)
+        guard let again = revived.nextOpen(from: offset) else { return open }
+        return min(again, open ?? .max)
+    }
+
+    /// The same, revived ones aside. Skips settled chunks.
+    func nextChunkOpen(from offset: Offset) -> Offset? {
         var offset = max(offset, settledBelow)
         while offset < end {
             let number = offset >> Window.chunkBits
@@ -165,7 +194,7 @@ final class Window {
                 offset = (number + 1) << Window.chunkBits
                 continue
             }
-            if let slot = slot(offset), !slot.pointee.isSettled { return offset }
+            if let slot = chunkSlot(offset), !slot.pointee.isSettled { return offset }
             offset += 1
         }
         return nil
@@ -179,12 +208,33 @@ final class Window {
         return index < chunks.count && chunks[index].settled == UInt16(Window.chunkSlots)
     }
 
-    /// Makes an unsettled message what a checkpoint says; a settled one stays settled.
-    func restore(_ offset: Offset, _ kept: Slot) {
-        precondition(!kept.isSettled, "use settle")
-        guard let slot = slot(offset), !slot.pointee.isSettled else { return }
-        slot.pointee = kept
+    /// The slot of an offset that its chunk says is unsettled.
+    func openChunkSlot(_ offset: Offset) -> UnsafeMutablePointer<Slot>? {
+        guard offset >= settledBelow, let slot = chunkSlot(offset), !slot.pointee.isSettled else {
+            return nil
+        }
+        return slot
     }
+
+    // MARK: Revived messages
+
+    /// A message that was dead is open again.
+    func revive(_ offset: Offset, _ slot: Slot) {
+        precondition(offset < end, "beyond the cursor")
+        revived.revive(offset, slot)
+    }
+
+    /// The first revived and open offset from `offset` on.
+    func nextRevived(from offset: Offset) -> Offset? { revived.nextOpen(from: offset) }
+
+    /// Forgets a revived message, as if it had stayed dead.
+    func dropRevived(_ offset: Offset) -> Slot? { revived.drop(offset) }
+
+    /// The lowest unsettled offset, or the cursor.
+    var firstOpen: Offset { min(settledBelow, revived.nextOpen(from: 0) ?? .max) }
+
+    /// Something in a chunk was given up that had kept it from being released.
+    func noteCleaned(_ offset: Offset) { cleaned.append(offset >> Window.chunkBits) }
 
     func takeCleaned() -> [UInt64] {
         defer { cleaned.removeAll(keepingCapacity: true) }
@@ -198,7 +248,9 @@ final class Window {
 
     /// Bytes of memory that the chunks take, about.
     var memoryBytes: Int {
-        chunks[head...].reduce(chunks.count * MemoryLayout<Chunk>.stride) { $0 + $1.memoryBytes }
+        chunks[head...].reduce(
+            chunks.count * MemoryLayout<Chunk>.stride + revived.memoryBytes
+        ) { $0 + $1.memoryBytes }
     }
 
     /// Counts that must agree with what is there; nil when they do.
@@ -208,7 +260,7 @@ final class Window {
             if let text = chunks[index].inconsistency() { return "chunk \(number): \(text)" }
         }
         if settledBelow < end, isSettled(settledBelow),
-            slot(settledBelow)?.pointee.isSettled ?? true
+            chunkSlot(settledBelow)?.pointee.isSettled ?? true
         {
             return "settledBelow \(settledBelow) is settled itself"
         }

@@ -9,7 +9,9 @@ public enum StartPosition: Hashable, Sendable {
 }
 
 /// How failures are retried: exponential backoff with full jitter
-/// (https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/), then dead.
+/// (https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/), then dead. After the
+/// n-th failure the delay is random between 0 and minimum * multiplier^(n - 1), at most the maximum;
+/// a delay that the consumer gives is taken as it is.
 public struct RetryPolicy: Hashable, Sendable {
     /// Upper bound of the first delay, nanoseconds; 1 s unless told.
     public var minimumBackoffNanos: Int64
@@ -17,15 +19,42 @@ public struct RetryPolicy: Hashable, Sendable {
     public var maximumBackoffNanos: Int64
     /// Failures after which a message is dead, at least 1; 10 unless told.
     public var maximumFailures: UInt32
+    /// What each delay's upper bound is of the one before, in thousandths: 1,000 to 100,000; 2,000
+    /// unless told.
+    public var multiplierThousandths: UInt32
+    /// A message that fails when its first failure is at least this long ago is dead, nanoseconds
+    /// (at least 1 ms); nil for no limit. The first failure is that since it was published or
+    /// redriven, as the broker's clock had it; hand-outs that end without a verdict are none.
+    public var maximumAgeNanos: Int64?
 
     public init(
         minimumBackoffNanos: Int64 = 1_000_000_000,
         maximumBackoffNanos: Int64 = 600_000_000_000,
-        maximumFailures: UInt32 = 10
+        maximumFailures: UInt32 = 10, multiplierThousandths: UInt32 = 2_000,
+        maximumAgeNanos: Int64? = nil
     ) {
         self.minimumBackoffNanos = minimumBackoffNanos
         self.maximumBackoffNanos = maximumBackoffNanos
         self.maximumFailures = maximumFailures
+        self.multiplierThousandths = multiplierThousandths
+        self.maximumAgeNanos = maximumAgeNanos
+    }
+}
+
+/// What is kept of messages that are dead for a subscription.
+public struct DeadLetterPolicy: Hashable, Sendable {
+    /// How many at most, 1 to 10,000,000; 100,000 unless told. Where there are as many, what should
+    /// die waits instead, and is tried again after the maximum backoff: nothing is dropped.
+    public var maximum: UInt32
+    /// How long each is kept, nanoseconds, at least 1 s; 14 days unless told. Then it is removed for
+    /// good, and counted.
+    public var retentionNanos: Int64
+
+    public init(
+        maximum: UInt32 = 100_000, retentionNanos: Int64 = 14 * 86_400_000_000_000
+    ) {
+        self.maximum = maximum
+        self.retentionNanos = retentionNanos
     }
 }
 
@@ -70,6 +99,7 @@ public struct SubscriptionSettings: Hashable, Sendable {
     /// Messages of one key are handed out in their order, one run at a time; nil for any order.
     /// Messages without a key have none.
     public var order: OrderPolicy?
+    public var deadLetters = DeadLetterPolicy()
 
     public init(
         start: StartPosition = .earliest, retry: RetryPolicy = RetryPolicy(),

@@ -9,6 +9,10 @@ public struct SubscriptionChange: Hashable, Sendable {
     public var maximumBackoffNanos: Int64?
     /// Failures after which a message is dead, at least 1.
     public var maximumFailures: UInt32?
+    /// What each delay's upper bound is of the one before, in thousandths.
+    public var multiplierThousandths: UInt32?
+    /// A message that fails so long after its first failure is dead, nanoseconds; 0 for no limit.
+    public var maximumAgeNanos: Int64?
     /// How long a delivery may stay without verdict, extension or heartbeat, nanoseconds.
     public var leaseNanos: Int64?
     /// Messages tracked at once.
@@ -25,6 +29,9 @@ public struct SubscriptionChange: Hashable, Sendable {
     public var runLength: UInt32?
     /// Of an ordered subscription: what a dead message does to those behind it of its key.
     public var afterDeath: OrderPolicy.AfterDeath?
+    /// How many dead letters are kept, and for how long, nanoseconds.
+    public var maximumDeadLetters: UInt32?
+    public var deadLetterRetentionNanos: Int64?
 
     /// Names nothing.
     public init() {}
@@ -35,6 +42,8 @@ public struct SubscriptionChange: Hashable, Sendable {
         minimumBackoffNanos = settings.retry.minimumBackoffNanos
         maximumBackoffNanos = settings.retry.maximumBackoffNanos
         maximumFailures = settings.retry.maximumFailures
+        multiplierThousandths = settings.retry.multiplierThousandths
+        maximumAgeNanos = settings.retry.maximumAgeNanos ?? 0
         leaseNanos = settings.leaseNanos
         maximumUnsettled = settings.maximumUnsettled
         rateLimit = settings.rateLimit ?? 0
@@ -43,6 +52,8 @@ public struct SubscriptionChange: Hashable, Sendable {
         isOrdered = settings.order != nil
         runLength = settings.order?.runLength
         afterDeath = settings.order?.afterDeath
+        maximumDeadLetters = settings.deadLetters.maximum
+        deadLetterRetentionNanos = settings.deadLetters.retentionNanos
     }
 
     /// `settings` with what is named here.
@@ -52,6 +63,10 @@ public struct SubscriptionChange: Hashable, Sendable {
         if let minimumBackoffNanos { changed.retry.minimumBackoffNanos = minimumBackoffNanos }
         if let maximumBackoffNanos { changed.retry.maximumBackoffNanos = maximumBackoffNanos }
         if let maximumFailures { changed.retry.maximumFailures = maximumFailures }
+        if let multiplierThousandths { changed.retry.multiplierThousandths = multiplierThousandths }
+        if let maximumAgeNanos {
+            changed.retry.maximumAgeNanos = maximumAgeNanos == 0 ? nil : maximumAgeNanos
+        }
         if let leaseNanos { changed.leaseNanos = leaseNanos }
         if let maximumUnsettled { changed.maximumUnsettled = maximumUnsettled }
         if let rateLimit { changed.rateLimit = rateLimit == 0 ? nil : rateLimit }
@@ -64,6 +79,10 @@ public struct SubscriptionChange: Hashable, Sendable {
         }
         if let runLength { changed.order?.runLength = runLength }
         if let afterDeath { changed.order?.afterDeath = afterDeath }
+        if let maximumDeadLetters { changed.deadLetters.maximum = maximumDeadLetters }
+        if let deadLetterRetentionNanos {
+            changed.deadLetters.retentionNanos = deadLetterRetentionNanos
+        }
         return changed
     }
 }

@@ -33,7 +33,7 @@ extension Oracle {
         case .createSubscription(let name, _, _, let low):
             subscriptionNames[name] = .unknown
             creationLow[name] = low
-        case .updateSubscription: break
+        case .updateSubscription, .deadLetters: break
         case .deleteSubscription(let name): subscriptionNames[name] = .unknown
         case .publish(let publication, _):
             publications[publication].outstanding -= 1

@@ -11,6 +11,7 @@ package final class Oracle {
         case deleteTopic(name: String)
         case createSubscription(name: String, topic: String, SubscriptionSettings, low: Offset)
         case updateSubscription
+        case deadLetters
         case deleteSubscription(name: String)
         case publish(publication: Int, sinceWrite: Int)
         case atomic
@@ -101,6 +102,7 @@ package final class Oracle {
                     name: name, topic: topic, settings, low: startLow(topic, settings)))
             change(of: subscriptionKey(name), by: 1)
         case .updateSubscription(let id, _, _): begin(id, .updateSubscription)
+        case .redrive(let id, _, _, _), .purge(let id, _, _): begin(id, .deadLetters)
         case .deleteSubscription(let id, let name):
             begin(id, .deleteSubscription(name: name))
             change(of: subscriptionKey(name), by: 1)
@@ -197,7 +199,7 @@ package final class Oracle {
         case .close(let consumer):
             if case .success = result { consumerEnded(consumer, now: now) }
         case .flow(let request): flowReplied(request, result)
-        case .updateSubscription: break
+        case .updateSubscription, .deadLetters: break
         case .createTopic, .deleteTopic, .createSubscription, .deleteSubscription:
             topologyReplied(request, result)
         }

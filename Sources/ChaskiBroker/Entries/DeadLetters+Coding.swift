@@ -1,0 +1,116 @@
+import ChaskiModel
+
+/// Dead letters that go back to be handed out, with what whoever asked for it said.
+struct Redriven: Hashable {
+    var subscription: SubscriptionID
+    var note: String
+    var ranges: [Range<Offset>]
+}
+
+/// Why dead letters were removed for good.
+enum PurgeCause: UInt8 {
+    /// Somebody asked for it.
+    case asked = 1
+    /// They had been kept for long enough.
+    case retention = 2
+}
+
+/// Dead letters that are removed for good.
+struct Purged: Hashable {
+    var subscription: SubscriptionID
+    var cause: PurgeCause
+    var ranges: [Range<Offset>]
+}
+
+extension [UInt8] {
+    mutating func append(redriven: Redriven) {
+        append(varint: redriven.subscription.rawValue)
+        append(text: redriven.note)
+        append(offsets: redriven.ranges)
+    }
+
+    mutating func append(purged: Purged) {
+        append(varint: purged.subscription.rawValue)
+        append(purged.cause.rawValue)
+        append(offsets: purged.ranges)
+    }
+
+    /// Each range as its distance from the end of the one before, and its count.
+    private mutating func append(offsets ranges: [Range<Offset>]) {
+        append(varint: UInt64(ranges.count))
+        var position: Offset = 0
+        for range in ranges {
+            precondition(range.lowerBound >= position && !range.isEmpty, "ranges do not ascend")
+            append(varint: range.lowerBound - position)
+            append(varint: UInt64(range.count))
+            position = range.upperBound
+        }
+    }
+
+    mutating func append(record: DeadRecord) {
+        append(varint: record.offset)
+        append(record.cause.rawValue)
+        append(varint: UInt64(record.failed))
+        append(varint: UInt64(record.handedOut))
+        append(zigzag: record.diedNanos)
+        append(history: record.history)
+    }
+
+    mutating func append(history: MessageHistory) {
+        append(varint: UInt64(history.bytes.count))
+        append(contentsOf: history.bytes)
+    }
+}
+
+extension ByteReader {
+    mutating func redriven() throws(Failure) -> Redriven {
+        Redriven(
+            subscription: SubscriptionID(rawValue: try varint()),
+            note: try text(limit: StateEncoding.reasonBytes), ranges: try offsets())
+    }
+
+    mutating func purged() throws(Failure) -> Purged {
+        let subscription = SubscriptionID(rawValue: try varint())
+        guard let cause = PurgeCause(rawValue: try byte()) else {
+            throw .corruptEntry("a cause of removal is not known")
+        }
+        return Purged(subscription: subscription, cause: cause, ranges: try offsets())
+    }
+
+    private mutating func offsets() throws(Failure) -> [Range<Offset>] {
+        var ranges: [Range<Offset>] = []
+        var position: Offset = 0
+        var total: UInt64 = 0
+        for _ in 0..<(try count(each: 2)) {
+            let (first, low) = position.addingReportingOverflow(try varint())
+            let count = try varint()
+            let (end, high) = first.addingReportingOverflow(count)
+            total = total &+ count
+            guard !low, !high, count > 0, count <= 10_000, total <= 10_000 else {
+                throw .corruptEntry("a range of dead letters is not valid")
+            }
+            ranges.append(first..<end)
+            position = end
+        }
+        return ranges
+    }
+
+    mutating func deadRecord() throws(Failure) -> DeadRecord {
+        let offset = try varint()
+        guard let cause = DeathCause(rawValue: try byte()) else {
+            throw .corruptEntry("a cause of death is not known")
+        }
+        guard offset < Offset(Int64.max) else { throw .corruptEntry("an offset is too high") }
+        return DeadRecord(
+            offset: offset, cause: cause, failed: try varint32(), handedOut: try varint32(),
+            diedNanos: try zigzag(), history: try history())
+    }
+
+    mutating func history() throws(Failure) -> MessageHistory {
+        let length = try count(each: 1)
+        guard length <= MessageHistory.maximumBytes, let bytes = take(length) else {
+            throw .corruptEntry("a history is too long")
+        }
+        return try MessageHistory(decoding: bytes)
+    }
+}
