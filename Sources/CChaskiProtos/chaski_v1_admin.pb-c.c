@@ -31,6 +31,12 @@ void   ck__chaski__v1__retry_policy__init
   static const Ck__Chaski__V1__RetryPolicy init_value = CK__CHASKI__V1__RETRY_POLICY__INIT;
   *message = init_value;
 }
+void   ck__chaski__v1__dead_letter_policy__init
+                     (Ck__Chaski__V1__DeadLetterPolicy         *message)
+{
+  static const Ck__Chaski__V1__DeadLetterPolicy init_value = CK__CHASKI__V1__DEAD_LETTER_POLICY__INIT;
+  *message = init_value;
+}
 void   ck__chaski__v1__order_policy__init
                      (Ck__Chaski__V1__OrderPolicy         *message)
 {
@@ -235,6 +241,24 @@ void   ck__chaski__v1__dead_letter__init
   static const Ck__Chaski__V1__DeadLetter init_value = CK__CHASKI__V1__DEAD_LETTER__INIT;
   *message = init_value;
 }
+void   ck__chaski__v1__offset_range__init
+                     (Ck__Chaski__V1__OffsetRange         *message)
+{
+  static const Ck__Chaski__V1__OffsetRange init_value = CK__CHASKI__V1__OFFSET_RANGE__INIT;
+  *message = init_value;
+}
+void   ck__chaski__v1__attribute_filter__init
+                     (Ck__Chaski__V1__AttributeFilter         *message)
+{
+  static const Ck__Chaski__V1__AttributeFilter init_value = CK__CHASKI__V1__ATTRIBUTE_FILTER__INIT;
+  *message = init_value;
+}
+void   ck__chaski__v1__dead_letter_filter__init
+                     (Ck__Chaski__V1__DeadLetterFilter         *message)
+{
+  static const Ck__Chaski__V1__DeadLetterFilter init_value = CK__CHASKI__V1__DEAD_LETTER_FILTER__INIT;
+  *message = init_value;
+}
 void   ck__chaski__v1__list_dead_letters_request__init
                      (Ck__Chaski__V1__ListDeadLettersRequest         *message)
 {
@@ -245,6 +269,54 @@ void   ck__chaski__v1__list_dead_letters_response__init
                      (Ck__Chaski__V1__ListDeadLettersResponse         *message)
 {
   static const Ck__Chaski__V1__ListDeadLettersResponse init_value = CK__CHASKI__V1__LIST_DEAD_LETTERS_RESPONSE__INIT;
+  *message = init_value;
+}
+void   ck__chaski__v1__attempt__init
+                     (Ck__Chaski__V1__Attempt         *message)
+{
+  static const Ck__Chaski__V1__Attempt init_value = CK__CHASKI__V1__ATTEMPT__INIT;
+  *message = init_value;
+}
+void   ck__chaski__v1__stored_message__init
+                     (Ck__Chaski__V1__StoredMessage         *message)
+{
+  static const Ck__Chaski__V1__StoredMessage init_value = CK__CHASKI__V1__STORED_MESSAGE__INIT;
+  *message = init_value;
+}
+void   ck__chaski__v1__show_dead_letter_request__init
+                     (Ck__Chaski__V1__ShowDeadLetterRequest         *message)
+{
+  static const Ck__Chaski__V1__ShowDeadLetterRequest init_value = CK__CHASKI__V1__SHOW_DEAD_LETTER_REQUEST__INIT;
+  *message = init_value;
+}
+void   ck__chaski__v1__show_dead_letter_response__init
+                     (Ck__Chaski__V1__ShowDeadLetterResponse         *message)
+{
+  static const Ck__Chaski__V1__ShowDeadLetterResponse init_value = CK__CHASKI__V1__SHOW_DEAD_LETTER_RESPONSE__INIT;
+  *message = init_value;
+}
+void   ck__chaski__v1__redrive_dead_letters_request__init
+                     (Ck__Chaski__V1__RedriveDeadLettersRequest         *message)
+{
+  static const Ck__Chaski__V1__RedriveDeadLettersRequest init_value = CK__CHASKI__V1__REDRIVE_DEAD_LETTERS_REQUEST__INIT;
+  *message = init_value;
+}
+void   ck__chaski__v1__redrive_dead_letters_response__init
+                     (Ck__Chaski__V1__RedriveDeadLettersResponse         *message)
+{
+  static const Ck__Chaski__V1__RedriveDeadLettersResponse init_value = CK__CHASKI__V1__REDRIVE_DEAD_LETTERS_RESPONSE__INIT;
+  *message = init_value;
+}
+void   ck__chaski__v1__purge_dead_letters_request__init
+                     (Ck__Chaski__V1__PurgeDeadLettersRequest         *message)
+{
+  static const Ck__Chaski__V1__PurgeDeadLettersRequest init_value = CK__CHASKI__V1__PURGE_DEAD_LETTERS_REQUEST__INIT;
+  *message = init_value;
+}
+void   ck__chaski__v1__purge_dead_letters_response__init
+                     (Ck__Chaski__V1__PurgeDeadLettersResponse         *message)
+{
+  static const Ck__Chaski__V1__PurgeDeadLettersResponse init_value = CK__CHASKI__V1__PURGE_DEAD_LETTERS_RESPONSE__INIT;
   *message = init_value;
 }
 void   ck__chaski__v1__broker_status_request__init
@@ -522,7 +594,7 @@ const ProtobufCMessageDescriptor ck__chaski__v1__start_position__descriptor =
   (ProtobufCMessageInit) ck__chaski__v1__start_position__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor ck__chaski__v1__retry_policy__field_descriptors[3] =
+static const ProtobufCFieldDescriptor ck__chaski__v1__retry_policy__field_descriptors[5] =
 {
   {
     "f1",
@@ -560,16 +632,42 @@ static const ProtobufCFieldDescriptor ck__chaski__v1__retry_policy__field_descri
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "f4",
+    4,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_DOUBLE,
+    offsetof(Ck__Chaski__V1__RetryPolicy, has_f4),
+    offsetof(Ck__Chaski__V1__RetryPolicy, f4),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "f5",
+    5,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_UINT64,
+    offsetof(Ck__Chaski__V1__RetryPolicy, has_f5),
+    offsetof(Ck__Chaski__V1__RetryPolicy, f5),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned ck__chaski__v1__retry_policy__field_indices_by_name[] = {
   0,   /* field[0] = f1 */
   1,   /* field[1] = f2 */
   2,   /* field[2] = f3 */
+  3,   /* field[3] = f4 */
+  4,   /* field[4] = f5 */
 };
 static const ProtobufCIntRange ck__chaski__v1__retry_policy__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 3 }
+  { 0, 5 }
 };
 const ProtobufCMessageDescriptor ck__chaski__v1__retry_policy__descriptor =
 {
@@ -579,11 +677,62 @@ const ProtobufCMessageDescriptor ck__chaski__v1__retry_policy__descriptor =
   "Ck__Chaski__V1__RetryPolicy",
   "ck.chaski.v1",
   sizeof(Ck__Chaski__V1__RetryPolicy),
-  3,
+  5,
   ck__chaski__v1__retry_policy__field_descriptors,
   ck__chaski__v1__retry_policy__field_indices_by_name,
   1,  ck__chaski__v1__retry_policy__number_ranges,
   (ProtobufCMessageInit) ck__chaski__v1__retry_policy__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor ck__chaski__v1__dead_letter_policy__field_descriptors[2] =
+{
+  {
+    "f1",
+    1,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_UINT32,
+    offsetof(Ck__Chaski__V1__DeadLetterPolicy, has_f1),
+    offsetof(Ck__Chaski__V1__DeadLetterPolicy, f1),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "f2",
+    2,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_UINT64,
+    offsetof(Ck__Chaski__V1__DeadLetterPolicy, has_f2),
+    offsetof(Ck__Chaski__V1__DeadLetterPolicy, f2),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned ck__chaski__v1__dead_letter_policy__field_indices_by_name[] = {
+  0,   /* field[0] = f1 */
+  1,   /* field[1] = f2 */
+};
+static const ProtobufCIntRange ck__chaski__v1__dead_letter_policy__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor ck__chaski__v1__dead_letter_policy__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "ck.chaski.v1.DeadLetterPolicy",
+  "DeadLetterPolicy",
+  "Ck__Chaski__V1__DeadLetterPolicy",
+  "ck.chaski.v1",
+  sizeof(Ck__Chaski__V1__DeadLetterPolicy),
+  2,
+  ck__chaski__v1__dead_letter_policy__field_descriptors,
+  ck__chaski__v1__dead_letter_policy__field_indices_by_name,
+  1,  ck__chaski__v1__dead_letter_policy__number_ranges,
+  (ProtobufCMessageInit) ck__chaski__v1__dead_letter_policy__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor ck__chaski__v1__order_policy__field_descriptors[2] =
@@ -637,7 +786,7 @@ const ProtobufCMessageDescriptor ck__chaski__v1__order_policy__descriptor =
   (ProtobufCMessageInit) ck__chaski__v1__order_policy__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor ck__chaski__v1__subscription_settings__field_descriptors[8] =
+static const ProtobufCFieldDescriptor ck__chaski__v1__subscription_settings__field_descriptors[9] =
 {
   {
     "f1",
@@ -683,6 +832,18 @@ static const ProtobufCFieldDescriptor ck__chaski__v1__subscription_settings__fie
     offsetof(Ck__Chaski__V1__SubscriptionSettings, has_f4),
     offsetof(Ck__Chaski__V1__SubscriptionSettings, f4),
     NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "f5",
+    5,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Ck__Chaski__V1__SubscriptionSettings, f5),
+    &ck__chaski__v1__dead_letter_policy__descriptor,
     NULL,
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
@@ -741,16 +902,16 @@ static const unsigned ck__chaski__v1__subscription_settings__field_indices_by_na
   1,   /* field[1] = f2 */
   2,   /* field[2] = f3 */
   3,   /* field[3] = f4 */
-  4,   /* field[4] = f6 */
-  5,   /* field[5] = f7 */
-  6,   /* field[6] = f8 */
-  7,   /* field[7] = f9 */
+  4,   /* field[4] = f5 */
+  5,   /* field[5] = f6 */
+  6,   /* field[6] = f7 */
+  7,   /* field[7] = f8 */
+  8,   /* field[8] = f9 */
 };
-static const ProtobufCIntRange ck__chaski__v1__subscription_settings__number_ranges[2 + 1] =
+static const ProtobufCIntRange ck__chaski__v1__subscription_settings__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 6, 4 },
-  { 0, 8 }
+  { 0, 9 }
 };
 const ProtobufCMessageDescriptor ck__chaski__v1__subscription_settings__descriptor =
 {
@@ -760,10 +921,10 @@ const ProtobufCMessageDescriptor ck__chaski__v1__subscription_settings__descript
   "Ck__Chaski__V1__SubscriptionSettings",
   "ck.chaski.v1",
   sizeof(Ck__Chaski__V1__SubscriptionSettings),
-  8,
+  9,
   ck__chaski__v1__subscription_settings__field_descriptors,
   ck__chaski__v1__subscription_settings__field_indices_by_name,
-  2,  ck__chaski__v1__subscription_settings__number_ranges,
+  1,  ck__chaski__v1__subscription_settings__number_ranges,
   (ProtobufCMessageInit) ck__chaski__v1__subscription_settings__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
@@ -1037,7 +1198,7 @@ const ProtobufCMessageDescriptor ck__chaski__v1__breaker__descriptor =
   (ProtobufCMessageInit) ck__chaski__v1__breaker__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor ck__chaski__v1__subscription__field_descriptors[22] =
+static const ProtobufCFieldDescriptor ck__chaski__v1__subscription__field_descriptors[26] =
 {
   {
     "f1",
@@ -1256,6 +1417,54 @@ static const ProtobufCFieldDescriptor ck__chaski__v1__subscription__field_descri
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
+    "f30",
+    30,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_UINT64,
+    offsetof(Ck__Chaski__V1__Subscription, has_f30),
+    offsetof(Ck__Chaski__V1__Subscription, f30),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "f31",
+    31,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_UINT64,
+    offsetof(Ck__Chaski__V1__Subscription, has_f31),
+    offsetof(Ck__Chaski__V1__Subscription, f31),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "f32",
+    32,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_UINT64,
+    offsetof(Ck__Chaski__V1__Subscription, has_f32),
+    offsetof(Ck__Chaski__V1__Subscription, f32),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "f33",
+    33,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BOOL,
+    offsetof(Ck__Chaski__V1__Subscription, has_f33),
+    offsetof(Ck__Chaski__V1__Subscription, f33),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
     "f40",
     40,
     PROTOBUF_C_LABEL_OPTIONAL,
@@ -1317,22 +1526,27 @@ static const unsigned ck__chaski__v1__subscription__field_indices_by_name[] = {
   17,   /* field[17] = f18 */
   1,   /* field[1] = f2 */
   2,   /* field[2] = f3 */
+  18,   /* field[18] = f30 */
+  19,   /* field[19] = f31 */
+  20,   /* field[20] = f32 */
+  21,   /* field[21] = f33 */
   3,   /* field[3] = f4 */
-  18,   /* field[18] = f40 */
-  19,   /* field[19] = f41 */
-  20,   /* field[20] = f42 */
-  21,   /* field[21] = f43 */
+  22,   /* field[22] = f40 */
+  23,   /* field[23] = f41 */
+  24,   /* field[24] = f42 */
+  25,   /* field[25] = f43 */
   4,   /* field[4] = f5 */
   5,   /* field[5] = f6 */
   6,   /* field[6] = f7 */
   7,   /* field[7] = f8 */
   8,   /* field[8] = f9 */
 };
-static const ProtobufCIntRange ck__chaski__v1__subscription__number_ranges[2 + 1] =
+static const ProtobufCIntRange ck__chaski__v1__subscription__number_ranges[3 + 1] =
 {
   { 1, 0 },
-  { 40, 18 },
-  { 0, 22 }
+  { 30, 18 },
+  { 40, 22 },
+  { 0, 26 }
 };
 const ProtobufCMessageDescriptor ck__chaski__v1__subscription__descriptor =
 {
@@ -1342,10 +1556,10 @@ const ProtobufCMessageDescriptor ck__chaski__v1__subscription__descriptor =
   "Ck__Chaski__V1__Subscription",
   "ck.chaski.v1",
   sizeof(Ck__Chaski__V1__Subscription),
-  22,
+  26,
   ck__chaski__v1__subscription__field_descriptors,
   ck__chaski__v1__subscription__field_indices_by_name,
-  2,  ck__chaski__v1__subscription__number_ranges,
+  3,  ck__chaski__v1__subscription__number_ranges,
   (ProtobufCMessageInit) ck__chaski__v1__subscription__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
@@ -2660,7 +2874,7 @@ const ProtobufCMessageDescriptor ck__chaski__v1__delete_subscription_response__d
   (ProtobufCMessageInit) ck__chaski__v1__delete_subscription_response__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor ck__chaski__v1__dead_letter__field_descriptors[6] =
+static const ProtobufCFieldDescriptor ck__chaski__v1__dead_letter__field_descriptors[8] =
 {
   {
     "f1",
@@ -2734,6 +2948,30 @@ static const ProtobufCFieldDescriptor ck__chaski__v1__dead_letter__field_descrip
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "f7",
+    7,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Ck__Chaski__V1__DeadLetter, has_f7),
+    offsetof(Ck__Chaski__V1__DeadLetter, f7),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "f8",
+    8,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_UINT32,
+    offsetof(Ck__Chaski__V1__DeadLetter, has_f8),
+    offsetof(Ck__Chaski__V1__DeadLetter, f8),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned ck__chaski__v1__dead_letter__field_indices_by_name[] = {
   0,   /* field[0] = f1 */
@@ -2742,11 +2980,13 @@ static const unsigned ck__chaski__v1__dead_letter__field_indices_by_name[] = {
   3,   /* field[3] = f4 */
   4,   /* field[4] = f5 */
   5,   /* field[5] = f6 */
+  6,   /* field[6] = f7 */
+  7,   /* field[7] = f8 */
 };
 static const ProtobufCIntRange ck__chaski__v1__dead_letter__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 6 }
+  { 0, 8 }
 };
 const ProtobufCMessageDescriptor ck__chaski__v1__dead_letter__descriptor =
 {
@@ -2756,14 +2996,245 @@ const ProtobufCMessageDescriptor ck__chaski__v1__dead_letter__descriptor =
   "Ck__Chaski__V1__DeadLetter",
   "ck.chaski.v1",
   sizeof(Ck__Chaski__V1__DeadLetter),
-  6,
+  8,
   ck__chaski__v1__dead_letter__field_descriptors,
   ck__chaski__v1__dead_letter__field_indices_by_name,
   1,  ck__chaski__v1__dead_letter__number_ranges,
   (ProtobufCMessageInit) ck__chaski__v1__dead_letter__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor ck__chaski__v1__list_dead_letters_request__field_descriptors[3] =
+static const ProtobufCFieldDescriptor ck__chaski__v1__offset_range__field_descriptors[2] =
+{
+  {
+    "f1",
+    1,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_UINT64,
+    offsetof(Ck__Chaski__V1__OffsetRange, has_f1),
+    offsetof(Ck__Chaski__V1__OffsetRange, f1),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "f2",
+    2,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_UINT64,
+    offsetof(Ck__Chaski__V1__OffsetRange, has_f2),
+    offsetof(Ck__Chaski__V1__OffsetRange, f2),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned ck__chaski__v1__offset_range__field_indices_by_name[] = {
+  0,   /* field[0] = f1 */
+  1,   /* field[1] = f2 */
+};
+static const ProtobufCIntRange ck__chaski__v1__offset_range__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor ck__chaski__v1__offset_range__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "ck.chaski.v1.OffsetRange",
+  "OffsetRange",
+  "Ck__Chaski__V1__OffsetRange",
+  "ck.chaski.v1",
+  sizeof(Ck__Chaski__V1__OffsetRange),
+  2,
+  ck__chaski__v1__offset_range__field_descriptors,
+  ck__chaski__v1__offset_range__field_indices_by_name,
+  1,  ck__chaski__v1__offset_range__number_ranges,
+  (ProtobufCMessageInit) ck__chaski__v1__offset_range__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor ck__chaski__v1__attribute_filter__field_descriptors[2] =
+{
+  {
+    "f1",
+    1,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Ck__Chaski__V1__AttributeFilter, has_f1),
+    offsetof(Ck__Chaski__V1__AttributeFilter, f1),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "f2",
+    2,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Ck__Chaski__V1__AttributeFilter, has_f2),
+    offsetof(Ck__Chaski__V1__AttributeFilter, f2),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned ck__chaski__v1__attribute_filter__field_indices_by_name[] = {
+  0,   /* field[0] = f1 */
+  1,   /* field[1] = f2 */
+};
+static const ProtobufCIntRange ck__chaski__v1__attribute_filter__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor ck__chaski__v1__attribute_filter__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "ck.chaski.v1.AttributeFilter",
+  "AttributeFilter",
+  "Ck__Chaski__V1__AttributeFilter",
+  "ck.chaski.v1",
+  sizeof(Ck__Chaski__V1__AttributeFilter),
+  2,
+  ck__chaski__v1__attribute_filter__field_descriptors,
+  ck__chaski__v1__attribute_filter__field_indices_by_name,
+  1,  ck__chaski__v1__attribute_filter__number_ranges,
+  (ProtobufCMessageInit) ck__chaski__v1__attribute_filter__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor ck__chaski__v1__dead_letter_filter__field_descriptors[8] =
+{
+  {
+    "f1",
+    1,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Ck__Chaski__V1__DeadLetterFilter, n_f1),
+    offsetof(Ck__Chaski__V1__DeadLetterFilter, f1),
+    &ck__chaski__v1__offset_range__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "f2",
+    2,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Ck__Chaski__V1__DeadLetterFilter, has_f2),
+    offsetof(Ck__Chaski__V1__DeadLetterFilter, f2),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "f3",
+    3,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Ck__Chaski__V1__DeadLetterFilter, has_f3),
+    offsetof(Ck__Chaski__V1__DeadLetterFilter, f3),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "f4",
+    4,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Ck__Chaski__V1__DeadLetterFilter, has_f4),
+    offsetof(Ck__Chaski__V1__DeadLetterFilter, f4),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "f5",
+    5,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_INT64,
+    offsetof(Ck__Chaski__V1__DeadLetterFilter, has_f5),
+    offsetof(Ck__Chaski__V1__DeadLetterFilter, f5),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "f6",
+    6,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_INT64,
+    offsetof(Ck__Chaski__V1__DeadLetterFilter, has_f6),
+    offsetof(Ck__Chaski__V1__DeadLetterFilter, f6),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "f7",
+    7,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Ck__Chaski__V1__DeadLetterFilter, has_f7),
+    offsetof(Ck__Chaski__V1__DeadLetterFilter, f7),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "f8",
+    8,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Ck__Chaski__V1__DeadLetterFilter, n_f8),
+    offsetof(Ck__Chaski__V1__DeadLetterFilter, f8),
+    &ck__chaski__v1__attribute_filter__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned ck__chaski__v1__dead_letter_filter__field_indices_by_name[] = {
+  0,   /* field[0] = f1 */
+  1,   /* field[1] = f2 */
+  2,   /* field[2] = f3 */
+  3,   /* field[3] = f4 */
+  4,   /* field[4] = f5 */
+  5,   /* field[5] = f6 */
+  6,   /* field[6] = f7 */
+  7,   /* field[7] = f8 */
+};
+static const ProtobufCIntRange ck__chaski__v1__dead_letter_filter__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 8 }
+};
+const ProtobufCMessageDescriptor ck__chaski__v1__dead_letter_filter__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "ck.chaski.v1.DeadLetterFilter",
+  "DeadLetterFilter",
+  "Ck__Chaski__V1__DeadLetterFilter",
+  "ck.chaski.v1",
+  sizeof(Ck__Chaski__V1__DeadLetterFilter),
+  8,
+  ck__chaski__v1__dead_letter_filter__field_descriptors,
+  ck__chaski__v1__dead_letter_filter__field_indices_by_name,
+  1,  ck__chaski__v1__dead_letter_filter__number_ranges,
+  (ProtobufCMessageInit) ck__chaski__v1__dead_letter_filter__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor ck__chaski__v1__list_dead_letters_request__field_descriptors[4] =
 {
   {
     "f1",
@@ -2801,16 +3272,29 @@ static const ProtobufCFieldDescriptor ck__chaski__v1__list_dead_letters_request_
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "f4",
+    4,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Ck__Chaski__V1__ListDeadLettersRequest, f4),
+    &ck__chaski__v1__dead_letter_filter__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned ck__chaski__v1__list_dead_letters_request__field_indices_by_name[] = {
   0,   /* field[0] = f1 */
   1,   /* field[1] = f2 */
   2,   /* field[2] = f3 */
+  3,   /* field[3] = f4 */
 };
 static const ProtobufCIntRange ck__chaski__v1__list_dead_letters_request__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 3 }
+  { 0, 4 }
 };
 const ProtobufCMessageDescriptor ck__chaski__v1__list_dead_letters_request__descriptor =
 {
@@ -2820,14 +3304,14 @@ const ProtobufCMessageDescriptor ck__chaski__v1__list_dead_letters_request__desc
   "Ck__Chaski__V1__ListDeadLettersRequest",
   "ck.chaski.v1",
   sizeof(Ck__Chaski__V1__ListDeadLettersRequest),
-  3,
+  4,
   ck__chaski__v1__list_dead_letters_request__field_descriptors,
   ck__chaski__v1__list_dead_letters_request__field_indices_by_name,
   1,  ck__chaski__v1__list_dead_letters_request__number_ranges,
   (ProtobufCMessageInit) ck__chaski__v1__list_dead_letters_request__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor ck__chaski__v1__list_dead_letters_response__field_descriptors[2] =
+static const ProtobufCFieldDescriptor ck__chaski__v1__list_dead_letters_response__field_descriptors[4] =
 {
   {
     "f1",
@@ -2853,15 +3337,41 @@ static const ProtobufCFieldDescriptor ck__chaski__v1__list_dead_letters_response
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "f3",
+    3,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_UINT64,
+    offsetof(Ck__Chaski__V1__ListDeadLettersResponse, has_f3),
+    offsetof(Ck__Chaski__V1__ListDeadLettersResponse, f3),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "f4",
+    4,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_UINT32,
+    offsetof(Ck__Chaski__V1__ListDeadLettersResponse, has_f4),
+    offsetof(Ck__Chaski__V1__ListDeadLettersResponse, f4),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned ck__chaski__v1__list_dead_letters_response__field_indices_by_name[] = {
   0,   /* field[0] = f1 */
   1,   /* field[1] = f2 */
+  2,   /* field[2] = f3 */
+  3,   /* field[3] = f4 */
 };
 static const ProtobufCIntRange ck__chaski__v1__list_dead_letters_response__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 2 }
+  { 0, 4 }
 };
 const ProtobufCMessageDescriptor ck__chaski__v1__list_dead_letters_response__descriptor =
 {
@@ -2871,11 +3381,601 @@ const ProtobufCMessageDescriptor ck__chaski__v1__list_dead_letters_response__des
   "Ck__Chaski__V1__ListDeadLettersResponse",
   "ck.chaski.v1",
   sizeof(Ck__Chaski__V1__ListDeadLettersResponse),
-  2,
+  4,
   ck__chaski__v1__list_dead_letters_response__field_descriptors,
   ck__chaski__v1__list_dead_letters_response__field_indices_by_name,
   1,  ck__chaski__v1__list_dead_letters_response__number_ranges,
   (ProtobufCMessageInit) ck__chaski__v1__list_dead_letters_response__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor ck__chaski__v1__attempt__field_descriptors[7] =
+{
+  {
+    "f1",
+    1,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Ck__Chaski__V1__Attempt, has_f1),
+    offsetof(Ck__Chaski__V1__Attempt, f1),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "f2",
+    2,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_UINT32,
+    offsetof(Ck__Chaski__V1__Attempt, has_f2),
+    offsetof(Ck__Chaski__V1__Attempt, f2),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "f3",
+    3,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Ck__Chaski__V1__Attempt, has_f3),
+    offsetof(Ck__Chaski__V1__Attempt, f3),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "f4",
+    4,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_INT64,
+    offsetof(Ck__Chaski__V1__Attempt, has_f4),
+    offsetof(Ck__Chaski__V1__Attempt, f4),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "f5",
+    5,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Ck__Chaski__V1__Attempt, has_f5),
+    offsetof(Ck__Chaski__V1__Attempt, f5),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "f6",
+    6,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Ck__Chaski__V1__Attempt, has_f6),
+    offsetof(Ck__Chaski__V1__Attempt, f6),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "f7",
+    7,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_UINT64,
+    offsetof(Ck__Chaski__V1__Attempt, has_f7),
+    offsetof(Ck__Chaski__V1__Attempt, f7),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned ck__chaski__v1__attempt__field_indices_by_name[] = {
+  0,   /* field[0] = f1 */
+  1,   /* field[1] = f2 */
+  2,   /* field[2] = f3 */
+  3,   /* field[3] = f4 */
+  4,   /* field[4] = f5 */
+  5,   /* field[5] = f6 */
+  6,   /* field[6] = f7 */
+};
+static const ProtobufCIntRange ck__chaski__v1__attempt__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 7 }
+};
+const ProtobufCMessageDescriptor ck__chaski__v1__attempt__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "ck.chaski.v1.Attempt",
+  "Attempt",
+  "Ck__Chaski__V1__Attempt",
+  "ck.chaski.v1",
+  sizeof(Ck__Chaski__V1__Attempt),
+  7,
+  ck__chaski__v1__attempt__field_descriptors,
+  ck__chaski__v1__attempt__field_indices_by_name,
+  1,  ck__chaski__v1__attempt__number_ranges,
+  (ProtobufCMessageInit) ck__chaski__v1__attempt__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor ck__chaski__v1__stored_message__field_descriptors[5] =
+{
+  {
+    "f1",
+    1,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Ck__Chaski__V1__StoredMessage, has_f1),
+    offsetof(Ck__Chaski__V1__StoredMessage, f1),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "f2",
+    2,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Ck__Chaski__V1__StoredMessage, has_f2),
+    offsetof(Ck__Chaski__V1__StoredMessage, f2),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "f3",
+    3,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Ck__Chaski__V1__StoredMessage, n_f3),
+    offsetof(Ck__Chaski__V1__StoredMessage, f3),
+    &ck__chaski__v1__attribute_filter__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "f4",
+    4,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_INT64,
+    offsetof(Ck__Chaski__V1__StoredMessage, has_f4),
+    offsetof(Ck__Chaski__V1__StoredMessage, f4),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "f5",
+    5,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_INT64,
+    offsetof(Ck__Chaski__V1__StoredMessage, has_f5),
+    offsetof(Ck__Chaski__V1__StoredMessage, f5),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned ck__chaski__v1__stored_message__field_indices_by_name[] = {
+  0,   /* field[0] = f1 */
+  1,   /* field[1] = f2 */
+  2,   /* field[2] = f3 */
+  3,   /* field[3] = f4 */
+  4,   /* field[4] = f5 */
+};
+static const ProtobufCIntRange ck__chaski__v1__stored_message__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 5 }
+};
+const ProtobufCMessageDescriptor ck__chaski__v1__stored_message__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "ck.chaski.v1.StoredMessage",
+  "StoredMessage",
+  "Ck__Chaski__V1__StoredMessage",
+  "ck.chaski.v1",
+  sizeof(Ck__Chaski__V1__StoredMessage),
+  5,
+  ck__chaski__v1__stored_message__field_descriptors,
+  ck__chaski__v1__stored_message__field_indices_by_name,
+  1,  ck__chaski__v1__stored_message__number_ranges,
+  (ProtobufCMessageInit) ck__chaski__v1__stored_message__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor ck__chaski__v1__show_dead_letter_request__field_descriptors[2] =
+{
+  {
+    "f1",
+    1,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Ck__Chaski__V1__ShowDeadLetterRequest, has_f1),
+    offsetof(Ck__Chaski__V1__ShowDeadLetterRequest, f1),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "f2",
+    2,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_UINT64,
+    offsetof(Ck__Chaski__V1__ShowDeadLetterRequest, has_f2),
+    offsetof(Ck__Chaski__V1__ShowDeadLetterRequest, f2),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned ck__chaski__v1__show_dead_letter_request__field_indices_by_name[] = {
+  0,   /* field[0] = f1 */
+  1,   /* field[1] = f2 */
+};
+static const ProtobufCIntRange ck__chaski__v1__show_dead_letter_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor ck__chaski__v1__show_dead_letter_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "ck.chaski.v1.ShowDeadLetterRequest",
+  "ShowDeadLetterRequest",
+  "Ck__Chaski__V1__ShowDeadLetterRequest",
+  "ck.chaski.v1",
+  sizeof(Ck__Chaski__V1__ShowDeadLetterRequest),
+  2,
+  ck__chaski__v1__show_dead_letter_request__field_descriptors,
+  ck__chaski__v1__show_dead_letter_request__field_indices_by_name,
+  1,  ck__chaski__v1__show_dead_letter_request__number_ranges,
+  (ProtobufCMessageInit) ck__chaski__v1__show_dead_letter_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor ck__chaski__v1__show_dead_letter_response__field_descriptors[5] =
+{
+  {
+    "f1",
+    1,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Ck__Chaski__V1__ShowDeadLetterResponse, f1),
+    &ck__chaski__v1__dead_letter__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "f2",
+    2,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_UINT32,
+    offsetof(Ck__Chaski__V1__ShowDeadLetterResponse, has_f2),
+    offsetof(Ck__Chaski__V1__ShowDeadLetterResponse, f2),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "f3",
+    3,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Ck__Chaski__V1__ShowDeadLetterResponse, n_f3),
+    offsetof(Ck__Chaski__V1__ShowDeadLetterResponse, f3),
+    &ck__chaski__v1__attempt__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "f4",
+    4,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Ck__Chaski__V1__ShowDeadLetterResponse, f4),
+    &ck__chaski__v1__stored_message__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "f5",
+    5,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Ck__Chaski__V1__ShowDeadLetterResponse, f5),
+    &ck__chaski__v1__status__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned ck__chaski__v1__show_dead_letter_response__field_indices_by_name[] = {
+  0,   /* field[0] = f1 */
+  1,   /* field[1] = f2 */
+  2,   /* field[2] = f3 */
+  3,   /* field[3] = f4 */
+  4,   /* field[4] = f5 */
+};
+static const ProtobufCIntRange ck__chaski__v1__show_dead_letter_response__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 5 }
+};
+const ProtobufCMessageDescriptor ck__chaski__v1__show_dead_letter_response__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "ck.chaski.v1.ShowDeadLetterResponse",
+  "ShowDeadLetterResponse",
+  "Ck__Chaski__V1__ShowDeadLetterResponse",
+  "ck.chaski.v1",
+  sizeof(Ck__Chaski__V1__ShowDeadLetterResponse),
+  5,
+  ck__chaski__v1__show_dead_letter_response__field_descriptors,
+  ck__chaski__v1__show_dead_letter_response__field_indices_by_name,
+  1,  ck__chaski__v1__show_dead_letter_response__number_ranges,
+  (ProtobufCMessageInit) ck__chaski__v1__show_dead_letter_response__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor ck__chaski__v1__redrive_dead_letters_request__field_descriptors[3] =
+{
+  {
+    "f1",
+    1,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Ck__Chaski__V1__RedriveDeadLettersRequest, has_f1),
+    offsetof(Ck__Chaski__V1__RedriveDeadLettersRequest, f1),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "f2",
+    2,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Ck__Chaski__V1__RedriveDeadLettersRequest, n_f2),
+    offsetof(Ck__Chaski__V1__RedriveDeadLettersRequest, f2),
+    &ck__chaski__v1__offset_range__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "f3",
+    3,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Ck__Chaski__V1__RedriveDeadLettersRequest, has_f3),
+    offsetof(Ck__Chaski__V1__RedriveDeadLettersRequest, f3),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned ck__chaski__v1__redrive_dead_letters_request__field_indices_by_name[] = {
+  0,   /* field[0] = f1 */
+  1,   /* field[1] = f2 */
+  2,   /* field[2] = f3 */
+};
+static const ProtobufCIntRange ck__chaski__v1__redrive_dead_letters_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 3 }
+};
+const ProtobufCMessageDescriptor ck__chaski__v1__redrive_dead_letters_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "ck.chaski.v1.RedriveDeadLettersRequest",
+  "RedriveDeadLettersRequest",
+  "Ck__Chaski__V1__RedriveDeadLettersRequest",
+  "ck.chaski.v1",
+  sizeof(Ck__Chaski__V1__RedriveDeadLettersRequest),
+  3,
+  ck__chaski__v1__redrive_dead_letters_request__field_descriptors,
+  ck__chaski__v1__redrive_dead_letters_request__field_indices_by_name,
+  1,  ck__chaski__v1__redrive_dead_letters_request__number_ranges,
+  (ProtobufCMessageInit) ck__chaski__v1__redrive_dead_letters_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor ck__chaski__v1__redrive_dead_letters_response__field_descriptors[3] =
+{
+  {
+    "f1",
+    1,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_UINT64,
+    offsetof(Ck__Chaski__V1__RedriveDeadLettersResponse, has_f1),
+    offsetof(Ck__Chaski__V1__RedriveDeadLettersResponse, f1),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "f2",
+    2,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BOOL,
+    offsetof(Ck__Chaski__V1__RedriveDeadLettersResponse, has_f2),
+    offsetof(Ck__Chaski__V1__RedriveDeadLettersResponse, f2),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "f3",
+    3,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_UINT64,
+    offsetof(Ck__Chaski__V1__RedriveDeadLettersResponse, has_f3),
+    offsetof(Ck__Chaski__V1__RedriveDeadLettersResponse, f3),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned ck__chaski__v1__redrive_dead_letters_response__field_indices_by_name[] = {
+  0,   /* field[0] = f1 */
+  1,   /* field[1] = f2 */
+  2,   /* field[2] = f3 */
+};
+static const ProtobufCIntRange ck__chaski__v1__redrive_dead_letters_response__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 3 }
+};
+const ProtobufCMessageDescriptor ck__chaski__v1__redrive_dead_letters_response__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "ck.chaski.v1.RedriveDeadLettersResponse",
+  "RedriveDeadLettersResponse",
+  "Ck__Chaski__V1__RedriveDeadLettersResponse",
+  "ck.chaski.v1",
+  sizeof(Ck__Chaski__V1__RedriveDeadLettersResponse),
+  3,
+  ck__chaski__v1__redrive_dead_letters_response__field_descriptors,
+  ck__chaski__v1__redrive_dead_letters_response__field_indices_by_name,
+  1,  ck__chaski__v1__redrive_dead_letters_response__number_ranges,
+  (ProtobufCMessageInit) ck__chaski__v1__redrive_dead_letters_response__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor ck__chaski__v1__purge_dead_letters_request__field_descriptors[2] =
+{
+  {
+    "f1",
+    1,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Ck__Chaski__V1__PurgeDeadLettersRequest, has_f1),
+    offsetof(Ck__Chaski__V1__PurgeDeadLettersRequest, f1),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "f2",
+    2,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Ck__Chaski__V1__PurgeDeadLettersRequest, n_f2),
+    offsetof(Ck__Chaski__V1__PurgeDeadLettersRequest, f2),
+    &ck__chaski__v1__offset_range__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned ck__chaski__v1__purge_dead_letters_request__field_indices_by_name[] = {
+  0,   /* field[0] = f1 */
+  1,   /* field[1] = f2 */
+};
+static const ProtobufCIntRange ck__chaski__v1__purge_dead_letters_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor ck__chaski__v1__purge_dead_letters_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "ck.chaski.v1.PurgeDeadLettersRequest",
+  "PurgeDeadLettersRequest",
+  "Ck__Chaski__V1__PurgeDeadLettersRequest",
+  "ck.chaski.v1",
+  sizeof(Ck__Chaski__V1__PurgeDeadLettersRequest),
+  2,
+  ck__chaski__v1__purge_dead_letters_request__field_descriptors,
+  ck__chaski__v1__purge_dead_letters_request__field_indices_by_name,
+  1,  ck__chaski__v1__purge_dead_letters_request__number_ranges,
+  (ProtobufCMessageInit) ck__chaski__v1__purge_dead_letters_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor ck__chaski__v1__purge_dead_letters_response__field_descriptors[3] =
+{
+  {
+    "f1",
+    1,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_UINT64,
+    offsetof(Ck__Chaski__V1__PurgeDeadLettersResponse, has_f1),
+    offsetof(Ck__Chaski__V1__PurgeDeadLettersResponse, f1),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "f2",
+    2,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BOOL,
+    offsetof(Ck__Chaski__V1__PurgeDeadLettersResponse, has_f2),
+    offsetof(Ck__Chaski__V1__PurgeDeadLettersResponse, f2),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "f3",
+    3,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_UINT64,
+    offsetof(Ck__Chaski__V1__PurgeDeadLettersResponse, has_f3),
+    offsetof(Ck__Chaski__V1__PurgeDeadLettersResponse, f3),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned ck__chaski__v1__purge_dead_letters_response__field_indices_by_name[] = {
+  0,   /* field[0] = f1 */
+  1,   /* field[1] = f2 */
+  2,   /* field[2] = f3 */
+};
+static const ProtobufCIntRange ck__chaski__v1__purge_dead_letters_response__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 3 }
+};
+const ProtobufCMessageDescriptor ck__chaski__v1__purge_dead_letters_response__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "ck.chaski.v1.PurgeDeadLettersResponse",
+  "PurgeDeadLettersResponse",
+  "Ck__Chaski__V1__PurgeDeadLettersResponse",
+  "ck.chaski.v1",
+  sizeof(Ck__Chaski__V1__PurgeDeadLettersResponse),
+  3,
+  ck__chaski__v1__purge_dead_letters_response__field_descriptors,
+  ck__chaski__v1__purge_dead_letters_response__field_indices_by_name,
+  1,  ck__chaski__v1__purge_dead_letters_response__number_ranges,
+  (ProtobufCMessageInit) ck__chaski__v1__purge_dead_letters_response__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 #define ck__chaski__v1__broker_status_request__field_descriptors NULL

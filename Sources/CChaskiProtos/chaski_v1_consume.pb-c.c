@@ -321,7 +321,7 @@ const ProtobufCMessageDescriptor ck__chaski__v1__set_limit__descriptor =
   (ProtobufCMessageInit) ck__chaski__v1__set_limit__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor ck__chaski__v1__settle__field_descriptors[6] =
+static const ProtobufCFieldDescriptor ck__chaski__v1__settle__field_descriptors[7] =
 {
   {
     "f1",
@@ -395,6 +395,18 @@ static const ProtobufCFieldDescriptor ck__chaski__v1__settle__field_descriptors[
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "f7",
+    7,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Ck__Chaski__V1__Settle, has_f7),
+    offsetof(Ck__Chaski__V1__Settle, f7),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned ck__chaski__v1__settle__field_indices_by_name[] = {
   0,   /* field[0] = f1 */
@@ -403,11 +415,12 @@ static const unsigned ck__chaski__v1__settle__field_indices_by_name[] = {
   3,   /* field[3] = f4 */
   4,   /* field[4] = f5 */
   5,   /* field[5] = f6 */
+  6,   /* field[6] = f7 */
 };
 static const ProtobufCIntRange ck__chaski__v1__settle__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 6 }
+  { 0, 7 }
 };
 const ProtobufCMessageDescriptor ck__chaski__v1__settle__descriptor =
 {
@@ -417,7 +430,7 @@ const ProtobufCMessageDescriptor ck__chaski__v1__settle__descriptor =
   "Ck__Chaski__V1__Settle",
   "ck.chaski.v1",
   sizeof(Ck__Chaski__V1__Settle),
-  6,
+  7,
   ck__chaski__v1__settle__field_descriptors,
   ck__chaski__v1__settle__field_indices_by_name,
   1,  ck__chaski__v1__settle__number_ranges,

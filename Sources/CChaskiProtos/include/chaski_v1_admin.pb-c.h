@@ -20,6 +20,7 @@ typedef struct Ck__Chaski__V1__TopicSettings Ck__Chaski__V1__TopicSettings;
 typedef struct Ck__Chaski__V1__Topic Ck__Chaski__V1__Topic;
 typedef struct Ck__Chaski__V1__StartPosition Ck__Chaski__V1__StartPosition;
 typedef struct Ck__Chaski__V1__RetryPolicy Ck__Chaski__V1__RetryPolicy;
+typedef struct Ck__Chaski__V1__DeadLetterPolicy Ck__Chaski__V1__DeadLetterPolicy;
 typedef struct Ck__Chaski__V1__OrderPolicy Ck__Chaski__V1__OrderPolicy;
 typedef struct Ck__Chaski__V1__SubscriptionSettings Ck__Chaski__V1__SubscriptionSettings;
 typedef struct Ck__Chaski__V1__BreakerPolicy Ck__Chaski__V1__BreakerPolicy;
@@ -54,8 +55,19 @@ typedef struct Ck__Chaski__V1__ExplainResponse Ck__Chaski__V1__ExplainResponse;
 typedef struct Ck__Chaski__V1__DeleteSubscriptionRequest Ck__Chaski__V1__DeleteSubscriptionRequest;
 typedef struct Ck__Chaski__V1__DeleteSubscriptionResponse Ck__Chaski__V1__DeleteSubscriptionResponse;
 typedef struct Ck__Chaski__V1__DeadLetter Ck__Chaski__V1__DeadLetter;
+typedef struct Ck__Chaski__V1__OffsetRange Ck__Chaski__V1__OffsetRange;
+typedef struct Ck__Chaski__V1__AttributeFilter Ck__Chaski__V1__AttributeFilter;
+typedef struct Ck__Chaski__V1__DeadLetterFilter Ck__Chaski__V1__DeadLetterFilter;
 typedef struct Ck__Chaski__V1__ListDeadLettersRequest Ck__Chaski__V1__ListDeadLettersRequest;
 typedef struct Ck__Chaski__V1__ListDeadLettersResponse Ck__Chaski__V1__ListDeadLettersResponse;
+typedef struct Ck__Chaski__V1__Attempt Ck__Chaski__V1__Attempt;
+typedef struct Ck__Chaski__V1__StoredMessage Ck__Chaski__V1__StoredMessage;
+typedef struct Ck__Chaski__V1__ShowDeadLetterRequest Ck__Chaski__V1__ShowDeadLetterRequest;
+typedef struct Ck__Chaski__V1__ShowDeadLetterResponse Ck__Chaski__V1__ShowDeadLetterResponse;
+typedef struct Ck__Chaski__V1__RedriveDeadLettersRequest Ck__Chaski__V1__RedriveDeadLettersRequest;
+typedef struct Ck__Chaski__V1__RedriveDeadLettersResponse Ck__Chaski__V1__RedriveDeadLettersResponse;
+typedef struct Ck__Chaski__V1__PurgeDeadLettersRequest Ck__Chaski__V1__PurgeDeadLettersRequest;
+typedef struct Ck__Chaski__V1__PurgeDeadLettersResponse Ck__Chaski__V1__PurgeDeadLettersResponse;
 typedef struct Ck__Chaski__V1__BrokerStatusRequest Ck__Chaski__V1__BrokerStatusRequest;
 typedef struct Ck__Chaski__V1__NamespaceStatus Ck__Chaski__V1__NamespaceStatus;
 typedef struct Ck__Chaski__V1__BrokerStatusResponse Ck__Chaski__V1__BrokerStatusResponse;
@@ -137,10 +149,27 @@ struct  Ck__Chaski__V1__RetryPolicy
   uint64_t f2;
   protobuf_c_boolean has_f3;
   uint32_t f3;
+  protobuf_c_boolean has_f4;
+  double f4;
+  protobuf_c_boolean has_f5;
+  uint64_t f5;
 };
 #define CK__CHASKI__V1__RETRY_POLICY__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&ck__chaski__v1__retry_policy__descriptor) \
-    , 0, 0, 0, 0, 0, 0 }
+    , 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+
+
+struct  Ck__Chaski__V1__DeadLetterPolicy
+{
+  ProtobufCMessage base;
+  protobuf_c_boolean has_f1;
+  uint32_t f1;
+  protobuf_c_boolean has_f2;
+  uint64_t f2;
+};
+#define CK__CHASKI__V1__DEAD_LETTER_POLICY__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&ck__chaski__v1__dead_letter_policy__descriptor) \
+    , 0, 0, 0, 0 }
 
 
 struct  Ck__Chaski__V1__OrderPolicy
@@ -165,6 +194,7 @@ struct  Ck__Chaski__V1__SubscriptionSettings
   uint64_t f3;
   protobuf_c_boolean has_f4;
   uint32_t f4;
+  Ck__Chaski__V1__DeadLetterPolicy *f5;
   Ck__Chaski__V1__OrderPolicy *f6;
   protobuf_c_boolean has_f7;
   uint32_t f7;
@@ -174,7 +204,7 @@ struct  Ck__Chaski__V1__SubscriptionSettings
 };
 #define CK__CHASKI__V1__SUBSCRIPTION_SETTINGS__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&ck__chaski__v1__subscription_settings__descriptor) \
-    , NULL, NULL, 0, 0, 0, 0, NULL, 0, 0, 0, 0, NULL }
+    , NULL, NULL, 0, 0, 0, 0, NULL, NULL, 0, 0, 0, 0, NULL }
 
 
 struct  Ck__Chaski__V1__BreakerPolicy
@@ -277,10 +307,18 @@ struct  Ck__Chaski__V1__Subscription
   uint64_t f42;
   protobuf_c_boolean has_f43;
   uint64_t f43;
+  protobuf_c_boolean has_f30;
+  uint64_t f30;
+  protobuf_c_boolean has_f31;
+  uint64_t f31;
+  protobuf_c_boolean has_f32;
+  uint64_t f32;
+  protobuf_c_boolean has_f33;
+  protobuf_c_boolean f33;
 };
 #define CK__CHASKI__V1__SUBSCRIPTION__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&ck__chaski__v1__subscription__descriptor) \
-    , 0, {0,NULL}, 0, 0, 0, {0,NULL}, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL, NULL, NULL, 0, 0, 0, 0 }
+    , 0, {0,NULL}, 0, 0, 0, {0,NULL}, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL, NULL, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 
 
 struct  Ck__Chaski__V1__CreateTopicRequest
@@ -628,10 +666,65 @@ struct  Ck__Chaski__V1__DeadLetter
   uint32_t f5;
   protobuf_c_boolean has_f6;
   uint32_t f6;
+  protobuf_c_boolean has_f7;
+  ProtobufCBinaryData f7;
+  protobuf_c_boolean has_f8;
+  uint32_t f8;
 };
 #define CK__CHASKI__V1__DEAD_LETTER__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&ck__chaski__v1__dead_letter__descriptor) \
-    , 0, 0, 0, 0, 0, {0,NULL}, 0, {0,NULL}, 0, 0, 0, 0 }
+    , 0, 0, 0, 0, 0, {0,NULL}, 0, {0,NULL}, 0, 0, 0, 0, 0, {0,NULL}, 0, 0 }
+
+
+struct  Ck__Chaski__V1__OffsetRange
+{
+  ProtobufCMessage base;
+  protobuf_c_boolean has_f1;
+  uint64_t f1;
+  protobuf_c_boolean has_f2;
+  uint64_t f2;
+};
+#define CK__CHASKI__V1__OFFSET_RANGE__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&ck__chaski__v1__offset_range__descriptor) \
+    , 0, 0, 0, 0 }
+
+
+struct  Ck__Chaski__V1__AttributeFilter
+{
+  ProtobufCMessage base;
+  protobuf_c_boolean has_f1;
+  ProtobufCBinaryData f1;
+  protobuf_c_boolean has_f2;
+  ProtobufCBinaryData f2;
+};
+#define CK__CHASKI__V1__ATTRIBUTE_FILTER__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&ck__chaski__v1__attribute_filter__descriptor) \
+    , 0, {0,NULL}, 0, {0,NULL} }
+
+
+struct  Ck__Chaski__V1__DeadLetterFilter
+{
+  ProtobufCMessage base;
+  size_t n_f1;
+  Ck__Chaski__V1__OffsetRange **f1;
+  protobuf_c_boolean has_f2;
+  ProtobufCBinaryData f2;
+  protobuf_c_boolean has_f3;
+  ProtobufCBinaryData f3;
+  protobuf_c_boolean has_f4;
+  ProtobufCBinaryData f4;
+  protobuf_c_boolean has_f5;
+  int64_t f5;
+  protobuf_c_boolean has_f6;
+  int64_t f6;
+  protobuf_c_boolean has_f7;
+  ProtobufCBinaryData f7;
+  size_t n_f8;
+  Ck__Chaski__V1__AttributeFilter **f8;
+};
+#define CK__CHASKI__V1__DEAD_LETTER_FILTER__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&ck__chaski__v1__dead_letter_filter__descriptor) \
+    , 0,NULL, 0, {0,NULL}, 0, {0,NULL}, 0, {0,NULL}, 0, 0, 0, 0, 0, {0,NULL}, 0,NULL }
 
 
 struct  Ck__Chaski__V1__ListDeadLettersRequest
@@ -643,10 +736,11 @@ struct  Ck__Chaski__V1__ListDeadLettersRequest
   uint64_t f2;
   protobuf_c_boolean has_f3;
   uint32_t f3;
+  Ck__Chaski__V1__DeadLetterFilter *f4;
 };
 #define CK__CHASKI__V1__LIST_DEAD_LETTERS_REQUEST__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&ck__chaski__v1__list_dead_letters_request__descriptor) \
-    , 0, {0,NULL}, 0, 0, 0, 0 }
+    , 0, {0,NULL}, 0, 0, 0, 0, NULL }
 
 
 struct  Ck__Chaski__V1__ListDeadLettersResponse
@@ -656,10 +750,143 @@ struct  Ck__Chaski__V1__ListDeadLettersResponse
   Ck__Chaski__V1__DeadLetter **f1;
   protobuf_c_boolean has_f2;
   protobuf_c_boolean f2;
+  protobuf_c_boolean has_f3;
+  uint64_t f3;
+  protobuf_c_boolean has_f4;
+  uint32_t f4;
 };
 #define CK__CHASKI__V1__LIST_DEAD_LETTERS_RESPONSE__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&ck__chaski__v1__list_dead_letters_response__descriptor) \
-    , 0,NULL, 0, 0 }
+    , 0,NULL, 0, 0, 0, 0, 0, 0 }
+
+
+struct  Ck__Chaski__V1__Attempt
+{
+  ProtobufCMessage base;
+  protobuf_c_boolean has_f1;
+  ProtobufCBinaryData f1;
+  protobuf_c_boolean has_f2;
+  uint32_t f2;
+  protobuf_c_boolean has_f3;
+  ProtobufCBinaryData f3;
+  protobuf_c_boolean has_f4;
+  int64_t f4;
+  protobuf_c_boolean has_f5;
+  ProtobufCBinaryData f5;
+  protobuf_c_boolean has_f6;
+  ProtobufCBinaryData f6;
+  protobuf_c_boolean has_f7;
+  uint64_t f7;
+};
+#define CK__CHASKI__V1__ATTEMPT__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&ck__chaski__v1__attempt__descriptor) \
+    , 0, {0,NULL}, 0, 0, 0, {0,NULL}, 0, 0, 0, {0,NULL}, 0, {0,NULL}, 0, 0 }
+
+
+struct  Ck__Chaski__V1__StoredMessage
+{
+  ProtobufCMessage base;
+  protobuf_c_boolean has_f1;
+  ProtobufCBinaryData f1;
+  protobuf_c_boolean has_f2;
+  ProtobufCBinaryData f2;
+  size_t n_f3;
+  Ck__Chaski__V1__AttributeFilter **f3;
+  protobuf_c_boolean has_f4;
+  int64_t f4;
+  protobuf_c_boolean has_f5;
+  int64_t f5;
+};
+#define CK__CHASKI__V1__STORED_MESSAGE__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&ck__chaski__v1__stored_message__descriptor) \
+    , 0, {0,NULL}, 0, {0,NULL}, 0,NULL, 0, 0, 0, 0 }
+
+
+struct  Ck__Chaski__V1__ShowDeadLetterRequest
+{
+  ProtobufCMessage base;
+  protobuf_c_boolean has_f1;
+  ProtobufCBinaryData f1;
+  protobuf_c_boolean has_f2;
+  uint64_t f2;
+};
+#define CK__CHASKI__V1__SHOW_DEAD_LETTER_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&ck__chaski__v1__show_dead_letter_request__descriptor) \
+    , 0, {0,NULL}, 0, 0 }
+
+
+struct  Ck__Chaski__V1__ShowDeadLetterResponse
+{
+  ProtobufCMessage base;
+  Ck__Chaski__V1__DeadLetter *f1;
+  protobuf_c_boolean has_f2;
+  uint32_t f2;
+  size_t n_f3;
+  Ck__Chaski__V1__Attempt **f3;
+  Ck__Chaski__V1__StoredMessage *f4;
+  Ck__Chaski__V1__Status *f5;
+};
+#define CK__CHASKI__V1__SHOW_DEAD_LETTER_RESPONSE__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&ck__chaski__v1__show_dead_letter_response__descriptor) \
+    , NULL, 0, 0, 0,NULL, NULL, NULL }
+
+
+struct  Ck__Chaski__V1__RedriveDeadLettersRequest
+{
+  ProtobufCMessage base;
+  protobuf_c_boolean has_f1;
+  ProtobufCBinaryData f1;
+  size_t n_f2;
+  Ck__Chaski__V1__OffsetRange **f2;
+  protobuf_c_boolean has_f3;
+  ProtobufCBinaryData f3;
+};
+#define CK__CHASKI__V1__REDRIVE_DEAD_LETTERS_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&ck__chaski__v1__redrive_dead_letters_request__descriptor) \
+    , 0, {0,NULL}, 0,NULL, 0, {0,NULL} }
+
+
+struct  Ck__Chaski__V1__RedriveDeadLettersResponse
+{
+  ProtobufCMessage base;
+  protobuf_c_boolean has_f1;
+  uint64_t f1;
+  protobuf_c_boolean has_f2;
+  protobuf_c_boolean f2;
+  protobuf_c_boolean has_f3;
+  uint64_t f3;
+};
+#define CK__CHASKI__V1__REDRIVE_DEAD_LETTERS_RESPONSE__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&ck__chaski__v1__redrive_dead_letters_response__descriptor) \
+    , 0, 0, 0, 0, 0, 0 }
+
+
+struct  Ck__Chaski__V1__PurgeDeadLettersRequest
+{
+  ProtobufCMessage base;
+  protobuf_c_boolean has_f1;
+  ProtobufCBinaryData f1;
+  size_t n_f2;
+  Ck__Chaski__V1__OffsetRange **f2;
+};
+#define CK__CHASKI__V1__PURGE_DEAD_LETTERS_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&ck__chaski__v1__purge_dead_letters_request__descriptor) \
+    , 0, {0,NULL}, 0,NULL }
+
+
+struct  Ck__Chaski__V1__PurgeDeadLettersResponse
+{
+  ProtobufCMessage base;
+  protobuf_c_boolean has_f1;
+  uint64_t f1;
+  protobuf_c_boolean has_f2;
+  protobuf_c_boolean f2;
+  protobuf_c_boolean has_f3;
+  uint64_t f3;
+};
+#define CK__CHASKI__V1__PURGE_DEAD_LETTERS_RESPONSE__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&ck__chaski__v1__purge_dead_letters_response__descriptor) \
+    , 0, 0, 0, 0, 0, 0 }
 
 
 struct  Ck__Chaski__V1__BrokerStatusRequest
@@ -731,6 +958,9 @@ void   ck__chaski__v1__start_position__init
 /* Ck__Chaski__V1__RetryPolicy methods */
 void   ck__chaski__v1__retry_policy__init
                      (Ck__Chaski__V1__RetryPolicy         *message);
+/* Ck__Chaski__V1__DeadLetterPolicy methods */
+void   ck__chaski__v1__dead_letter_policy__init
+                     (Ck__Chaski__V1__DeadLetterPolicy         *message);
 /* Ck__Chaski__V1__OrderPolicy methods */
 void   ck__chaski__v1__order_policy__init
                      (Ck__Chaski__V1__OrderPolicy         *message);
@@ -833,12 +1063,45 @@ void   ck__chaski__v1__delete_subscription_response__init
 /* Ck__Chaski__V1__DeadLetter methods */
 void   ck__chaski__v1__dead_letter__init
                      (Ck__Chaski__V1__DeadLetter         *message);
+/* Ck__Chaski__V1__OffsetRange methods */
+void   ck__chaski__v1__offset_range__init
+                     (Ck__Chaski__V1__OffsetRange         *message);
+/* Ck__Chaski__V1__AttributeFilter methods */
+void   ck__chaski__v1__attribute_filter__init
+                     (Ck__Chaski__V1__AttributeFilter         *message);
+/* Ck__Chaski__V1__DeadLetterFilter methods */
+void   ck__chaski__v1__dead_letter_filter__init
+                     (Ck__Chaski__V1__DeadLetterFilter         *message);
 /* Ck__Chaski__V1__ListDeadLettersRequest methods */
 void   ck__chaski__v1__list_dead_letters_request__init
                      (Ck__Chaski__V1__ListDeadLettersRequest         *message);
 /* Ck__Chaski__V1__ListDeadLettersResponse methods */
 void   ck__chaski__v1__list_dead_letters_response__init
                      (Ck__Chaski__V1__ListDeadLettersResponse         *message);
+/* Ck__Chaski__V1__Attempt methods */
+void   ck__chaski__v1__attempt__init
+                     (Ck__Chaski__V1__Attempt         *message);
+/* Ck__Chaski__V1__StoredMessage methods */
+void   ck__chaski__v1__stored_message__init
+                     (Ck__Chaski__V1__StoredMessage         *message);
+/* Ck__Chaski__V1__ShowDeadLetterRequest methods */
+void   ck__chaski__v1__show_dead_letter_request__init
+                     (Ck__Chaski__V1__ShowDeadLetterRequest         *message);
+/* Ck__Chaski__V1__ShowDeadLetterResponse methods */
+void   ck__chaski__v1__show_dead_letter_response__init
+                     (Ck__Chaski__V1__ShowDeadLetterResponse         *message);
+/* Ck__Chaski__V1__RedriveDeadLettersRequest methods */
+void   ck__chaski__v1__redrive_dead_letters_request__init
+                     (Ck__Chaski__V1__RedriveDeadLettersRequest         *message);
+/* Ck__Chaski__V1__RedriveDeadLettersResponse methods */
+void   ck__chaski__v1__redrive_dead_letters_response__init
+                     (Ck__Chaski__V1__RedriveDeadLettersResponse         *message);
+/* Ck__Chaski__V1__PurgeDeadLettersRequest methods */
+void   ck__chaski__v1__purge_dead_letters_request__init
+                     (Ck__Chaski__V1__PurgeDeadLettersRequest         *message);
+/* Ck__Chaski__V1__PurgeDeadLettersResponse methods */
+void   ck__chaski__v1__purge_dead_letters_response__init
+                     (Ck__Chaski__V1__PurgeDeadLettersResponse         *message);
 /* Ck__Chaski__V1__BrokerStatusRequest methods */
 void   ck__chaski__v1__broker_status_request__init
                      (Ck__Chaski__V1__BrokerStatusRequest         *message);
@@ -861,6 +1124,9 @@ typedef void (*Ck__Chaski__V1__StartPosition_Closure)
                   void *closure_data);
 typedef void (*Ck__Chaski__V1__RetryPolicy_Closure)
                  (const Ck__Chaski__V1__RetryPolicy *message,
+                  void *closure_data);
+typedef void (*Ck__Chaski__V1__DeadLetterPolicy_Closure)
+                 (const Ck__Chaski__V1__DeadLetterPolicy *message,
                   void *closure_data);
 typedef void (*Ck__Chaski__V1__OrderPolicy_Closure)
                  (const Ck__Chaski__V1__OrderPolicy *message,
@@ -964,11 +1230,44 @@ typedef void (*Ck__Chaski__V1__DeleteSubscriptionResponse_Closure)
 typedef void (*Ck__Chaski__V1__DeadLetter_Closure)
                  (const Ck__Chaski__V1__DeadLetter *message,
                   void *closure_data);
+typedef void (*Ck__Chaski__V1__OffsetRange_Closure)
+                 (const Ck__Chaski__V1__OffsetRange *message,
+                  void *closure_data);
+typedef void (*Ck__Chaski__V1__AttributeFilter_Closure)
+                 (const Ck__Chaski__V1__AttributeFilter *message,
+                  void *closure_data);
+typedef void (*Ck__Chaski__V1__DeadLetterFilter_Closure)
+                 (const Ck__Chaski__V1__DeadLetterFilter *message,
+                  void *closure_data);
 typedef void (*Ck__Chaski__V1__ListDeadLettersRequest_Closure)
                  (const Ck__Chaski__V1__ListDeadLettersRequest *message,
                   void *closure_data);
 typedef void (*Ck__Chaski__V1__ListDeadLettersResponse_Closure)
                  (const Ck__Chaski__V1__ListDeadLettersResponse *message,
+                  void *closure_data);
+typedef void (*Ck__Chaski__V1__Attempt_Closure)
+                 (const Ck__Chaski__V1__Attempt *message,
+                  void *closure_data);
+typedef void (*Ck__Chaski__V1__StoredMessage_Closure)
+                 (const Ck__Chaski__V1__StoredMessage *message,
+                  void *closure_data);
+typedef void (*Ck__Chaski__V1__ShowDeadLetterRequest_Closure)
+                 (const Ck__Chaski__V1__ShowDeadLetterRequest *message,
+                  void *closure_data);
+typedef void (*Ck__Chaski__V1__ShowDeadLetterResponse_Closure)
+                 (const Ck__Chaski__V1__ShowDeadLetterResponse *message,
+                  void *closure_data);
+typedef void (*Ck__Chaski__V1__RedriveDeadLettersRequest_Closure)
+                 (const Ck__Chaski__V1__RedriveDeadLettersRequest *message,
+                  void *closure_data);
+typedef void (*Ck__Chaski__V1__RedriveDeadLettersResponse_Closure)
+                 (const Ck__Chaski__V1__RedriveDeadLettersResponse *message,
+                  void *closure_data);
+typedef void (*Ck__Chaski__V1__PurgeDeadLettersRequest_Closure)
+                 (const Ck__Chaski__V1__PurgeDeadLettersRequest *message,
+                  void *closure_data);
+typedef void (*Ck__Chaski__V1__PurgeDeadLettersResponse_Closure)
+                 (const Ck__Chaski__V1__PurgeDeadLettersResponse *message,
                   void *closure_data);
 typedef void (*Ck__Chaski__V1__BrokerStatusRequest_Closure)
                  (const Ck__Chaski__V1__BrokerStatusRequest *message,
@@ -989,6 +1288,7 @@ extern const ProtobufCMessageDescriptor ck__chaski__v1__topic_settings__descript
 extern const ProtobufCMessageDescriptor ck__chaski__v1__topic__descriptor;
 extern const ProtobufCMessageDescriptor ck__chaski__v1__start_position__descriptor;
 extern const ProtobufCMessageDescriptor ck__chaski__v1__retry_policy__descriptor;
+extern const ProtobufCMessageDescriptor ck__chaski__v1__dead_letter_policy__descriptor;
 extern const ProtobufCMessageDescriptor ck__chaski__v1__order_policy__descriptor;
 extern const ProtobufCMessageDescriptor ck__chaski__v1__subscription_settings__descriptor;
 extern const ProtobufCMessageDescriptor ck__chaski__v1__breaker_policy__descriptor;
@@ -1023,8 +1323,19 @@ extern const ProtobufCMessageDescriptor ck__chaski__v1__explain_response__descri
 extern const ProtobufCMessageDescriptor ck__chaski__v1__delete_subscription_request__descriptor;
 extern const ProtobufCMessageDescriptor ck__chaski__v1__delete_subscription_response__descriptor;
 extern const ProtobufCMessageDescriptor ck__chaski__v1__dead_letter__descriptor;
+extern const ProtobufCMessageDescriptor ck__chaski__v1__offset_range__descriptor;
+extern const ProtobufCMessageDescriptor ck__chaski__v1__attribute_filter__descriptor;
+extern const ProtobufCMessageDescriptor ck__chaski__v1__dead_letter_filter__descriptor;
 extern const ProtobufCMessageDescriptor ck__chaski__v1__list_dead_letters_request__descriptor;
 extern const ProtobufCMessageDescriptor ck__chaski__v1__list_dead_letters_response__descriptor;
+extern const ProtobufCMessageDescriptor ck__chaski__v1__attempt__descriptor;
+extern const ProtobufCMessageDescriptor ck__chaski__v1__stored_message__descriptor;
+extern const ProtobufCMessageDescriptor ck__chaski__v1__show_dead_letter_request__descriptor;
+extern const ProtobufCMessageDescriptor ck__chaski__v1__show_dead_letter_response__descriptor;
+extern const ProtobufCMessageDescriptor ck__chaski__v1__redrive_dead_letters_request__descriptor;
+extern const ProtobufCMessageDescriptor ck__chaski__v1__redrive_dead_letters_response__descriptor;
+extern const ProtobufCMessageDescriptor ck__chaski__v1__purge_dead_letters_request__descriptor;
+extern const ProtobufCMessageDescriptor ck__chaski__v1__purge_dead_letters_response__descriptor;
 extern const ProtobufCMessageDescriptor ck__chaski__v1__broker_status_request__descriptor;
 extern const ProtobufCMessageDescriptor ck__chaski__v1__namespace_status__descriptor;
 extern const ProtobufCMessageDescriptor ck__chaski__v1__broker_status_response__descriptor;

@@ -106,10 +106,12 @@ struct  Ck__Chaski__V1__Settle
   uint64_t f5;
   protobuf_c_boolean has_f6;
   ProtobufCBinaryData f6;
+  protobuf_c_boolean has_f7;
+  ProtobufCBinaryData f7;
 };
 #define CK__CHASKI__V1__SETTLE__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&ck__chaski__v1__settle__descriptor) \
-    , 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, {0,NULL} }
+    , 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, {0,NULL}, 0, {0,NULL} }
 
 
 struct  Ck__Chaski__V1__Heartbeat

@@ -90,6 +90,8 @@ package enum Command: Sendable {
     case redrive(RequestID, subscription: String, [Range<Offset>], note: String)
     /// Removes the dead letters in the ranges for good; at most 10,000 at once.
     case purge(RequestID, subscription: String, [Range<Offset>])
+    /// Reads the batches of these messages of the subscription's topic, at most 1,000.
+    case fetch(RequestID, subscription: String, [Offset])
     /// Nothing of it is handed out any more, for so long (nanoseconds) or until it is resumed.
     /// What is out stays out. Pausing again replaces the end.
     case pauseSubscription(RequestID, name: String, forNanos: Int64?)

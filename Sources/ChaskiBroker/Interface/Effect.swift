@@ -65,6 +65,17 @@ package struct SettleRejection: Hashable, Sendable {
     }
 }
 
+/// Batches that hold messages which somebody asked for.
+package struct FetchedMessages: Sendable {
+    /// Ascending.
+    package var batches: [StoredBatch]
+    /// Messages that cannot be read, and why the first of them cannot.
+    package var unreadable: [Offset]
+    package var failure: Failure?
+    /// The first that was not looked at, for there were too many bytes; nil where all were.
+    package var rest: Offset?
+}
+
 /// The good end of a command.
 package enum Reply: Sendable {
     case done
@@ -86,6 +97,7 @@ package enum Reply: Sendable {
     /// So many dead letters were redriven or purged. Where there were more than one request takes:
     /// the offset to go on from.
     case lettersTaken(count: UInt64, next: Offset?)
+    case fetched(FetchedMessages)
 }
 
 /// What the core wants done. Hosts carry effects out in order, in one exhaustive switch.

@@ -29,6 +29,8 @@ extension NamespaceMachine {
             redrive(request, name, ranges, note, &effects)
         case .purge(let request, let name, let ranges):
             purge(request, name, ranges, &effects)
+        case .fetch(let request, let name, let offsets):
+            fetch(request, name, offsets, &effects)
         case .publish(let request, let publish):
             self.publish(request, publish, now, &effects)
         case .atomic(let request, let command): atomic(request, command, now, &effects)
@@ -73,6 +75,7 @@ extension NamespaceMachine {
             .atomic(let request, _),
             .openProducer(let request, _, _, _), .updateSubscription(let request, _, _),
             .redrive(let request, _, _, _), .purge(let request, _, _),
+            .fetch(let request, _, _),
             .skipSequences(let request, _, _, _, _), .openConsumer(let request, _, _, _, _, _),
             .settle(let request, _), .closeConsumer(let request, _):
             effects.append(.reply(request, .failure(failure)))

@@ -183,6 +183,7 @@ extension NamespaceMachine {
         for item in items {
             for request in item.requests { effects.append(.reply(request, .failure(unknown))) }
         }
+        abandonFetches(failure, &effects)
         tail = Tail()
         transactions.pending.removeAll()
         checkpoint = nil

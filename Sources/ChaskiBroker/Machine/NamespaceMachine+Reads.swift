@@ -47,6 +47,10 @@ extension NamespaceMachine {
     package func loaded(
         _ id: ReadID, _ result: Result<[StoredBatch], Failure>, now: Now, effects: inout [Effect]
     ) {
+        if isRunning, let fetch = reads.fetches.removeValue(forKey: id.rawValue) {
+            fetched(fetch, result, &effects)
+            return
+        }
         guard case .running = mode,
             let owner = reads.subscriptions.removeValue(forKey: id.rawValue),
             let subscription = directory.subscriptions[owner],

@@ -134,6 +134,7 @@ struct InFlightGroup {
 struct ReadTable {
     var next: UInt64 = 1
     var subscriptions: [UInt64: SubscriptionID] = [:]
+    var fetches: [UInt64: Fetch] = [:]
 }
 
 /// What an event leaves to be done before it ends.

@@ -231,6 +231,27 @@ public struct Chaski_V1_RetryPolicy: ChaskiProtobuf.Message {
     /// Unsets `maximumFailures`.
     public mutating func clearMaximumFailures() { _maximumFailures = nil }
 
+    /// What each delay's upper bound is of the one before, 1 to 100, to three places; absent: 2.
+    public var multiplier: Double {
+        get { _multiplier ?? 0 }
+        set { _multiplier = newValue }
+    }
+    /// True when `multiplier` is set.
+    public var hasMultiplier: Bool { _multiplier != nil }
+    /// Unsets `multiplier`.
+    public mutating func clearMultiplier() { _multiplier = nil }
+
+    /// A message that fails so long after its first failure (since it was published, or redriven) is
+    /// dead; 0: no limit, which is also the default.
+    public var maximumAgeNanos: UInt64 {
+        get { _maximumAgeNanos ?? 0 }
+        set { _maximumAgeNanos = newValue }
+    }
+    /// True when `maximumAgeNanos` is set.
+    public var hasMaximumAgeNanos: Bool { _maximumAgeNanos != nil }
+    /// Unsets `maximumAgeNanos`.
+    public mutating func clearMaximumAgeNanos() { _maximumAgeNanos = nil }
+
     public var unknownFields = ChaskiProtobuf.UnknownFields()
 
     public init() {}
@@ -238,16 +259,56 @@ public struct Chaski_V1_RetryPolicy: ChaskiProtobuf.Message {
     public init(
         minimumBackoffNanos: UInt64? = nil,
         maximumBackoffNanos: UInt64? = nil,
-        maximumFailures: UInt32? = nil
+        maximumFailures: UInt32? = nil,
+        multiplier: Double? = nil,
+        maximumAgeNanos: UInt64? = nil
     ) {
         self._minimumBackoffNanos = minimumBackoffNanos
         self._maximumBackoffNanos = maximumBackoffNanos
         self._maximumFailures = maximumFailures
+        self._multiplier = multiplier
+        self._maximumAgeNanos = maximumAgeNanos
     }
 
     fileprivate var _minimumBackoffNanos: UInt64?
     fileprivate var _maximumBackoffNanos: UInt64?
     fileprivate var _maximumFailures: UInt32?
+    fileprivate var _multiplier: Double?
+    fileprivate var _maximumAgeNanos: UInt64?
+}
+
+public struct Chaski_V1_DeadLetterPolicy: ChaskiProtobuf.Message {
+    /// Dead letters kept at most; absent: 100,000. Beyond it what should die waits.
+    public var maximum: UInt32 {
+        get { _maximum ?? 0 }
+        set { _maximum = newValue }
+    }
+    /// True when `maximum` is set.
+    public var hasMaximum: Bool { _maximum != nil }
+    /// Unsets `maximum`.
+    public mutating func clearMaximum() { _maximum = nil }
+
+    /// How long each is kept before it is removed for good; absent: 14 days.
+    public var retentionNanos: UInt64 {
+        get { _retentionNanos ?? 0 }
+        set { _retentionNanos = newValue }
+    }
+    /// True when `retentionNanos` is set.
+    public var hasRetentionNanos: Bool { _retentionNanos != nil }
+    /// Unsets `retentionNanos`.
+    public mutating func clearRetentionNanos() { _retentionNanos = nil }
+
+    public var unknownFields = ChaskiProtobuf.UnknownFields()
+
+    public init() {}
+
+    public init(maximum: UInt32? = nil, retentionNanos: UInt64? = nil) {
+        self._maximum = maximum
+        self._retentionNanos = retentionNanos
+    }
+
+    fileprivate var _maximum: UInt32?
+    fileprivate var _retentionNanos: UInt64?
 }
 
 /// Messages of one key are handed out in their order: one consumer at a time has a key, as a run of
@@ -318,6 +379,15 @@ public struct Chaski_V1_SubscriptionSettings: ChaskiProtobuf.Message {
     /// Unsets `maximumUnsettled`.
     public mutating func clearMaximumUnsettled() { _maximumUnsettled = nil }
 
+    public var deadLetter: Chaski_V1_DeadLetterPolicy {
+        get { _deadLetter._orEmpty }
+        _modify { yield &_deadLetter._orEmpty }
+    }
+    /// True when `deadLetter` is set.
+    public var hasDeadLetter: Bool { _deadLetter != nil }
+    /// Unsets `deadLetter`.
+    public mutating func clearDeadLetter() { _deadLetter = nil }
+
     /// Absent: in any order. Cannot change once the subscription exists, but for what it says.
     public var order: Chaski_V1_OrderPolicy {
         get { _order._orEmpty }
@@ -367,6 +437,7 @@ public struct Chaski_V1_SubscriptionSettings: ChaskiProtobuf.Message {
         retry: Chaski_V1_RetryPolicy? = nil,
         leaseNanos: UInt64? = nil,
         maximumUnsettled: UInt32? = nil,
+        deadLetter: Chaski_V1_DeadLetterPolicy? = nil,
         order: Chaski_V1_OrderPolicy? = nil,
         maximumAbandoned: UInt32? = nil,
         rateLimit: UInt32? = nil,
@@ -376,6 +447,7 @@ public struct Chaski_V1_SubscriptionSettings: ChaskiProtobuf.Message {
         self._retry = retry
         self._leaseNanos = leaseNanos
         self._maximumUnsettled = maximumUnsettled
+        self._deadLetter = deadLetter
         self._order = order
         self._maximumAbandoned = maximumAbandoned
         self._rateLimit = rateLimit
@@ -386,6 +458,7 @@ public struct Chaski_V1_SubscriptionSettings: ChaskiProtobuf.Message {
     fileprivate var _retry: Chaski_V1_RetryPolicy?
     fileprivate var _leaseNanos: UInt64?
     fileprivate var _maximumUnsettled: UInt32?
+    fileprivate var _deadLetter: Chaski_V1_DeadLetterPolicy?
     fileprivate var _order: Chaski_V1_OrderPolicy?
     fileprivate var _maximumAbandoned: UInt32?
     fileprivate var _rateLimit: UInt32?
@@ -652,6 +725,16 @@ public struct Chaski_V1_Subscription: ChaskiProtobuf.Message {
     /// Messages out or waiting, of settings.maximum_unsettled.
     public var tracked: UInt64 = 0
 
+    /// Dead letters that were redriven, purged, and removed by age, since creation.
+    public var redriven: UInt64 = 0
+
+    public var purged: UInt64 = 0
+
+    public var expired: UInt64 = 0
+
+    /// The dead letters have reached their maximum: what should die waits.
+    public var deadLettersFull: Bool = false
+
     public var unknownFields = ChaskiProtobuf.UnknownFields()
 
     public init() {}
@@ -678,12 +761,16 @@ public struct Chaski_V1_Subscription: ChaskiProtobuf.Message {
         pause: Chaski_V1_Pause? = nil,
         breaker: Chaski_V1_Breaker? = nil,
         rateTokens: UInt64? = nil,
-        tracked: UInt64 = 0
+        tracked: UInt64 = 0,
+        redriven: UInt64 = 0,
+        purged: UInt64 = 0,
+        expired: UInt64 = 0,
+        deadLettersFull: Bool = false
     ) {
         self.name = name
         self.id = id
         self.topic = topic
-        self._settings = settings
+        self._settings = settings.map { .init($0) }
         self.settledBelow = settledBelow
         self.cursor = cursor
         self.leased = leased
@@ -702,9 +789,13 @@ public struct Chaski_V1_Subscription: ChaskiProtobuf.Message {
         self._breaker = breaker
         self._rateTokens = rateTokens
         self.tracked = tracked
+        self.redriven = redriven
+        self.purged = purged
+        self.expired = expired
+        self.deadLettersFull = deadLettersFull
     }
 
-    fileprivate var _settings: Chaski_V1_SubscriptionSettings?
+    fileprivate var _settings: ChaskiProtobuf.Boxed<Chaski_V1_SubscriptionSettings>?
     fileprivate var _stalledBy: Chaski_V1_Status?
     fileprivate var _pause: Chaski_V1_Pause?
     fileprivate var _breaker: Chaski_V1_Breaker?
@@ -863,10 +954,10 @@ public struct Chaski_V1_CreateSubscriptionRequest: ChaskiProtobuf.Message {
     ) {
         self.name = name
         self.topic = topic
-        self._settings = settings
+        self._settings = settings.map { .init($0) }
     }
 
-    fileprivate var _settings: Chaski_V1_SubscriptionSettings?
+    fileprivate var _settings: ChaskiProtobuf.Boxed<Chaski_V1_SubscriptionSettings>?
 }
 
 public struct Chaski_V1_CreateSubscriptionResponse: ChaskiProtobuf.Message {
@@ -977,10 +1068,10 @@ public struct Chaski_V1_UpdateSubscriptionRequest: ChaskiProtobuf.Message {
 
     public init(name: String = "", settings: Chaski_V1_SubscriptionSettings? = nil) {
         self.name = name
-        self._settings = settings
+        self._settings = settings.map { .init($0) }
     }
 
-    fileprivate var _settings: Chaski_V1_SubscriptionSettings?
+    fileprivate var _settings: ChaskiProtobuf.Boxed<Chaski_V1_SubscriptionSettings>?
 }
 
 public struct Chaski_V1_UpdateSubscriptionResponse: ChaskiProtobuf.Message {
@@ -1332,15 +1423,22 @@ public struct Chaski_V1_DeadLetter: ChaskiProtobuf.Message {
     /// When it died, by the wall clock.
     public var diedUnixNanos: Int64 = 0
 
-    /// "failed-on-purpose", "maximum-failures" or "abandoned".
+    /// "failed-on-purpose", "maximum-failures", "maximum-age" or "abandoned".
     public var cause: String = ""
 
     /// What the consumer said at the last failure.
     public var reason: String = ""
 
+    /// Failures since it was published or redriven last, and hand-outs in all.
     public var failed: UInt32 = 0
 
     public var handedOut: UInt32 = 0
+
+    /// A word or number for programs that came with the reason.
+    public var code: String = ""
+
+    /// How often it was redriven before.
+    public var redriven: UInt32 = 0
 
     public var unknownFields = ChaskiProtobuf.UnknownFields()
 
@@ -1352,7 +1450,9 @@ public struct Chaski_V1_DeadLetter: ChaskiProtobuf.Message {
         cause: String = "",
         reason: String = "",
         failed: UInt32 = 0,
-        handedOut: UInt32 = 0
+        handedOut: UInt32 = 0,
+        code: String = "",
+        redriven: UInt32 = 0
     ) {
         self.offset = offset
         self.diedUnixNanos = diedUnixNanos
@@ -1360,7 +1460,112 @@ public struct Chaski_V1_DeadLetter: ChaskiProtobuf.Message {
         self.reason = reason
         self.failed = failed
         self.handedOut = handedOut
+        self.code = code
+        self.redriven = redriven
     }
+}
+
+/// Consecutive offsets.
+public struct Chaski_V1_OffsetRange: ChaskiProtobuf.Message {
+    public var first: UInt64 = 0
+
+    public var count: UInt64 = 0
+
+    public var unknownFields = ChaskiProtobuf.UnknownFields()
+
+    public init() {}
+
+    public init(first: UInt64 = 0, count: UInt64 = 0) {
+        self.first = first
+        self.count = count
+    }
+}
+
+public struct Chaski_V1_AttributeFilter: ChaskiProtobuf.Message {
+    public var name: String = ""
+
+    public var value: String = ""
+
+    public var unknownFields = ChaskiProtobuf.UnknownFields()
+
+    public init() {}
+
+    public init(name: String = "", value: String = "") {
+        self.name = name
+        self.value = value
+    }
+}
+
+/// Which dead letters are meant: those to which all that is given applies.
+public struct Chaski_V1_DeadLetterFilter: ChaskiProtobuf.Message {
+    /// Ascending, without overlap, at most 1,000; none for all.
+    public var ranges: [Chaski_V1_OffsetRange] = []
+
+    public var cause: String = ""
+
+    /// Part of the last reason.
+    public var reason: String = ""
+
+    public var code: String = ""
+
+    /// Died at this moment or later, and before the other.
+    public var diedFromUnixNanos: Int64 {
+        get { _diedFromUnixNanos ?? 0 }
+        set { _diedFromUnixNanos = newValue }
+    }
+    /// True when `diedFromUnixNanos` is set.
+    public var hasDiedFromUnixNanos: Bool { _diedFromUnixNanos != nil }
+    /// Unsets `diedFromUnixNanos`.
+    public mutating func clearDiedFromUnixNanos() { _diedFromUnixNanos = nil }
+
+    public var diedBeforeUnixNanos: Int64 {
+        get { _diedBeforeUnixNanos ?? 0 }
+        set { _diedBeforeUnixNanos = newValue }
+    }
+    /// True when `diedBeforeUnixNanos` is set.
+    public var hasDiedBeforeUnixNanos: Bool { _diedBeforeUnixNanos != nil }
+    /// Unsets `diedBeforeUnixNanos`.
+    public mutating func clearDiedBeforeUnixNanos() { _diedBeforeUnixNanos = nil }
+
+    /// What the message has; the broker reads it from disk for that.
+    public var key: [UInt8] {
+        get { _key ?? [] }
+        set { _key = newValue }
+    }
+    /// True when `key` is set.
+    public var hasKey: Bool { _key != nil }
+    /// Unsets `key`.
+    public mutating func clearKey() { _key = nil }
+
+    public var attributes: [Chaski_V1_AttributeFilter] = []
+
+    public var unknownFields = ChaskiProtobuf.UnknownFields()
+
+    public init() {}
+
+    public init(
+        ranges: [Chaski_V1_OffsetRange] = [],
+        cause: String = "",
+        reason: String = "",
+        code: String = "",
+        diedFromUnixNanos: Int64? = nil,
+        diedBeforeUnixNanos: Int64? = nil,
+        key: [UInt8]? = nil,
+        attributes: [Chaski_V1_AttributeFilter] = []
+    ) {
+        self.ranges = ranges
+        self.cause = cause
+        self.reason = reason
+        self.code = code
+        self._diedFromUnixNanos = diedFromUnixNanos
+        self._diedBeforeUnixNanos = diedBeforeUnixNanos
+        self._key = key
+        self.attributes = attributes
+    }
+
+    fileprivate var _diedFromUnixNanos: Int64?
+    fileprivate var _diedBeforeUnixNanos: Int64?
+    fileprivate var _key: [UInt8]?
 }
 
 public struct Chaski_V1_ListDeadLettersRequest: ChaskiProtobuf.Message {
@@ -1369,31 +1574,310 @@ public struct Chaski_V1_ListDeadLettersRequest: ChaskiProtobuf.Message {
     /// From this offset on.
     public var fromOffset: UInt64 = 0
 
+    /// At most so many; 0 for 1,000, which is also the maximum.
     public var limit: UInt32 = 0
+
+    public var filter: Chaski_V1_DeadLetterFilter {
+        get { _filter._orEmpty }
+        _modify { yield &_filter._orEmpty }
+    }
+    /// True when `filter` is set.
+    public var hasFilter: Bool { _filter != nil }
+    /// Unsets `filter`.
+    public mutating func clearFilter() { _filter = nil }
 
     public var unknownFields = ChaskiProtobuf.UnknownFields()
 
     public init() {}
 
-    public init(subscription: String = "", fromOffset: UInt64 = 0, limit: UInt32 = 0) {
+    public init(
+        subscription: String = "",
+        fromOffset: UInt64 = 0,
+        limit: UInt32 = 0,
+        filter: Chaski_V1_DeadLetterFilter? = nil
+    ) {
         self.subscription = subscription
         self.fromOffset = fromOffset
         self.limit = limit
+        self._filter = filter
     }
+
+    fileprivate var _filter: Chaski_V1_DeadLetterFilter?
 }
 
 public struct Chaski_V1_ListDeadLettersResponse: ChaskiProtobuf.Message {
+    /// Those that match, of the letters that were looked at; may be empty although there are more.
     public var deadLetters: [Chaski_V1_DeadLetter] = []
 
+    /// True when there is more to look at, from next_offset on.
     public var more: Bool = false
+
+    public var nextOffset: UInt64 = 0
+
+    /// Letters passed over because the filter needs their messages, which cannot be read.
+    public var unreadable: UInt32 = 0
 
     public var unknownFields = ChaskiProtobuf.UnknownFields()
 
     public init() {}
 
-    public init(deadLetters: [Chaski_V1_DeadLetter] = [], more: Bool = false) {
+    public init(
+        deadLetters: [Chaski_V1_DeadLetter] = [],
+        more: Bool = false,
+        nextOffset: UInt64 = 0,
+        unreadable: UInt32 = 0
+    ) {
         self.deadLetters = deadLetters
         self.more = more
+        self.nextOffset = nextOffset
+        self.unreadable = unreadable
+    }
+}
+
+/// One entry of a message's history.
+public struct Chaski_V1_Attempt: ChaskiProtobuf.Message {
+    /// "retry", "fail", "abandoned", "probe" (failed as a breaker's probe: not counted), or "redriven".
+    public var end: String = ""
+
+    public var handout: UInt32 = 0
+
+    /// 16 bytes; empty where nobody had it.
+    public var sessionID: [UInt8] = []
+
+    /// When it ended.
+    public var endedUnixNanos: Int64 = 0
+
+    public var reason: String = ""
+
+    public var code: String = ""
+
+    /// After which delay it was to come again; absent where it died.
+    public var delayNanos: UInt64 {
+        get { _delayNanos ?? 0 }
+        set { _delayNanos = newValue }
+    }
+    /// True when `delayNanos` is set.
+    public var hasDelayNanos: Bool { _delayNanos != nil }
+    /// Unsets `delayNanos`.
+    public mutating func clearDelayNanos() { _delayNanos = nil }
+
+    public var unknownFields = ChaskiProtobuf.UnknownFields()
+
+    public init() {}
+
+    public init(
+        end: String = "",
+        handout: UInt32 = 0,
+        sessionID: [UInt8] = [],
+        endedUnixNanos: Int64 = 0,
+        reason: String = "",
+        code: String = "",
+        delayNanos: UInt64? = nil
+    ) {
+        self.end = end
+        self.handout = handout
+        self.sessionID = sessionID
+        self.endedUnixNanos = endedUnixNanos
+        self.reason = reason
+        self.code = code
+        self._delayNanos = delayNanos
+    }
+
+    fileprivate var _delayNanos: UInt64?
+}
+
+public struct Chaski_V1_StoredMessage: ChaskiProtobuf.Message {
+    public var payload: [UInt8] = []
+
+    public var key: [UInt8] {
+        get { _key ?? [] }
+        set { _key = newValue }
+    }
+    /// True when `key` is set.
+    public var hasKey: Bool { _key != nil }
+    /// Unsets `key`.
+    public mutating func clearKey() { _key = nil }
+
+    public var attributes: [Chaski_V1_AttributeFilter] = []
+
+    public var appendedUnixNanos: Int64 = 0
+
+    public var eventUnixNanos: Int64 {
+        get { _eventUnixNanos ?? 0 }
+        set { _eventUnixNanos = newValue }
+    }
+    /// True when `eventUnixNanos` is set.
+    public var hasEventUnixNanos: Bool { _eventUnixNanos != nil }
+    /// Unsets `eventUnixNanos`.
+    public mutating func clearEventUnixNanos() { _eventUnixNanos = nil }
+
+    public var unknownFields = ChaskiProtobuf.UnknownFields()
+
+    public init() {}
+
+    public init(
+        payload: [UInt8] = [],
+        key: [UInt8]? = nil,
+        attributes: [Chaski_V1_AttributeFilter] = [],
+        appendedUnixNanos: Int64 = 0,
+        eventUnixNanos: Int64? = nil
+    ) {
+        self.payload = payload
+        self._key = key
+        self.attributes = attributes
+        self.appendedUnixNanos = appendedUnixNanos
+        self._eventUnixNanos = eventUnixNanos
+    }
+
+    fileprivate var _key: [UInt8]?
+    fileprivate var _eventUnixNanos: Int64?
+}
+
+public struct Chaski_V1_ShowDeadLetterRequest: ChaskiProtobuf.Message {
+    public var subscription: String = ""
+
+    public var offset: UInt64 = 0
+
+    public var unknownFields = ChaskiProtobuf.UnknownFields()
+
+    public init() {}
+
+    public init(subscription: String = "", offset: UInt64 = 0) {
+        self.subscription = subscription
+        self.offset = offset
+    }
+}
+
+public struct Chaski_V1_ShowDeadLetterResponse: ChaskiProtobuf.Message {
+    public var deadLetter: Chaski_V1_DeadLetter {
+        get { _deadLetter._orEmpty }
+        _modify { yield &_deadLetter._orEmpty }
+    }
+    /// True when `deadLetter` is set.
+    public var hasDeadLetter: Bool { _deadLetter != nil }
+    /// Unsets `deadLetter`.
+    public mutating func clearDeadLetter() { _deadLetter = nil }
+
+    /// Attempts in all lives; the list has the first and the latest 31 entries.
+    public var attemptsTotal: UInt32 = 0
+
+    public var attempts: [Chaski_V1_Attempt] = []
+
+    /// Absent where it cannot be read from disk, for this reason.
+    public var message: Chaski_V1_StoredMessage {
+        get { _message._orEmpty }
+        _modify { yield &_message._orEmpty }
+    }
+    /// True when `message` is set.
+    public var hasMessage: Bool { _message != nil }
+    /// Unsets `message`.
+    public mutating func clearMessage() { _message = nil }
+
+    public var unreadable: Chaski_V1_Status {
+        get { _unreadable._orEmpty }
+        _modify { yield &_unreadable._orEmpty }
+    }
+    /// True when `unreadable` is set.
+    public var hasUnreadable: Bool { _unreadable != nil }
+    /// Unsets `unreadable`.
+    public mutating func clearUnreadable() { _unreadable = nil }
+
+    public var unknownFields = ChaskiProtobuf.UnknownFields()
+
+    public init() {}
+
+    public init(
+        deadLetter: Chaski_V1_DeadLetter? = nil,
+        attemptsTotal: UInt32 = 0,
+        attempts: [Chaski_V1_Attempt] = [],
+        message: Chaski_V1_StoredMessage? = nil,
+        unreadable: Chaski_V1_Status? = nil
+    ) {
+        self._deadLetter = deadLetter
+        self.attemptsTotal = attemptsTotal
+        self.attempts = attempts
+        self._message = message
+        self._unreadable = unreadable
+    }
+
+    fileprivate var _deadLetter: Chaski_V1_DeadLetter?
+    fileprivate var _message: Chaski_V1_StoredMessage?
+    fileprivate var _unreadable: Chaski_V1_Status?
+}
+
+/// Gives dead letters to consumers again, each as if it had never failed.
+public struct Chaski_V1_RedriveDeadLettersRequest: ChaskiProtobuf.Message {
+    public var subscription: String = ""
+
+    /// Ascending, without overlap, at most 1,000; offsets without a dead letter are passed over.
+    public var ranges: [Chaski_V1_OffsetRange] = []
+
+    /// Kept with each; at most 1 KiB.
+    public var note: String = ""
+
+    public var unknownFields = ChaskiProtobuf.UnknownFields()
+
+    public init() {}
+
+    public init(
+        subscription: String = "", ranges: [Chaski_V1_OffsetRange] = [], note: String = ""
+    ) {
+        self.subscription = subscription
+        self.ranges = ranges
+        self.note = note
+    }
+}
+
+public struct Chaski_V1_RedriveDeadLettersResponse: ChaskiProtobuf.Message {
+    public var count: UInt64 = 0
+
+    /// True when there were more than 10,000: the rest begins at next_offset.
+    public var more: Bool = false
+
+    public var nextOffset: UInt64 = 0
+
+    public var unknownFields = ChaskiProtobuf.UnknownFields()
+
+    public init() {}
+
+    public init(count: UInt64 = 0, more: Bool = false, nextOffset: UInt64 = 0) {
+        self.count = count
+        self.more = more
+        self.nextOffset = nextOffset
+    }
+}
+
+/// Removes dead letters for good.
+public struct Chaski_V1_PurgeDeadLettersRequest: ChaskiProtobuf.Message {
+    public var subscription: String = ""
+
+    public var ranges: [Chaski_V1_OffsetRange] = []
+
+    public var unknownFields = ChaskiProtobuf.UnknownFields()
+
+    public init() {}
+
+    public init(subscription: String = "", ranges: [Chaski_V1_OffsetRange] = []) {
+        self.subscription = subscription
+        self.ranges = ranges
+    }
+}
+
+public struct Chaski_V1_PurgeDeadLettersResponse: ChaskiProtobuf.Message {
+    public var count: UInt64 = 0
+
+    public var more: Bool = false
+
+    public var nextOffset: UInt64 = 0
+
+    public var unknownFields = ChaskiProtobuf.UnknownFields()
+
+    public init() {}
+
+    public init(count: UInt64 = 0, more: Bool = false, nextOffset: UInt64 = 0) {
+        self.count = count
+        self.more = more
+        self.nextOffset = nextOffset
     }
 }
 
@@ -1564,6 +2048,21 @@ public enum Chaski_V1_Subscriptions {
     public static let listDeadLetters = ChaskiProtobuf.RPCMethod<
         Chaski_V1_ListDeadLettersRequest, Chaski_V1_ListDeadLettersResponse
     >(path: "chaski.v1.Subscriptions/ListDeadLetters")
+
+    /// `Subscriptions.ShowDeadLetter`.
+    public static let showDeadLetter = ChaskiProtobuf.RPCMethod<
+        Chaski_V1_ShowDeadLetterRequest, Chaski_V1_ShowDeadLetterResponse
+    >(path: "chaski.v1.Subscriptions/ShowDeadLetter")
+
+    /// `Subscriptions.RedriveDeadLetters`.
+    public static let redriveDeadLetters = ChaskiProtobuf.RPCMethod<
+        Chaski_V1_RedriveDeadLettersRequest, Chaski_V1_RedriveDeadLettersResponse
+    >(path: "chaski.v1.Subscriptions/RedriveDeadLetters")
+
+    /// `Subscriptions.PurgeDeadLetters`.
+    public static let purgeDeadLetters = ChaskiProtobuf.RPCMethod<
+        Chaski_V1_PurgeDeadLettersRequest, Chaski_V1_PurgeDeadLettersResponse
+    >(path: "chaski.v1.Subscriptions/PurgeDeadLetters")
 }
 
 public enum Chaski_V1_Broker {
@@ -1720,7 +2219,7 @@ extension Chaski_V1_RetryPolicy {
         protoMessageName, Ck__Chaski__V1__RetryPolicy(), ck__chaski__v1__retry_policy__init,
         fields: """
             1:minimum_backoff_nanos:u 2:maximum_backoff_nanos:u \
-            3:maximum_failures:u 
+            3:maximum_failures:u 4:multiplier:d 5:maximum_age_nanos:u 
             """)
 
     public mutating func _unpack(
@@ -1736,6 +2235,12 @@ extension Chaski_V1_RetryPolicy {
         if c.pointee.has_f3 != 0 {
             _maximumFailures = c.pointee.f3
         }
+        if c.pointee.has_f4 != 0 {
+            _multiplier = c.pointee.f4
+        }
+        if c.pointee.has_f5 != 0 {
+            _maximumAgeNanos = c.pointee.f5
+        }
         try reader.unknown(pointer, &unknownFields, of: Self.self)
     }
 
@@ -1746,6 +2251,40 @@ extension Chaski_V1_RetryPolicy {
         if let value = _minimumBackoffNanos { (c.pointee.f1, c.pointee.has_f1) = (value, 1) }
         if let value = _maximumBackoffNanos { (c.pointee.f2, c.pointee.has_f2) = (value, 1) }
         if let value = _maximumFailures { (c.pointee.f3, c.pointee.has_f3) = (value, 1) }
+        if let value = _multiplier { (c.pointee.f4, c.pointee.has_f4) = (value, 1) }
+        if let value = _maximumAgeNanos { (c.pointee.f5, c.pointee.has_f5) = (value, 1) }
+        writer.records(unknownFields.bytes, pointer)
+    }
+}
+
+extension Chaski_V1_DeadLetterPolicy {
+    public static let protoMessageName = "chaski.v1.DeadLetterPolicy"
+
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName,
+        Ck__Chaski__V1__DeadLetterPolicy(),
+        ck__chaski__v1__dead_letter_policy__init,
+        fields: "1:maximum:u 2:retention_nanos:u")
+
+    public mutating func _unpack(
+        _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
+    ) throws(ChaskiProtobuf.DecodingError) {
+        let c = pointer.assumingMemoryBound(to: Ck__Chaski__V1__DeadLetterPolicy.self)
+        if c.pointee.has_f1 != 0 {
+            _maximum = c.pointee.f1
+        }
+        if c.pointee.has_f2 != 0 {
+            _retentionNanos = c.pointee.f2
+        }
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
+    }
+
+    public func _pack(
+        _ pointer: UnsafeMutableRawPointer, _ writer: inout ChaskiProtobuf.MessageWriter
+    ) throws(ChaskiProtobuf.EncodingError) {
+        let c = pointer.assumingMemoryBound(to: Ck__Chaski__V1__DeadLetterPolicy.self)
+        if let value = _maximum { (c.pointee.f1, c.pointee.has_f1) = (value, 1) }
+        if let value = _retentionNanos { (c.pointee.f2, c.pointee.has_f2) = (value, 1) }
         writer.records(unknownFields.bytes, pointer)
     }
 }
@@ -1789,13 +2328,15 @@ extension Chaski_V1_SubscriptionSettings {
         Ck__Chaski__V1__SubscriptionSettings(),
         ck__chaski__v1__subscription_settings__init,
         fields: """
-            1:start:m 2:retry:m 3:lease_nanos:u 4:maximum_unsettled:u 6:order:m \
-            7:maximum_abandoned:u 8:rate_limit:u 9:breaker:m 
+            1:start:m 2:retry:m 3:lease_nanos:u 4:maximum_unsettled:u \
+            5:dead_letter:m 6:order:m 7:maximum_abandoned:u 8:rate_limit:u \
+            9:breaker:m 
             """,
         children: {
             switch $0 {
             case 1: Chaski_V1_StartPosition._schema
             case 2: Chaski_V1_RetryPolicy._schema
+            case 5: Chaski_V1_DeadLetterPolicy._schema
             case 6: Chaski_V1_OrderPolicy._schema
             case 9: Chaski_V1_BreakerPolicy._schema
             default: nil
@@ -1814,6 +2355,7 @@ extension Chaski_V1_SubscriptionSettings {
         if c.pointee.has_f4 != 0 {
             _maximumUnsettled = c.pointee.f4
         }
+        _deadLetter = try reader.message(c.pointee.f5)
         _order = try reader.message(c.pointee.f6)
         if c.pointee.has_f7 != 0 {
             _maximumAbandoned = c.pointee.f7
@@ -1837,6 +2379,9 @@ extension Chaski_V1_SubscriptionSettings {
         }
         if let value = _leaseNanos { (c.pointee.f3, c.pointee.has_f3) = (value, 1) }
         if let value = _maximumUnsettled { (c.pointee.f4, c.pointee.has_f4) = (value, 1) }
+        if let value = _deadLetter {
+            c.pointee.f5 = try writer.message(value)
+        }
         if let value = _order {
             c.pointee.f6 = try writer.message(value)
         }
@@ -1988,7 +2533,8 @@ extension Chaski_V1_Subscription {
             7:leased:u 8:waiting_retry:u 9:pending_again:u 10:dead:u \
             11:consumers:u 12:backlog:u 13:created_unix_nanos:i 14:acked:u \
             15:handed_out:u 16:failed:u 17:window_full:B 18:stalled_by:m \
-            40:pause:m 41:breaker:m 42:rate_tokens:u 43:tracked:u 
+            40:pause:m 41:breaker:m 42:rate_tokens:u 43:tracked:u 30:redriven:u \
+            31:purged:u 32:expired:u 33:dead_letters_full:B 
             """,
         children: {
             switch $0 {
@@ -2011,7 +2557,7 @@ extension Chaski_V1_Subscription {
         if c.pointee.f3.len != 0 {
             self.topic = try reader.string(c.pointee.f3.data, c.pointee.f3.len, 3, of: Self.self)
         }
-        _settings = try reader.message(c.pointee.f4)
+        _settings = try reader.boxed(c.pointee.f4)
         self.settledBelow = c.pointee.f5
         self.cursor = c.pointee.f6
         self.leased = c.pointee.f7
@@ -2032,6 +2578,10 @@ extension Chaski_V1_Subscription {
             _rateTokens = c.pointee.f42
         }
         self.tracked = c.pointee.f43
+        self.redriven = c.pointee.f30
+        self.purged = c.pointee.f31
+        self.expired = c.pointee.f32
+        self.deadLettersFull = c.pointee.f33 != 0
         try reader.unknown(pointer, &unknownFields, of: Self.self)
     }
 
@@ -2049,7 +2599,7 @@ extension Chaski_V1_Subscription {
             c.pointee.has_f3 = 1
         }
         if let value = _settings {
-            c.pointee.f4 = try writer.message(value)
+            c.pointee.f4 = try writer.message(value.value)
         }
         if self.settledBelow != 0 { (c.pointee.f5, c.pointee.has_f5) = (self.settledBelow, 1) }
         if self.cursor != 0 { (c.pointee.f6, c.pointee.has_f6) = (self.cursor, 1) }
@@ -2078,6 +2628,13 @@ extension Chaski_V1_Subscription {
         }
         if let value = _rateTokens { (c.pointee.f42, c.pointee.has_f42) = (value, 1) }
         if self.tracked != 0 { (c.pointee.f43, c.pointee.has_f43) = (self.tracked, 1) }
+        if self.redriven != 0 { (c.pointee.f30, c.pointee.has_f30) = (self.redriven, 1) }
+        if self.purged != 0 { (c.pointee.f31, c.pointee.has_f31) = (self.purged, 1) }
+        if self.expired != 0 { (c.pointee.f32, c.pointee.has_f32) = (self.expired, 1) }
+        if self.deadLettersFull {
+            c.pointee.f33 = self.deadLettersFull ? 1 : 0
+            c.pointee.has_f33 = 1
+        }
         writer.records(unknownFields.bytes, pointer)
     }
 }
@@ -2372,7 +2929,7 @@ extension Chaski_V1_CreateSubscriptionRequest {
         if c.pointee.f2.len != 0 {
             self.topic = try reader.string(c.pointee.f2.data, c.pointee.f2.len, 2, of: Self.self)
         }
-        _settings = try reader.message(c.pointee.f3)
+        _settings = try reader.boxed(c.pointee.f3)
         try reader.unknown(pointer, &unknownFields, of: Self.self)
     }
 
@@ -2389,7 +2946,7 @@ extension Chaski_V1_CreateSubscriptionRequest {
             c.pointee.has_f2 = 1
         }
         if let value = _settings {
-            c.pointee.f3 = try writer.message(value)
+            c.pointee.f3 = try writer.message(value.value)
         }
         writer.records(unknownFields.bytes, pointer)
     }
@@ -2595,7 +3152,7 @@ extension Chaski_V1_UpdateSubscriptionRequest {
         if c.pointee.f1.len != 0 {
             self.name = try reader.string(c.pointee.f1.data, c.pointee.f1.len, 1, of: Self.self)
         }
-        _settings = try reader.message(c.pointee.f2)
+        _settings = try reader.boxed(c.pointee.f2)
         try reader.unknown(pointer, &unknownFields, of: Self.self)
     }
 
@@ -2608,7 +3165,7 @@ extension Chaski_V1_UpdateSubscriptionRequest {
             c.pointee.has_f1 = 1
         }
         if let value = _settings {
-            c.pointee.f2 = try writer.message(value)
+            c.pointee.f2 = try writer.message(value.value)
         }
         writer.records(unknownFields.bytes, pointer)
     }
@@ -3079,7 +3636,7 @@ extension Chaski_V1_DeadLetter {
         protoMessageName, Ck__Chaski__V1__DeadLetter(), ck__chaski__v1__dead_letter__init,
         fields: """
             1:offset:u 2:died_unix_nanos:i 3:cause:s 4:reason:s 5:failed:u \
-            6:handed_out:u 
+            6:handed_out:u 7:code:s 8:redriven:u 
             """)
 
     public mutating func _unpack(
@@ -3096,6 +3653,10 @@ extension Chaski_V1_DeadLetter {
         }
         self.failed = c.pointee.f5
         self.handedOut = c.pointee.f6
+        if c.pointee.f7.len != 0 {
+            self.code = try reader.string(c.pointee.f7.data, c.pointee.f7.len, 7, of: Self.self)
+        }
+        self.redriven = c.pointee.f8
         try reader.unknown(pointer, &unknownFields, of: Self.self)
     }
 
@@ -3115,6 +3676,157 @@ extension Chaski_V1_DeadLetter {
         }
         if self.failed != 0 { (c.pointee.f5, c.pointee.has_f5) = (self.failed, 1) }
         if self.handedOut != 0 { (c.pointee.f6, c.pointee.has_f6) = (self.handedOut, 1) }
+        if !self.code.isEmpty {
+            (c.pointee.f7.data, c.pointee.f7.len) = writer.string(self.code)
+            c.pointee.has_f7 = 1
+        }
+        if self.redriven != 0 { (c.pointee.f8, c.pointee.has_f8) = (self.redriven, 1) }
+        writer.records(unknownFields.bytes, pointer)
+    }
+}
+
+extension Chaski_V1_OffsetRange {
+    public static let protoMessageName = "chaski.v1.OffsetRange"
+
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName, Ck__Chaski__V1__OffsetRange(), ck__chaski__v1__offset_range__init,
+        fields: "1:first:u 2:count:u")
+
+    public mutating func _unpack(
+        _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
+    ) throws(ChaskiProtobuf.DecodingError) {
+        let c = pointer.assumingMemoryBound(to: Ck__Chaski__V1__OffsetRange.self)
+        self.first = c.pointee.f1
+        self.count = c.pointee.f2
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
+    }
+
+    public func _pack(
+        _ pointer: UnsafeMutableRawPointer, _ writer: inout ChaskiProtobuf.MessageWriter
+    ) throws(ChaskiProtobuf.EncodingError) {
+        let c = pointer.assumingMemoryBound(to: Ck__Chaski__V1__OffsetRange.self)
+        if self.first != 0 { (c.pointee.f1, c.pointee.has_f1) = (self.first, 1) }
+        if self.count != 0 { (c.pointee.f2, c.pointee.has_f2) = (self.count, 1) }
+        writer.records(unknownFields.bytes, pointer)
+    }
+}
+
+extension Chaski_V1_AttributeFilter {
+    public static let protoMessageName = "chaski.v1.AttributeFilter"
+
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName, Ck__Chaski__V1__AttributeFilter(), ck__chaski__v1__attribute_filter__init,
+        fields: "1:name:s 2:value:s")
+
+    public mutating func _unpack(
+        _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
+    ) throws(ChaskiProtobuf.DecodingError) {
+        let c = pointer.assumingMemoryBound(to: Ck__Chaski__V1__AttributeFilter.self)
+        if c.pointee.f1.len != 0 {
+            self.name = try reader.string(c.pointee.f1.data, c.pointee.f1.len, 1, of: Self.self)
+        }
+        if c.pointee.f2.len != 0 {
+            self.value = try reader.string(c.pointee.f2.data, c.pointee.f2.len, 2, of: Self.self)
+        }
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
+    }
+
+    public func _pack(
+        _ pointer: UnsafeMutableRawPointer, _ writer: inout ChaskiProtobuf.MessageWriter
+    ) throws(ChaskiProtobuf.EncodingError) {
+        let c = pointer.assumingMemoryBound(to: Ck__Chaski__V1__AttributeFilter.self)
+        if !self.name.isEmpty {
+            (c.pointee.f1.data, c.pointee.f1.len) = writer.string(self.name)
+            c.pointee.has_f1 = 1
+        }
+        if !self.value.isEmpty {
+            (c.pointee.f2.data, c.pointee.f2.len) = writer.string(self.value)
+            c.pointee.has_f2 = 1
+        }
+        writer.records(unknownFields.bytes, pointer)
+    }
+}
+
+extension Chaski_V1_DeadLetterFilter {
+    public static let protoMessageName = "chaski.v1.DeadLetterFilter"
+
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName,
+        Ck__Chaski__V1__DeadLetterFilter(),
+        ck__chaski__v1__dead_letter_filter__init,
+        fields: """
+            1:ranges:m 2:cause:s 3:reason:s 4:code:s 5:died_from_unix_nanos:i \
+            6:died_before_unix_nanos:i 7:key:b 8:attributes:m 
+            """,
+        children: {
+            switch $0 {
+            case 1: Chaski_V1_OffsetRange._schema
+            case 8: Chaski_V1_AttributeFilter._schema
+            default: nil
+            }
+        })
+
+    public mutating func _unpack(
+        _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
+    ) throws(ChaskiProtobuf.DecodingError) {
+        let c = pointer.assumingMemoryBound(to: Ck__Chaski__V1__DeadLetterFilter.self)
+        if c.pointee.n_f1 != 0 {
+            self.ranges = try reader.messages(c.pointee.f1, c.pointee.n_f1)
+        }
+        if c.pointee.f2.len != 0 {
+            self.cause = try reader.string(c.pointee.f2.data, c.pointee.f2.len, 2, of: Self.self)
+        }
+        if c.pointee.f3.len != 0 {
+            self.reason = try reader.string(c.pointee.f3.data, c.pointee.f3.len, 3, of: Self.self)
+        }
+        if c.pointee.f4.len != 0 {
+            self.code = try reader.string(c.pointee.f4.data, c.pointee.f4.len, 4, of: Self.self)
+        }
+        if c.pointee.has_f5 != 0 {
+            _diedFromUnixNanos = c.pointee.f5
+        }
+        if c.pointee.has_f6 != 0 {
+            _diedBeforeUnixNanos = c.pointee.f6
+        }
+        if c.pointee.has_f7 != 0 {
+            _key = try reader.bytes(c.pointee.f7.data, c.pointee.f7.len, of: Self.self)
+        }
+        if c.pointee.n_f8 != 0 {
+            self.attributes = try reader.messages(c.pointee.f8, c.pointee.n_f8)
+        }
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
+    }
+
+    public func _pack(
+        _ pointer: UnsafeMutableRawPointer, _ writer: inout ChaskiProtobuf.MessageWriter
+    ) throws(ChaskiProtobuf.EncodingError) {
+        let c = pointer.assumingMemoryBound(to: Ck__Chaski__V1__DeadLetterFilter.self)
+        if !self.ranges.isEmpty {
+            c.pointee.f1 = try writer.messages(self.ranges)
+            c.pointee.n_f1 = self.ranges.count
+        }
+        if !self.cause.isEmpty {
+            (c.pointee.f2.data, c.pointee.f2.len) = writer.string(self.cause)
+            c.pointee.has_f2 = 1
+        }
+        if !self.reason.isEmpty {
+            (c.pointee.f3.data, c.pointee.f3.len) = writer.string(self.reason)
+            c.pointee.has_f3 = 1
+        }
+        if !self.code.isEmpty {
+            (c.pointee.f4.data, c.pointee.f4.len) = writer.string(self.code)
+            c.pointee.has_f4 = 1
+        }
+        if let value = _diedFromUnixNanos { (c.pointee.f5, c.pointee.has_f5) = (value, 1) }
+        if let value = _diedBeforeUnixNanos { (c.pointee.f6, c.pointee.has_f6) = (value, 1) }
+        if let value = _key {
+            (c.pointee.f7.data, c.pointee.f7.len) = writer.bytes(value)
+            c.pointee.has_f7 = 1
+        }
+        if !self.attributes.isEmpty {
+            c.pointee.f8 = try writer.messages(self.attributes)
+            c.pointee.n_f8 = self.attributes.count
+        }
         writer.records(unknownFields.bytes, pointer)
     }
 }
@@ -3126,7 +3838,13 @@ extension Chaski_V1_ListDeadLettersRequest {
         protoMessageName,
         Ck__Chaski__V1__ListDeadLettersRequest(),
         ck__chaski__v1__list_dead_letters_request__init,
-        fields: "1:subscription:s 2:from_offset:u 3:limit:u")
+        fields: "1:subscription:s 2:from_offset:u 3:limit:u 4:filter:m",
+        children: {
+            switch $0 {
+            case 4: Chaski_V1_DeadLetterFilter._schema
+            default: nil
+            }
+        })
 
     public mutating func _unpack(
         _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
@@ -3138,6 +3856,7 @@ extension Chaski_V1_ListDeadLettersRequest {
         }
         self.fromOffset = c.pointee.f2
         self.limit = c.pointee.f3
+        _filter = try reader.message(c.pointee.f4)
         try reader.unknown(pointer, &unknownFields, of: Self.self)
     }
 
@@ -3151,6 +3870,9 @@ extension Chaski_V1_ListDeadLettersRequest {
         }
         if self.fromOffset != 0 { (c.pointee.f2, c.pointee.has_f2) = (self.fromOffset, 1) }
         if self.limit != 0 { (c.pointee.f3, c.pointee.has_f3) = (self.limit, 1) }
+        if let value = _filter {
+            c.pointee.f4 = try writer.message(value)
+        }
         writer.records(unknownFields.bytes, pointer)
     }
 }
@@ -3162,7 +3884,7 @@ extension Chaski_V1_ListDeadLettersResponse {
         protoMessageName,
         Ck__Chaski__V1__ListDeadLettersResponse(),
         ck__chaski__v1__list_dead_letters_response__init,
-        fields: "1:dead_letters:m 2:more:B",
+        fields: "1:dead_letters:m 2:more:B 3:next_offset:u 4:unreadable:u",
         children: {
             switch $0 {
             case 1: Chaski_V1_DeadLetter._schema
@@ -3178,6 +3900,8 @@ extension Chaski_V1_ListDeadLettersResponse {
             self.deadLetters = try reader.messages(c.pointee.f1, c.pointee.n_f1)
         }
         self.more = c.pointee.f2 != 0
+        self.nextOffset = c.pointee.f3
+        self.unreadable = c.pointee.f4
         try reader.unknown(pointer, &unknownFields, of: Self.self)
     }
 
@@ -3190,6 +3914,378 @@ extension Chaski_V1_ListDeadLettersResponse {
             c.pointee.n_f1 = self.deadLetters.count
         }
         if self.more { (c.pointee.f2, c.pointee.has_f2) = (self.more ? 1 : 0, 1) }
+        if self.nextOffset != 0 { (c.pointee.f3, c.pointee.has_f3) = (self.nextOffset, 1) }
+        if self.unreadable != 0 { (c.pointee.f4, c.pointee.has_f4) = (self.unreadable, 1) }
+        writer.records(unknownFields.bytes, pointer)
+    }
+}
+
+extension Chaski_V1_Attempt {
+    public static let protoMessageName = "chaski.v1.Attempt"
+
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName, Ck__Chaski__V1__Attempt(), ck__chaski__v1__attempt__init,
+        fields: """
+            1:end:s 2:handout:u 3:session_id:b 4:ended_unix_nanos:i 5:reason:s \
+            6:code:s 7:delay_nanos:u 
+            """)
+
+    public mutating func _unpack(
+        _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
+    ) throws(ChaskiProtobuf.DecodingError) {
+        let c = pointer.assumingMemoryBound(to: Ck__Chaski__V1__Attempt.self)
+        if c.pointee.f1.len != 0 {
+            self.end = try reader.string(c.pointee.f1.data, c.pointee.f1.len, 1, of: Self.self)
+        }
+        self.handout = c.pointee.f2
+        if c.pointee.f3.len != 0 {
+            self.sessionID = try reader.bytes(c.pointee.f3.data, c.pointee.f3.len, of: Self.self)
+        }
+        self.endedUnixNanos = c.pointee.f4
+        if c.pointee.f5.len != 0 {
+            self.reason = try reader.string(c.pointee.f5.data, c.pointee.f5.len, 5, of: Self.self)
+        }
+        if c.pointee.f6.len != 0 {
+            self.code = try reader.string(c.pointee.f6.data, c.pointee.f6.len, 6, of: Self.self)
+        }
+        if c.pointee.has_f7 != 0 {
+            _delayNanos = c.pointee.f7
+        }
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
+    }
+
+    public func _pack(
+        _ pointer: UnsafeMutableRawPointer, _ writer: inout ChaskiProtobuf.MessageWriter
+    ) throws(ChaskiProtobuf.EncodingError) {
+        let c = pointer.assumingMemoryBound(to: Ck__Chaski__V1__Attempt.self)
+        if !self.end.isEmpty {
+            (c.pointee.f1.data, c.pointee.f1.len) = writer.string(self.end)
+            c.pointee.has_f1 = 1
+        }
+        if self.handout != 0 { (c.pointee.f2, c.pointee.has_f2) = (self.handout, 1) }
+        if !self.sessionID.isEmpty {
+            (c.pointee.f3.data, c.pointee.f3.len) = writer.bytes(self.sessionID)
+            c.pointee.has_f3 = 1
+        }
+        if self.endedUnixNanos != 0 { (c.pointee.f4, c.pointee.has_f4) = (self.endedUnixNanos, 1) }
+        if !self.reason.isEmpty {
+            (c.pointee.f5.data, c.pointee.f5.len) = writer.string(self.reason)
+            c.pointee.has_f5 = 1
+        }
+        if !self.code.isEmpty {
+            (c.pointee.f6.data, c.pointee.f6.len) = writer.string(self.code)
+            c.pointee.has_f6 = 1
+        }
+        if let value = _delayNanos { (c.pointee.f7, c.pointee.has_f7) = (value, 1) }
+        writer.records(unknownFields.bytes, pointer)
+    }
+}
+
+extension Chaski_V1_StoredMessage {
+    public static let protoMessageName = "chaski.v1.StoredMessage"
+
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName, Ck__Chaski__V1__StoredMessage(), ck__chaski__v1__stored_message__init,
+        fields: """
+            1:payload:b 2:key:b 3:attributes:m 4:appended_unix_nanos:i \
+            5:event_unix_nanos:i 
+            """,
+        children: {
+            switch $0 {
+            case 3: Chaski_V1_AttributeFilter._schema
+            default: nil
+            }
+        })
+
+    public mutating func _unpack(
+        _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
+    ) throws(ChaskiProtobuf.DecodingError) {
+        let c = pointer.assumingMemoryBound(to: Ck__Chaski__V1__StoredMessage.self)
+        if c.pointee.f1.len != 0 {
+            self.payload = try reader.bytes(c.pointee.f1.data, c.pointee.f1.len, of: Self.self)
+        }
+        if c.pointee.has_f2 != 0 {
+            _key = try reader.bytes(c.pointee.f2.data, c.pointee.f2.len, of: Self.self)
+        }
+        if c.pointee.n_f3 != 0 {
+            self.attributes = try reader.messages(c.pointee.f3, c.pointee.n_f3)
+        }
+        self.appendedUnixNanos = c.pointee.f4
+        if c.pointee.has_f5 != 0 {
+            _eventUnixNanos = c.pointee.f5
+        }
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
+    }
+
+    public func _pack(
+        _ pointer: UnsafeMutableRawPointer, _ writer: inout ChaskiProtobuf.MessageWriter
+    ) throws(ChaskiProtobuf.EncodingError) {
+        let c = pointer.assumingMemoryBound(to: Ck__Chaski__V1__StoredMessage.self)
+        if !self.payload.isEmpty {
+            (c.pointee.f1.data, c.pointee.f1.len) = writer.bytes(self.payload)
+            c.pointee.has_f1 = 1
+        }
+        if let value = _key {
+            (c.pointee.f2.data, c.pointee.f2.len) = writer.bytes(value)
+            c.pointee.has_f2 = 1
+        }
+        if !self.attributes.isEmpty {
+            c.pointee.f3 = try writer.messages(self.attributes)
+            c.pointee.n_f3 = self.attributes.count
+        }
+        if self.appendedUnixNanos != 0 {
+            c.pointee.f4 = self.appendedUnixNanos
+            c.pointee.has_f4 = 1
+        }
+        if let value = _eventUnixNanos { (c.pointee.f5, c.pointee.has_f5) = (value, 1) }
+        writer.records(unknownFields.bytes, pointer)
+    }
+}
+
+extension Chaski_V1_ShowDeadLetterRequest {
+    public static let protoMessageName = "chaski.v1.ShowDeadLetterRequest"
+
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName,
+        Ck__Chaski__V1__ShowDeadLetterRequest(),
+        ck__chaski__v1__show_dead_letter_request__init,
+        fields: "1:subscription:s 2:offset:u")
+
+    public mutating func _unpack(
+        _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
+    ) throws(ChaskiProtobuf.DecodingError) {
+        let c = pointer.assumingMemoryBound(to: Ck__Chaski__V1__ShowDeadLetterRequest.self)
+        if c.pointee.f1.len != 0 {
+            self.subscription = try reader.string(
+                c.pointee.f1.data, c.pointee.f1.len, 1, of: Self.self)
+        }
+        self.offset = c.pointee.f2
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
+    }
+
+    public func _pack(
+        _ pointer: UnsafeMutableRawPointer, _ writer: inout ChaskiProtobuf.MessageWriter
+    ) throws(ChaskiProtobuf.EncodingError) {
+        let c = pointer.assumingMemoryBound(to: Ck__Chaski__V1__ShowDeadLetterRequest.self)
+        if !self.subscription.isEmpty {
+            (c.pointee.f1.data, c.pointee.f1.len) = writer.string(self.subscription)
+            c.pointee.has_f1 = 1
+        }
+        if self.offset != 0 { (c.pointee.f2, c.pointee.has_f2) = (self.offset, 1) }
+        writer.records(unknownFields.bytes, pointer)
+    }
+}
+
+extension Chaski_V1_ShowDeadLetterResponse {
+    public static let protoMessageName = "chaski.v1.ShowDeadLetterResponse"
+
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName,
+        Ck__Chaski__V1__ShowDeadLetterResponse(),
+        ck__chaski__v1__show_dead_letter_response__init,
+        fields: """
+            1:dead_letter:m 2:attempts_total:u 3:attempts:m 4:message:m \
+            5:unreadable:m 
+            """,
+        children: {
+            switch $0 {
+            case 1: Chaski_V1_DeadLetter._schema
+            case 3: Chaski_V1_Attempt._schema
+            case 4: Chaski_V1_StoredMessage._schema
+            case 5: Chaski_V1_Status._schema
+            default: nil
+            }
+        })
+
+    public mutating func _unpack(
+        _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
+    ) throws(ChaskiProtobuf.DecodingError) {
+        let c = pointer.assumingMemoryBound(to: Ck__Chaski__V1__ShowDeadLetterResponse.self)
+        _deadLetter = try reader.message(c.pointee.f1)
+        self.attemptsTotal = c.pointee.f2
+        if c.pointee.n_f3 != 0 {
+            self.attempts = try reader.messages(c.pointee.f3, c.pointee.n_f3)
+        }
+        _message = try reader.message(c.pointee.f4)
+        _unreadable = try reader.message(c.pointee.f5)
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
+    }
+
+    public func _pack(
+        _ pointer: UnsafeMutableRawPointer, _ writer: inout ChaskiProtobuf.MessageWriter
+    ) throws(ChaskiProtobuf.EncodingError) {
+        let c = pointer.assumingMemoryBound(to: Ck__Chaski__V1__ShowDeadLetterResponse.self)
+        if let value = _deadLetter {
+            c.pointee.f1 = try writer.message(value)
+        }
+        if self.attemptsTotal != 0 { (c.pointee.f2, c.pointee.has_f2) = (self.attemptsTotal, 1) }
+        if !self.attempts.isEmpty {
+            c.pointee.f3 = try writer.messages(self.attempts)
+            c.pointee.n_f3 = self.attempts.count
+        }
+        if let value = _message {
+            c.pointee.f4 = try writer.message(value)
+        }
+        if let value = _unreadable {
+            c.pointee.f5 = try writer.message(value)
+        }
+        writer.records(unknownFields.bytes, pointer)
+    }
+}
+
+extension Chaski_V1_RedriveDeadLettersRequest {
+    public static let protoMessageName = "chaski.v1.RedriveDeadLettersRequest"
+
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName,
+        Ck__Chaski__V1__RedriveDeadLettersRequest(),
+        ck__chaski__v1__redrive_dead_letters_request__init,
+        fields: "1:subscription:s 2:ranges:m 3:note:s",
+        children: {
+            switch $0 {
+            case 2: Chaski_V1_OffsetRange._schema
+            default: nil
+            }
+        })
+
+    public mutating func _unpack(
+        _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
+    ) throws(ChaskiProtobuf.DecodingError) {
+        let c = pointer.assumingMemoryBound(to: Ck__Chaski__V1__RedriveDeadLettersRequest.self)
+        if c.pointee.f1.len != 0 {
+            self.subscription = try reader.string(
+                c.pointee.f1.data, c.pointee.f1.len, 1, of: Self.self)
+        }
+        if c.pointee.n_f2 != 0 {
+            self.ranges = try reader.messages(c.pointee.f2, c.pointee.n_f2)
+        }
+        if c.pointee.f3.len != 0 {
+            self.note = try reader.string(c.pointee.f3.data, c.pointee.f3.len, 3, of: Self.self)
+        }
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
+    }
+
+    public func _pack(
+        _ pointer: UnsafeMutableRawPointer, _ writer: inout ChaskiProtobuf.MessageWriter
+    ) throws(ChaskiProtobuf.EncodingError) {
+        let c = pointer.assumingMemoryBound(to: Ck__Chaski__V1__RedriveDeadLettersRequest.self)
+        if !self.subscription.isEmpty {
+            (c.pointee.f1.data, c.pointee.f1.len) = writer.string(self.subscription)
+            c.pointee.has_f1 = 1
+        }
+        if !self.ranges.isEmpty {
+            c.pointee.f2 = try writer.messages(self.ranges)
+            c.pointee.n_f2 = self.ranges.count
+        }
+        if !self.note.isEmpty {
+            (c.pointee.f3.data, c.pointee.f3.len) = writer.string(self.note)
+            c.pointee.has_f3 = 1
+        }
+        writer.records(unknownFields.bytes, pointer)
+    }
+}
+
+extension Chaski_V1_RedriveDeadLettersResponse {
+    public static let protoMessageName = "chaski.v1.RedriveDeadLettersResponse"
+
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName,
+        Ck__Chaski__V1__RedriveDeadLettersResponse(),
+        ck__chaski__v1__redrive_dead_letters_response__init,
+        fields: "1:count:u 2:more:B 3:next_offset:u")
+
+    public mutating func _unpack(
+        _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
+    ) throws(ChaskiProtobuf.DecodingError) {
+        let c = pointer.assumingMemoryBound(to: Ck__Chaski__V1__RedriveDeadLettersResponse.self)
+        self.count = c.pointee.f1
+        self.more = c.pointee.f2 != 0
+        self.nextOffset = c.pointee.f3
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
+    }
+
+    public func _pack(
+        _ pointer: UnsafeMutableRawPointer, _ writer: inout ChaskiProtobuf.MessageWriter
+    ) throws(ChaskiProtobuf.EncodingError) {
+        let c = pointer.assumingMemoryBound(to: Ck__Chaski__V1__RedriveDeadLettersResponse.self)
+        if self.count != 0 { (c.pointee.f1, c.pointee.has_f1) = (self.count, 1) }
+        if self.more { (c.pointee.f2, c.pointee.has_f2) = (self.more ? 1 : 0, 1) }
+        if self.nextOffset != 0 { (c.pointee.f3, c.pointee.has_f3) = (self.nextOffset, 1) }
+        writer.records(unknownFields.bytes, pointer)
+    }
+}
+
+extension Chaski_V1_PurgeDeadLettersRequest {
+    public static let protoMessageName = "chaski.v1.PurgeDeadLettersRequest"
+
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName,
+        Ck__Chaski__V1__PurgeDeadLettersRequest(),
+        ck__chaski__v1__purge_dead_letters_request__init,
+        fields: "1:subscription:s 2:ranges:m",
+        children: {
+            switch $0 {
+            case 2: Chaski_V1_OffsetRange._schema
+            default: nil
+            }
+        })
+
+    public mutating func _unpack(
+        _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
+    ) throws(ChaskiProtobuf.DecodingError) {
+        let c = pointer.assumingMemoryBound(to: Ck__Chaski__V1__PurgeDeadLettersRequest.self)
+        if c.pointee.f1.len != 0 {
+            self.subscription = try reader.string(
+                c.pointee.f1.data, c.pointee.f1.len, 1, of: Self.self)
+        }
+        if c.pointee.n_f2 != 0 {
+            self.ranges = try reader.messages(c.pointee.f2, c.pointee.n_f2)
+        }
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
+    }
+
+    public func _pack(
+        _ pointer: UnsafeMutableRawPointer, _ writer: inout ChaskiProtobuf.MessageWriter
+    ) throws(ChaskiProtobuf.EncodingError) {
+        let c = pointer.assumingMemoryBound(to: Ck__Chaski__V1__PurgeDeadLettersRequest.self)
+        if !self.subscription.isEmpty {
+            (c.pointee.f1.data, c.pointee.f1.len) = writer.string(self.subscription)
+            c.pointee.has_f1 = 1
+        }
+        if !self.ranges.isEmpty {
+            c.pointee.f2 = try writer.messages(self.ranges)
+            c.pointee.n_f2 = self.ranges.count
+        }
+        writer.records(unknownFields.bytes, pointer)
+    }
+}
+
+extension Chaski_V1_PurgeDeadLettersResponse {
+    public static let protoMessageName = "chaski.v1.PurgeDeadLettersResponse"
+
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName,
+        Ck__Chaski__V1__PurgeDeadLettersResponse(),
+        ck__chaski__v1__purge_dead_letters_response__init,
+        fields: "1:count:u 2:more:B 3:next_offset:u")
+
+    public mutating func _unpack(
+        _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
+    ) throws(ChaskiProtobuf.DecodingError) {
+        let c = pointer.assumingMemoryBound(to: Ck__Chaski__V1__PurgeDeadLettersResponse.self)
+        self.count = c.pointee.f1
+        self.more = c.pointee.f2 != 0
+        self.nextOffset = c.pointee.f3
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
+    }
+
+    public func _pack(
+        _ pointer: UnsafeMutableRawPointer, _ writer: inout ChaskiProtobuf.MessageWriter
+    ) throws(ChaskiProtobuf.EncodingError) {
+        let c = pointer.assumingMemoryBound(to: Ck__Chaski__V1__PurgeDeadLettersResponse.self)
+        if self.count != 0 { (c.pointee.f1, c.pointee.has_f1) = (self.count, 1) }
+        if self.more { (c.pointee.f2, c.pointee.has_f2) = (self.more ? 1 : 0, 1) }
+        if self.nextOffset != 0 { (c.pointee.f3, c.pointee.has_f3) = (self.nextOffset, 1) }
         writer.records(unknownFields.bytes, pointer)
     }
 }

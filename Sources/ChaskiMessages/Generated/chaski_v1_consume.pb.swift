@@ -168,6 +168,9 @@ public struct Chaski_V1_Settle: ChaskiProtobuf.Message {
     /// RETRY and FAIL: why; at most 1 KiB.
     public var reason: String = ""
 
+    /// RETRY and FAIL: a short word or number for programs, as "timeout" or "503"; at most 64 bytes.
+    public var code: String = ""
+
     public var unknownFields = ChaskiProtobuf.UnknownFields()
 
     public init() {}
@@ -178,7 +181,8 @@ public struct Chaski_V1_Settle: ChaskiProtobuf.Message {
         verb: Chaski_V1_SettleVerb = .unspecified,
         epoch: UInt32 = 0,
         delayNanos: UInt64? = nil,
-        reason: String = ""
+        reason: String = "",
+        code: String = ""
     ) {
         self.requestID = requestID
         self.alias = alias
@@ -186,6 +190,7 @@ public struct Chaski_V1_Settle: ChaskiProtobuf.Message {
         self.epoch = epoch
         self._delayNanos = delayNanos
         self.reason = reason
+        self.code = code
     }
 
     fileprivate var _delayNanos: UInt64?
@@ -609,7 +614,8 @@ extension Chaski_V1_Settle {
     public static let _schema: ChaskiProtobuf.MessageSchema = .init(
         protoMessageName, Ck__Chaski__V1__Settle(), ck__chaski__v1__settle__init,
         fields: """
-            1:request_id:u 2:alias:u 3:verb:e 4:epoch:u 5:delay_nanos:u 6:reason:s 
+            1:request_id:u 2:alias:u 3:verb:e 4:epoch:u 5:delay_nanos:u 6:reason:s \
+            7:code:s 
             """)
 
     public mutating func _unpack(
@@ -626,6 +632,9 @@ extension Chaski_V1_Settle {
         if c.pointee.f6.len != 0 {
             self.reason = try reader.string(c.pointee.f6.data, c.pointee.f6.len, 6, of: Self.self)
         }
+        if c.pointee.f7.len != 0 {
+            self.code = try reader.string(c.pointee.f7.data, c.pointee.f7.len, 7, of: Self.self)
+        }
         try reader.unknown(pointer, &unknownFields, of: Self.self)
     }
 
@@ -641,6 +650,10 @@ extension Chaski_V1_Settle {
         if !self.reason.isEmpty {
             (c.pointee.f6.data, c.pointee.f6.len) = writer.string(self.reason)
             c.pointee.has_f6 = 1
+        }
+        if !self.code.isEmpty {
+            (c.pointee.f7.data, c.pointee.f7.len) = writer.string(self.code)
+            c.pointee.has_f7 = 1
         }
         writer.records(unknownFields.bytes, pointer)
     }

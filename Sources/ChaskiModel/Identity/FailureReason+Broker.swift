@@ -1,6 +1,8 @@
 extension FailureReason {
     /// The topic's quota is used up.
     public static let topicFull = Self(rawValue: "topic-full")
+    /// The offset is no dead letter of the subscription.
+    public static let unknownDeadLetter = Self(rawValue: "unknown-dead-letter")
     /// A message with this dedup id and another payload is stored already.
     public static let dedupConflict = Self(rawValue: "dedup-conflict")
     /// The namespace remembers as many dedup ids as it may.

@@ -16,6 +16,9 @@ package enum AdminRequest: Sendable {
     case setBreaker(Chaski_V1_SetBreakerRequest)
     case explain(Chaski_V1_ExplainRequest)
     case deleteSubscription(Chaski_V1_DeleteSubscriptionRequest)
+    case showDeadLetter(Chaski_V1_ShowDeadLetterRequest)
+    case redriveDeadLetters(Chaski_V1_RedriveDeadLettersRequest)
+    case purgeDeadLetters(Chaski_V1_PurgeDeadLettersRequest)
     case listDeadLetters(Chaski_V1_ListDeadLettersRequest)
 }
 
@@ -34,6 +37,9 @@ package enum Method: String, CaseIterable {
     case setBreaker = "chaski.v1.Subscriptions/SetBreaker"
     case explain = "chaski.v1.Subscriptions/Explain"
     case deleteSubscription = "chaski.v1.Subscriptions/Delete"
+    case showDeadLetter = "chaski.v1.Subscriptions/ShowDeadLetter"
+    case redriveDeadLetters = "chaski.v1.Subscriptions/RedriveDeadLetters"
+    case purgeDeadLetters = "chaski.v1.Subscriptions/PurgeDeadLetters"
     case listDeadLetters = "chaski.v1.Subscriptions/ListDeadLetters"
     case status = "chaski.v1.Broker/Status"
     case publish = "chaski.v1.Publisher/Publish"
@@ -62,6 +68,9 @@ extension AdminRequest {
         case .setBreaker: self = .setBreaker(try .init(control: bytes))
         case .explain: self = .explain(try .init(control: bytes))
         case .deleteSubscription: self = .deleteSubscription(try .init(control: bytes))
+        case .showDeadLetter: self = .showDeadLetter(try .init(control: bytes))
+        case .redriveDeadLetters: self = .redriveDeadLetters(try .init(control: bytes))
+        case .purgeDeadLetters: self = .purgeDeadLetters(try .init(control: bytes))
         case .listDeadLetters: self = .listDeadLetters(try .init(control: bytes))
         case .status, .publish, .publishAtomically, .consume: return nil
         }

@@ -7,6 +7,8 @@ import ChaskiWire
 extension NamespaceService {
     /// Starts a unary request; the answer follows as `answered`, at once for queries.
     func take(_ admin: AdminRequest, request: RequestID) -> Command? {
+        if let command = takeDeadLetters(admin, request: request) { return command }
+        guard !admin.isAboutDeadLetters else { return nil }
         guard let command = command(for: admin, request) else {
             reply(.answered(request, answer(admin)), request)
             return nil
@@ -41,7 +43,7 @@ extension NamespaceService {
         case .deleteSubscription(let message):
             return .deleteSubscription(request, name: message.name)
         case .describeTopic, .listTopics, .describeSubscription, .listSubscriptions,
-            .listDeadLetters, .explain:
+            .listDeadLetters, .showDeadLetter, .redriveDeadLetters, .purgeDeadLetters, .explain:
             return nil
         }
     }
@@ -108,8 +110,8 @@ extension NamespaceService {
             return try list(message).bytes()
         case .listSubscriptions(let message):
             return try list(message).bytes()
-        case .listDeadLetters(let message):
-            return try list(message).bytes()
+        case .listDeadLetters, .showDeadLetter, .redriveDeadLetters, .purgeDeadLetters:
+            throw .unexpectedReply
         }
     }
 
@@ -138,22 +140,6 @@ extension NamespaceService {
             .sorted { $0.name < $1.name }.prefix(limit + 1)
         return .with {
             $0.subscriptions = page.prefix(limit).map(describe)
-            $0.more = page.count > limit
-        }
-    }
-
-    private func list(
-        _ message: Chaski_V1_ListDeadLettersRequest
-    ) throws(Failure)
-        -> Chaski_V1_ListDeadLettersResponse
-    {
-        let limit = Page.limit(message.limit)
-        guard
-            let page = machine.deadLetters(
-                subscription: message.subscription, from: message.fromOffset, limit: limit + 1)
-        else { throw .unknownSubscription(message.subscription) }
-        return .with {
-            $0.deadLetters = page.prefix(limit).map(describe)
             $0.more = page.count > limit
         }
     }
@@ -193,23 +179,12 @@ extension NamespaceService {
             $0.handedOut = info.handedOut
             $0.failed = info.failed
             $0.windowFull = info.isWindowFull
+            $0.redriven = info.redriven
+            $0.purged = info.purged
+            $0.expired = info.expired
+            $0.deadLettersFull = info.isDeadStoreFull
             if let failure = info.blockedBy { $0.stalledBy = Chaski_V1_Status(failure) }
             if let flow = machine.flow(of: info.id, now: now) { $0.set(flow) }
-        }
-    }
-
-    private func describe(_ letter: DeadLetter) -> Chaski_V1_DeadLetter {
-        .with {
-            $0.offset = letter.offset
-            $0.diedUnixNanos = letter.wallNanos
-            switch letter.cause {
-            case .failedOnPurpose: $0.cause = "failed-on-purpose"
-            case .maximumFailures: $0.cause = "maximum-failures"
-            case .abandoned: $0.cause = "abandoned"
-            }
-            $0.reason = letter.reason
-            $0.failed = letter.failed
-            $0.handedOut = letter.handedOut
         }
     }
 }

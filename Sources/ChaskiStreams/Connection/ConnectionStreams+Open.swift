@@ -28,7 +28,8 @@ extension ConnectionStreams {
         case .createTopic, .describeTopic, .listTopics, .deleteTopic, .createSubscription,
             .describeSubscription, .listSubscriptions, .updateSubscription, .pauseSubscription,
             .resumeSubscription, .setBreaker, .explain, .deleteSubscription,
-            .listDeadLetters, .publishAtomically:
+            .listDeadLetters, .showDeadLetter, .redriveDeadLetters, .purgeDeadLetters,
+            .publishAtomically:
             return .unary(UnaryStream(id, method, link: try link(to: open.namespace), self))
         }
     }

@@ -6,6 +6,7 @@ enum FollowUp {
     case bind(TopicInfo)
     case subscribe(subscription: String)
     case admin(AdminRequest)
+    case deadLetters(DeadLetterFollowUp)
 }
 
 extension NamespaceService {
@@ -35,6 +36,9 @@ extension NamespaceService {
             reply(.bound(request, result.flatMap { bound($0, topic) }), request)
         case .subscribe(let subscription):
             reply(.subscribed(request, result.flatMap { opened($0, subscription) }), request)
+        case .deadLetters(let followUp):
+            let answer = result.flatMap { self.answer(followUp, $0) }
+            reply(.answered(request, answer), request)
         case .admin(let admin):
             reply(.answered(request, result.flatMap { _ in answer(admin) }), request)
         }

@@ -120,7 +120,7 @@ final class ConsumeStream {
                 consumer: subscriptions[index].consumer, verb: try Verb(message.verb),
                 ranges: try TokenRanges.decode(inbound.attachment, epoch: message.epoch),
                 delayNanos: message.hasDelayNanos ? Int64(clamping: message.delayNanos) : nil,
-                reason: message.reason)
+                reason: message.reason, code: message.code)
             guard !command.ranges.isEmpty else { throw .protocolError("a verdict about nothing") }
             owner.send(.command(.settle(request, command)), over: link)
         } catch {

@@ -35,6 +35,13 @@ extension Chaski_V1_SubscriptionSettings {
                 case nil: break
                 }
             }
+        if let thousandths = change.multiplierThousandths {
+            retry.multiplier = Double(thousandths) / 1_000
+        }
+        if let nanos = change.maximumAgeNanos { retry.maximumAgeNanos = UInt64(clamping: nanos) }
+        if let letters = change.maximumDeadLetters { deadLetter.maximum = letters }
+        if let nanos = change.deadLetterRetentionNanos {
+            deadLetter.retentionNanos = UInt64(clamping: nanos)
         }
     }
 }
@@ -78,6 +85,18 @@ extension SubscriptionChange {
             case .hold: afterDeath = .hold
             case .unspecified, .UNRECOGNIZED: break
             }
+        if retry.hasMultiplier {
+            let thousandths = (retry.multiplier * 1_000).rounded()
+            multiplierThousandths =
+                thousandths > 0 && thousandths < 1_000_000 ? UInt32(thousandths) : 0
+        }
+        if retry.hasMaximumAgeNanos {
+            maximumAgeNanos = Int64(clamping: retry.maximumAgeNanos)
+        }
+        let dead = message.deadLetter
+        if dead.hasMaximum { maximumDeadLetters = dead.maximum }
+        if dead.hasRetentionNanos {
+            deadLetterRetentionNanos = Int64(clamping: dead.retentionNanos)
         }
     }
 }
