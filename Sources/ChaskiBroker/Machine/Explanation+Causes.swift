@@ -311,6 +311,7 @@ extension DeathCause {
         case .failedOnPurpose: "failed-on-purpose"
         case .maximumFailures: "maximum-failures"
         case .abandoned: "abandoned"
+        case .maximumAge: "maximum-age"
         }
     }
 }

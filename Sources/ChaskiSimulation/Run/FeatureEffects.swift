@@ -40,7 +40,8 @@ enum FeatureEffects {
             .resumeSubscription(let id, _), .setBreaker(let id, _, _), .publish(let id, _),
             .atomic(let id, _), .openProducer(let id, _, _, _),
             .skipSequences(let id, _, _, _, _), .openConsumer(let id, _, _, _, _, _),
-            .settle(let id, _), .closeConsumer(let id, _):
+            .settle(let id, _), .closeConsumer(let id, _), .redrive(let id, _, _, _),
+            .purge(let id, _, _), .fetch(let id, _, _):
             return id
         case .setLimit, .heartbeat, .disconnected: return nil
         }

@@ -3,24 +3,12 @@ import ChaskiMessages
 import ChaskiModel
 import ChaskiRecords
 
-extension DeathCause {
-    /// As it is said on the wire.
-    var word: String {
-        switch self {
-        case .failedOnPurpose: "failed-on-purpose"
-        case .maximumFailures: "maximum-failures"
-        case .abandoned: "abandoned"
-        case .maximumAge: "maximum-age"
-        }
-    }
-}
-
 extension Chaski_V1_DeadLetter {
     init(_ letter: DeadLetter) {
         self.init()
         offset = letter.offset
         diedUnixNanos = letter.wallNanos
-        cause = letter.cause.word
+        cause = letter.cause.name
         reason = letter.reason
         code = letter.code
         failed = letter.failed

@@ -222,8 +222,8 @@ extension DeadLetterFilter {
             ranges.append(range.first..<end)
         }
         if !message.cause.isEmpty {
-            guard let known = DeathCause.allCases.first(where: { $0.word == message.cause }) else {
-                let words = DeathCause.allCases.map(\.word).joined(separator: ", ")
+            guard let known = DeathCause.allCases.first(where: { $0.name == message.cause }) else {
+                let words = DeathCause.allCases.map(\.name).joined(separator: ", ")
                 throw Failure(
                     .invalidArgument, .protocolError,
                     "no message dies of \"\(message.cause.prefix(100))\"; there are \(words)")
