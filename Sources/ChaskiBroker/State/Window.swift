@@ -58,8 +58,14 @@ final class Window {
         return chunks[index].sparseSlot(place)
     }
 
-    /// Whether an offset is settled, revived ones aside.
-    private func isSettled(_ offset: Offset) -> Bool {
+    /// Whether an offset is settled.
+    func isSettled(_ offset: Offset) -> Bool {
+        if offset < revived.end, let slot = revived.slot(offset) { return slot.pointee.isSettled }
+        return isSettledInChunk(offset)
+    }
+
+    /// The same, revived ones aside.
+    private func isSettledInChunk(_ offset: Offset) -> Bool {
         if offset < settledBelow { return true }
         guard offset < end else { return false }
         return chunkSlot(offset)?.pointee.isSettled ?? true
@@ -259,7 +265,7 @@ final class Window {
             let number = firstChunk + UInt64(index - head)
             if let text = chunks[index].inconsistency() { return "chunk \(number): \(text)" }
         }
-        if settledBelow < end, isSettled(settledBelow),
+        if settledBelow < end, isSettledInChunk(settledBelow),
             chunkSlot(settledBelow)?.pointee.isSettled ?? true
         {
             return "settledBelow \(settledBelow) is settled itself"

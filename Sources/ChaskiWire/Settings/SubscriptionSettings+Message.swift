@@ -35,6 +35,7 @@ extension Chaski_V1_SubscriptionSettings {
                 case nil: break
                 }
             }
+        }
         if let thousandths = change.multiplierThousandths {
             retry.multiplier = Double(thousandths) / 1_000
         }
@@ -85,6 +86,7 @@ extension SubscriptionChange {
             case .hold: afterDeath = .hold
             case .unspecified, .UNRECOGNIZED: break
             }
+        }
         if retry.hasMultiplier {
             let thousandths = (retry.multiplier * 1_000).rounded()
             multiplierThousandths =
