@@ -56,7 +56,7 @@ extension NamespaceMachine {
                 laneHandedOut(offset, holder, order, subscription)
             }
             holder.unsizedOut += 1
-            subscription.wanted.push(offset)
+            subscription.unsized.push(offset)
             return true
         case .unseen, .returned, .waiting, .acked, .dead, .passed: return false
         }

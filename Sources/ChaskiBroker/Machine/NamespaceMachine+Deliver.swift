@@ -40,10 +40,14 @@ extension NamespaceMachine {
             directory.subscriptions[subscription.id] === subscription
         else { return }
         var outbox = Outbox()
+        let unsized = learnLengths(subscription, now)
         openGate(subscription, now)
         let suspect = serveSuspects(subscription, now, &outbox)
         let again = serveAgain(subscription, now, &outbox)
-        let missing = suspect ?? again
+        // Lengths first, unless what they are in cannot be read.
+        let missing =
+            subscription.supply.againBlock == nil
+            ? unsized ?? suspect ?? again : suspect ?? again ?? unsized
         if let order = subscription.order {
             serveOrdered(subscription, order, now, &outbox)
         } else {
@@ -73,10 +77,14 @@ extension NamespaceMachine {
         return nil
     }
 
-    /// How many messages one consumer gets before it is the next one's turn.
+    /// How many messages of a batch of so many one consumer gets before it is the next one's turn:
+    /// the batch goes to as many consumers as get about 32 each, in equal shares. So nobody gets
+    /// what is left over of every batch.
     private func quantum(_ subscription: SubscriptionState, _ available: UInt32) -> Int {
         let eligible = max(1, subscription.activity.rotation.count { $0.isEligible })
-        return max(32, (Int(available) + eligible - 1) / eligible)
+        let count = max(1, Int(available))
+        let shares = min(eligible, (count + 31) / 32)
+        return (count + shares - 1) / shares
     }
 
     // MARK: fresh messages

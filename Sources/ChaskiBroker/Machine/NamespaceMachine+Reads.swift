@@ -15,7 +15,9 @@ extension NamespaceMachine {
             && supply.freshBytes < configuration.prefetchBytes / 2
             && subscription.activity.rotation.contains { $0.limit.messages > 0 }
             && now.clock >= supply.freshBlock?.retryAt ?? .min
-        if subscription.wanted.first == nil, subscription.suspects.first == nil {
+        if subscription.wanted.first == nil, subscription.suspects.first == nil,
+            subscription.unsized.first == nil
+        {
             subscription.supply.againBlock = nil
         }
         if let missing, now.clock >= supply.againBlock?.retryAt ?? .min,

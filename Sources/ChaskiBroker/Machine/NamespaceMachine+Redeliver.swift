@@ -1,18 +1,15 @@
 import ChaskiModel
 
 extension NamespaceMachine {
-    /// Hands out again what came back, and learns the lengths of what was claimed. Answers the
-    /// first offset that must be read for that.
+    /// Hands out again what came back. Answers the first offset that must be read for that.
     func serveAgain(
         _ subscription: SubscriptionState, _ now: Now, _ outbox: inout Outbox
     ) -> Offset? {
         var missing: Offset?
         while let offset = firstWanted(subscription) {
             guard let batch = subscription.batchAtHand(holding: offset) else {
-                let isToSize = subscription.window.slot(offset)?.pointee.state == .leased
-                if isToSize
-                    || subscription.flow.allowance > 0
-                        && subscription.activity.rotation.contains(where: \.isEligible)
+                if subscription.flow.allowance > 0,
+                    subscription.activity.rotation.contains(where: \.isEligible)
                 {
                     missing = offset
                 }
@@ -22,7 +19,8 @@ extension NamespaceMachine {
         }
         // Batches that nothing is wanted of any more.
         let wanted = min(
-            subscription.wanted.first ?? .max, subscription.suspects.first ?? .max)
+            subscription.wanted.first ?? .max, subscription.suspects.first ?? .max,
+            subscription.unsized.first ?? .max)
         subscription.supply.again.removeAll { $0.baseOffset + Offset($0.count) <= wanted }
         return missing
     }
@@ -33,7 +31,6 @@ extension NamespaceMachine {
             if offset < subscription.window.end, let slot = subscription.window.slot(offset) {
                 if slot.pointee.state == .returned, slot.pointee.suspicion == 0 { return offset }
                 if slot.pointee.state == .passed { return offset }
-                if slot.pointee.state == .leased, slot.pointee.has(Slot.unsized) { return offset }
             }
             subscription.wanted.pop()
         }
@@ -57,11 +54,6 @@ extension NamespaceMachine {
                 subscription.supply.again.removeAll { $0.baseOffset == batch.baseOffset }
                 block(.again, of: subscription, .damagedBatch(batch), now)
                 return false
-            }
-            if slot.pointee.state == .leased {
-                subscription.wanted.pop()
-                size(slot, length, subscription)
-                continue
             }
             guard subscription.flow.allowance > 0 else { return false }
             var chosen: Holder?
@@ -129,19 +121,6 @@ extension NamespaceMachine {
         }
         lease(slot, offset, to: holder, until: .min, epoch: epoch, now)
         slot.pointee.b = length
-        holder.bytesOut += UInt64(length)
-    }
-
-    /// A claimed message's length is known now.
-    private func size(
-        _ slot: UnsafeMutablePointer<Slot>, _ length: UInt32, _ subscription: SubscriptionState
-    ) {
-        slot.pointee.flags &= ~Slot.unsized
-        slot.pointee.b = length
-        let group = subscription.leases.groups[Int(slot.pointee.a)]
-        guard let holder = subscription.leases.holder(group.holder) else { return }
-        precondition(holder.unsizedOut > 0, "claimed messages are miscounted")
-        holder.unsizedOut -= 1
         holder.bytesOut += UInt64(length)
     }
 }

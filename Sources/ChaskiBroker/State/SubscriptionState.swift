@@ -26,8 +26,9 @@ final class SubscriptionState {
     /// Until when leases extended by name last, by offset. Broker clock.
     var extensions: [Offset: Int64] = [:]
     var leases = LeaseTable()
-    /// Offsets that must be read: to be handed out again, or to learn their length. May hold some
-    /// that need it no more.
+    /// Claimed messages whose length must be read. May hold some that need it no more.
+    var unsized = Heap<Offset>()
+    /// Offsets that must be read to be handed out again. May hold some that need it no more.
     var wanted = Heap<Offset>()
     /// Offsets that came back from one who vanished. May hold some that are suspected no more.
     var suspects = Heap<Offset>()
