@@ -93,9 +93,7 @@ extension NamespaceMachine {
             causes.append(
                 .awaitingResume(counts.unresolved, until: timers.restartGraceUntil))
         }
-        if subscription.dead.count >= configuration.maximumDeadLetters {
-            causes.append(.deadStoreFull(subscription.dead.count, configuration.maximumDeadLetters))
-        }
+        appendFullStore(subscription, &causes)
     }
 
     /// Why messages that wait for nothing of their own are not handed out.
@@ -286,10 +284,21 @@ extension NamespaceMachine {
     private func appendParked(
         _ slot: Slot, _ subscription: SubscriptionState, _ causes: inout [Explanation.Cause]
     ) {
-        guard subscription.dead.count >= configuration.maximumDeadLetters,
-            slot.failed >= subscription.settings.retry.maximumFailures
-        else { return }
-        causes.append(.deadStoreFull(subscription.dead.count, configuration.maximumDeadLetters))
+        guard slot.failed >= subscription.settings.retry.maximumFailures else { return }
+        appendFullStore(subscription, &causes)
+    }
+
+    /// The subscription's store of dead letters is full, or all stores together are.
+    private func appendFullStore(
+        _ subscription: SubscriptionState, _ causes: inout [Explanation.Cause]
+    ) {
+        let own = Int(clamping: subscription.settings.deadLetters.maximum)
+        if subscription.dead.count >= own {
+            causes.append(.deadStoreFull(subscription.dead.count, own))
+        } else if directory.deadLetters >= configuration.maximumDeadLetters {
+            causes.append(
+                .deadStoreFull(directory.deadLetters, configuration.maximumDeadLetters))
+        }
     }
 }
 
