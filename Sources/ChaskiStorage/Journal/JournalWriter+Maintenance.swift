@@ -22,7 +22,9 @@ extension JournalWriter {
             }
             if failure == nil { allocateAhead(bootNanos, &report) }
         }
-        report.space = space
+        // A journal that failed lets publishes through: their commit says what is wrong. Held back as
+        // if the disk were full they would wait for ever.
+        report.space = failure == nil ? space : .available
         return report
     }
 
