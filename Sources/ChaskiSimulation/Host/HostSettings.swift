@@ -18,8 +18,6 @@ struct HostSettings {
     init(plan: SwarmPlan, random: inout SimulationRandom) {
         var broker = BrokerConfiguration(seed: random.next())
         broker.resumeGraceNanos = plan.resumeGraceNanos
-        // The model forgets no producer, however far the wall clock steps between two boots.
-        broker.producerExpiryNanos = 10 * 366 * 86_400_000_000_000
         broker.minimumCeilingStep = random.pick([1, 8, 64])
         broker.maximumCeilingStep = max(broker.minimumCeilingStep, random.pick([16, 256, 16_384]))
         broker.prefetchBytes = random.pick([8_192, 65_536, 1_048_576])
