@@ -61,6 +61,30 @@ import Testing
         #expect(opened.commit(Small.group([Small.batch(offsets, bytes: 3_000)])) != nil)
     }
 
+    @Test func aReserveThatVerdictsUsedUpRefusesNothingWhileTheDiskHasRoom() throws {
+        let opened = try Opened(SimulatedFileSystem(seed: 1, capacityBytes: 1 << 20))
+        // Far more files than are there ahead, without a maintenance between them.
+        for _ in 0..<100 {
+            #expect(opened.commit(Small.group([Small.state(1)])) != nil)
+            #expect(opened.journal.spaceState == .available)
+        }
+        #expect(opened.commit(Small.group([Small.batch(0)])) != nil)
+    }
+
+    @Test func aFailureOfMaintenanceIsToldAtOnce() throws {
+        let (disk, opened, offsets) = try full()
+        opened.journal.index.released(Small.topic, 0..<offsets)
+        #expect(opened.commit(Small.group([Small.section(1)], begins: 1, ends: 1)) != nil)
+        disk.faults.kinds = [.rename]
+        disk.faults.failFrom = disk.operations
+        let report = opened.maintain(bootNanos: 1)
+        #expect(report.failure?.reason == .journalFailed)
+        disk.faults.failFrom = nil
+        #expect(
+            opened.maintain(bootNanos: 2_000_000_000).failure == report.failure,
+            "who was refused for want of space must not wait for it for ever")
+    }
+
     @Test func aFullDiskAtTheBeginningIsSaid() {
         let disk = SimulatedFileSystem(seed: 1, capacityBytes: 10 << 10)
         let failure = #expect(throws: Failure.self) { try Opened(disk) }

@@ -156,9 +156,13 @@ extension Shard {
         for warning in report.warnings {
             logger.warning("journal maintenance", metadata: ["detail": "\(warning)"])
         }
-        updateSpace(report.space)
-        if let upkeep = report.upkeep { took(upkeep) }
-        checkpointForSpace()
+        if let failure = report.failure {
+            fail(failure)
+        } else {
+            updateSpace(report.space)
+            if let upkeep = report.upkeep { took(upkeep) }
+            checkpointForSpace()
+        }
         endTurn()
     }
 

@@ -74,13 +74,7 @@ extension BrokerHost {
             simulation.hit(.diskFull)
             machine.refused(failure, now: now, effects: &effects)
             if let journal { announce(journal.spaceState) }
-        case .failed(let failure):
-            simulation.note("failed", 0, 0, failure.message)
-            hasFailed = true
-            machine.failed(failure, effects: &effects)
-            let delay = random.skewed(mean: 20_000_000)
-            simulation.queue.schedule(
-                .brokerDies(life: life, power: random.chance(1, in: 2)), at: simulation.now + delay)
+        case .failed(let failure): failed(failure, machine, &effects)
         }
         if bytesSinceCheckpoint >= settings.journal.checkpointBytes {
             bytesSinceCheckpoint = 0
@@ -88,6 +82,18 @@ extension BrokerHost {
             if simulation.plan.has(.frequentCheckpoints) { simulation.hit(.frequentCheckpoints) }
         }
         carryOut()
+    }
+
+    /// The journal's life is over; somebody will start the broker again.
+    private func failed(
+        _ failure: Failure, _ machine: NamespaceMachine, _ effects: inout [Effect]
+    ) {
+        simulation.note("failed", 0, 0, failure.message)
+        hasFailed = true
+        machine.failed(failure, effects: &effects)
+        let delay = random.skewed(mean: 20_000_000)
+        simulation.queue.schedule(
+            .brokerDies(life: life, power: random.chance(1, in: 2)), at: simulation.now + delay)
     }
 
     func announce(_ space: SpaceState) {
@@ -130,6 +136,10 @@ extension BrokerHost {
         journalBusy = false
         simulation.note("maintained", UInt64(report.indexed.count), UInt64(report.dropped.count))
         journal?.index.apply(report)
+        if let failure = report.failure {
+            if let machine { failed(failure, machine, &effects) }
+            return carryOut()
+        }
         if let done = report.upkeep { tookUpkeep(done) }
         announce(report.space)
         if report.space.refusal != nil, journal?.index.hasFileForCheckpointOnly() == true {

@@ -62,6 +62,8 @@ package struct MaintenanceReport: Sendable {
     /// Files recycled or removed.
     package var dropped: [UInt64] = []
     package var space: SpaceState = .available
+    /// What ended the journal's life, in this maintenance or before it: no later OK.
+    package var failure: Failure?
     /// The upkeep that has taken effect.
     package var upkeep: UpkeepResult?
     /// What went wrong without harm, for the log.

@@ -18,13 +18,12 @@ extension JournalWriter {
                 try drop(droppable + (upkeep?.retired ?? []), upkeep, &report)
                 report.upkeep = upkeep
             } catch {
-                report.warnings.append(fail(error).message)
+                _ = fail(error)
             }
             if failure == nil { allocateAhead(bootNanos, &report) }
         }
-        // A journal that failed lets publishes through: their commit says what is wrong. Held back as
-        // if the disk were full they would wait for ever.
-        report.space = failure == nil ? space : .available
+        report.failure = failure
+        report.space = space
         return report
     }
 
