@@ -8,7 +8,9 @@ struct SpareFiles: Sendable {
     private var nextSerial: UInt64
     private let fileBytes: Int
     private let reserve: Int
-    /// Set when a batch was refused, until there is more than the reserve again.
+    /// Set when no file could be allocated for want of space although the reserve was not whole,
+    /// until there is more than the reserve again. A reserve that verdicts have used up says nothing
+    /// of the disk: the next batch allocates what is missing.
     private var isRefusing = false
     /// Boot clock before which no further attempt is made to get space.
     private var nextAttemptNanos = Int64.min
@@ -22,7 +24,7 @@ struct SpareFiles: Sendable {
     var count: Int { names.count }
 
     var state: SpaceState {
-        if !isRefusing, names.count >= reserve { return .available }
+        guard isRefusing else { return .available }
         return names.isEmpty ? .exhausted : .reserveOnly
     }
 
@@ -65,6 +67,7 @@ struct SpareFiles: Sendable {
     func mayTry(at bootNanos: Int64) -> Bool { bootNanos >= nextAttemptNanos }
 
     mutating func creationFailed(at bootNanos: Int64, pollNanos: Int64) {
+        if names.count < reserve { isRefusing = true }
         let (next, overflow) = bootNanos.addingReportingOverflow(pollNanos)
         nextAttemptNanos = overflow ? Int64.max : next
     }
@@ -77,8 +80,9 @@ struct SpareFiles: Sendable {
             do throws(FileError) {
                 try create(in: fileSystem)
             } catch {
-                if error.code == .noSpace { return }
-                throw error
+                guard error.code == .noSpace else { throw error }
+                if names.count < reserve { isRefusing = true }
+                return
             }
         }
     }
