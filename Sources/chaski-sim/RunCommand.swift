@@ -96,7 +96,7 @@ final class RunCommand: Sendable {
                         Violation(
                             check: "trap",
                             message: "the process died in this seed, or was at it for "
-                                + "\(WorkerCommand.secondsPerSeed) s", time: 0)
+                                + "\(WorkerCommand.secondsPerSeed) s of processor time", time: 0)
                     ]))
             next += 1
             if stopsAtFirst { return }

@@ -134,6 +134,7 @@ extension Oracle {
                     + "\(record.alone) hand-outs alone")
         }
         forget(outstandingOf: record)
+        tookEffect(.abandonment)
         subscription.withRecord(offset) { $0.state = .dead }
     }
 }

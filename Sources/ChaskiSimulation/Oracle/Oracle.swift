@@ -74,6 +74,8 @@ package final class Oracle {
     let resumeGraceNanos: Int64
     /// Asks the host which messages died without a client's doing.
     var learnDeaths: () -> Void = {}
+    /// Told of features whose effect only the model sees.
+    var tookEffect: (Feature) -> Void = { _ in }
     /// The messages of the publication that was looked at last.
     var lastPublished: (publication: Int, messages: [Message])?
 

@@ -26,9 +26,7 @@ extension Simulation {
         case .connectionLoss, .halfOpen: cutSome(halfOpen: fault == .halfOpen)
         case .stall: stallSome()
         case .clockStep:
-            hit(.clockStep)
-            let hour: Int64 = 3_600_000_000_000
-            wallOffset += faultRandom.chance(1, in: 2) ? hour : -hour
+            stepClock()
         case .diskFull:
             disk.capacityBytes = disk.usedBytes + faultRandom.below(40_000)
             queue.schedule(
@@ -44,6 +42,19 @@ extension Simulation {
     }
 
     private var disk: SimulatedFileSystem { host.disk }
+
+    /// An hour to and fro. The steps forward stay below a day in all: with a restart after each the
+    /// broker's clock takes them all for time that passed, and a day makes it forget a producer.
+    private func stepClock() {
+        hit(.clockStep)
+        let hour: Int64 = 3_600_000_000_000
+        guard clockStepsForward < 20, faultRandom.chance(1, in: 2) else {
+            wallOffset -= hour
+            return
+        }
+        clockStepsForward += 1
+        wallOffset += hour
+    }
 
     private func strikeBroker(_ fault: Fault) {
         guard host.isServing else { return }

@@ -3,15 +3,22 @@ import ChaskiModel
 
 /// INVARIANTS section 8: what must happen, and how soon, once nothing goes wrong any more.
 extension Simulation {
-    /// How late a retry may be: max(100 ms, 1 % of its delay), of which ours have 20 s at most.
-    private static let retrySlackNanos: Int64 = 200_000_000
+    /// What this run's disk may take at most for what waits in front of a request, and for its own
+    /// group: a group or maintenance under way, one that comes between, and its own, each sixteen
+    /// times as slow as the mean.
+    private var diskNanos: Int64 { 48 * plan.syncNanos }
+
+    /// How late a retry may be: max(100 ms, 1 % of its delay), of which ours have 20 s at most; and
+    /// what the disk takes for the group that makes its moment durable.
+    private var retrySlackNanos: Int64 { 200_000_000 + diskNanos }
+
     /// How soon publishes go on when a full disk has room: 5 s, and ten times what the host's
     /// maintenance may sleep.
     private static let roomNanos: Int64 = 15_000_000_000
 
     /// How long a publish may take at rest: 1 s, and what this run's network and disk take at most.
     var publishLimitNanos: Int64 {
-        1_000_000_000 + 64 * plan.networkNanos + 48 * plan.syncNanos
+        1_000_000_000 + 64 * plan.networkNanos + diskNanos
     }
 
     /// Whether a connection carries both ways, as far as the world knows.
@@ -33,7 +40,7 @@ extension Simulation {
                 guard
                     case .waiting(_, let due)? = machine.messageState(
                         subscription: subscription.name, offset: Offset(index)),
-                    clock > due + Self.retrySlackNanos
+                    clock > due + retrySlackNanos
                 else { continue }
                 oracle.violated(
                     "liveness",

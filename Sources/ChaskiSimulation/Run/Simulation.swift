@@ -56,6 +56,7 @@ package final class Simulation {
     private var drainDeadline = Int64.max
     private var isProbed = false
     var wallOffset: Int64 = 0
+    var clockStepsForward = 0
     /// The broker is not stopped before.
     var nextFreeze: Int64 = 0
     let names = TopologyNames()
@@ -83,6 +84,7 @@ package final class Simulation {
         host = BrokerHost(seed: seed, plan: plan, options: options, random: &random)
         host.simulation = self
         oracle.learnDeaths = { [unowned host] in host.learnAbandoned() }
+        oracle.tookEffect = { [unowned self] in hit($0) }
     }
 
     var now: Int64 { queue.now }

@@ -178,7 +178,8 @@ final class WireClient {
                             .published(
                                 baseOffset: result.baseOffset,
                                 appendTimeNanos: result.appendUnixNanos,
-                                duplicate: result.duplicate, duplicates: [])))
+                                duplicate: result.duplicate,
+                                duplicates: try DuplicateMembers.decode(result.duplicates))))
                 }
             }
         case nil: simulation.oracle.violated("wire", "a publish response of no kind")
