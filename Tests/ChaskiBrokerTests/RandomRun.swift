@@ -142,6 +142,8 @@ final class RandomRun {
         let isConflict = random.next(20) == 0
         let command = host.publishCommand(
             dedupTopic, base, ids: ids, producer: producer, text: isConflict ? "other" : nil)
+        // Its group is not older than this, nor younger than the moment of its answer.
+        let sentAt = host.now.clock
         let request = host.request()
         host.send(.publish(request, command))
         host.settle()
@@ -166,7 +168,7 @@ final class RandomRun {
                 if let known, known.at + Self.window > host.now.clock {
                     text = "\(id ?? "-") is stored twice, at \(known.offset) and \(next)"
                 }
-                if let id { idOffsets[id] = (next, host.now.clock) }
+                if let id { idOffsets[id] = (next, sentAt) }
                 next += 1
             }
         }
@@ -199,6 +201,7 @@ final class RandomRun {
                 AtomicPublish(topic: "d", batch: tagged.batch, count: tagged.count),
             ], settlements: ranges.isEmpty ? [] : [verdict])
         let before = ["t", "d"].map { host.machine.topic(named: $0)?.nextOffset ?? 0 }
+        let sentAt = host.now.clock
         let requests = [host.request(), host.request()]
         for request in requests { host.send(.atomic(request, command)) }
         if random.next(4) == 0, host.gather() {
@@ -222,7 +225,7 @@ final class RandomRun {
         }
         let duplicates = published[1].duplicates
         if duplicates.isEmpty, let id = ids[1] {
-            idOffsets[id] = (published[1].baseOffset + 1, host.now.clock)
+            idOffsets[id] = (published[1].baseOffset + 1, sentAt)
         }
     }
 

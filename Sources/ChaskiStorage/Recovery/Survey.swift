@@ -83,12 +83,7 @@ struct Survey {
             }
         }
         if let firstDamage { throw firstDamage }
-        if let newest = headers.last,
-            let stranger = headers.first(where: { $0.identity != newest.identity })
-        {
-            throw Failure.damagedJournal(
-                label, "\(JournalName.journal(stranger.file)) belongs to another journal")
-        }
+        try checkIdentity(label)
         mark = NewestMark(files: marks)
         if let marked = mark.file, marked > headers.last?.file ?? 0 {
             throw Failure.lostNewestFile(marked, in: label)
@@ -96,6 +91,15 @@ struct Survey {
         orphans += sidecars.subtracting(logs).sorted().map(JournalName.sidecar)
         try survey(segmentIDs, fileSystem)
         surveyHistory(histories, fileSystem)
+    }
+
+    private func checkIdentity(_ label: String) throws(Failure) {
+        if let newest = headers.last,
+            let stranger = headers.first(where: { $0.identity != newest.identity })
+        {
+            throw Failure.damagedJournal(
+                label, "\(JournalName.journal(stranger.file)) belongs to another journal")
+        }
     }
 
     private static func after(_ serial: UInt64) -> UInt64 {
