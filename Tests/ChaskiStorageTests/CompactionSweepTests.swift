@@ -7,9 +7,8 @@ import Testing
 /// operation fails once, and is once the last of the process; and so for every operation of the
 /// recovery after it.
 @Suite struct CompactionSweepTests {
-    private static let scenario = JournalScenario(seed: 3, groups: 16, compacts: true)
-
-    private func operations(_ scenario: JournalScenario) throws -> Int {
+    private func sweep() throws -> JournalSweep {
+        let scenario = JournalScenario(seed: 3, groups: 16, compacts: true)
         let disk = SimulatedFileSystem(seed: 0)
         var oracle = JournalOracle()
         _ = try #require(try scenario.run(disk, &oracle))
@@ -17,10 +16,13 @@ import Testing
         // Otherwise nothing would be tested.
         #expect(oracle.figures.compactions >= 3 && oracle.figures.segmentsMade >= 2)
         #expect(oracle.figures.historyEntries > 5)
-        return disk.operations
+        return JournalSweep(
+            scenario: scenario, operations: disk.operations, liveOn: Self.liveOn)
     }
 
-    private func liveOn(_ disk: SimulatedFileSystem, _ oracle: inout JournalOracle) throws {
+    private static func liveOn(
+        _ disk: SimulatedFileSystem, _ oracle: inout JournalOracle
+    ) throws {
         disk.faults = DiskFaults()
         var random = DiskRandom(seed: 5)
         let opened = try JournalScenario.recover(disk, &oracle)
@@ -36,69 +38,15 @@ import Testing
     }
 
     @Test(arguments: [true, false]) func crashAtEveryOperation(powerCut: Bool) throws {
-        for number in 1...(try operations(Self.scenario)) {
-            let disk = SimulatedFileSystem(seed: UInt64(number))
-            disk.faults.crashAt = number
-            var oracle = JournalOracle()
-            try Self.scenario.run(disk, &oracle)
-            if powerCut { disk.powerCut() } else { disk.processKill() }
-            do {
-                try liveOn(disk, &oracle)
-            } catch {
-                Issue.record("crash at operation \(number): \(error)")
-                return
-            }
-        }
+        try sweep().crashEverywhere(powerCut: powerCut)
     }
 
     @Test(arguments: [true, false]) func failAtEveryOperation(fromThereOn: Bool) throws {
-        for number in 1...(try operations(Self.scenario)) {
-            let disk = SimulatedFileSystem(seed: UInt64(number))
-            if fromThereOn { disk.faults.failFrom = number } else { disk.faults.failAt = number }
-            var oracle = JournalOracle()
-            try Self.scenario.run(disk, &oracle)
-            disk.faults = DiskFaults()
-            if number % 2 == 0 { disk.powerCut() } else { disk.processKill() }
-            do {
-                try liveOn(disk, &oracle)
-            } catch {
-                Issue.record("failure at operation \(number): \(error)")
-                return
-            }
-        }
+        try sweep().failEverywhere(fromThereOn: fromThereOn)
     }
 
     @Test func crashAtEveryOperationOfEveryRecovery() throws {
-        let scenario = Self.scenario
-        var runs = 0
-        for number in stride(from: 1, through: try operations(scenario), by: 7) {
-            var again = 1
-            while true {
-                let disk = SimulatedFileSystem(seed: UInt64(number &* 1_000 &+ again))
-                disk.faults.crashAt = number
-                var oracle = JournalOracle()
-                try scenario.run(disk, &oracle)
-                disk.powerCut()
-                disk.faults.crashAt = disk.operations + again
-                let opened = JournalScenario.open(disk)
-                disk.faults = DiskFaults()
-                runs += 1
-                if disk.hasCrashed {
-                    if again % 2 == 0 { disk.powerCut() } else { disk.processKill() }
-                } else if let opened {
-                    try oracle.check(opened)
-                    break
-                }
-                do {
-                    try liveOn(disk, &oracle)
-                } catch {
-                    Issue.record("crash at \(number), then at \(again) of recovery: \(error)")
-                    return
-                }
-                again += 1
-            }
-        }
-        #expect(runs > 500)
+        #expect(try sweep().crashInEveryRecovery(step: 7) > 500)
     }
 
     @Test func manySeeds() throws {

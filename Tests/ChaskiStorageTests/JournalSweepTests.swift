@@ -6,17 +6,21 @@ import Testing
 /// Fails, and crashes at, the n-th file operation for every n; crashes again at the m-th operation
 /// of the recovery for every m.
 @Suite struct JournalSweepTests {
-    private func operations(_ scenario: JournalScenario) throws -> Int {
+    private func sweep(seed: UInt64, groups: Int) throws -> JournalSweep {
+        let scenario = JournalScenario(seed: seed, groups: groups)
         let disk = SimulatedFileSystem(seed: 0)
         var oracle = JournalOracle()
         let opened = try #require(try scenario.run(disk, &oracle))
         #expect(opened.journal.spaceState == .available)
         #expect(oracle.okCount == scenario.groups)
-        return disk.operations
+        return JournalSweep(
+            scenario: scenario, operations: disk.operations, liveOn: Self.liveOn)
     }
 
     /// Three more lives after the fault, the last of them after a power cut.
-    private func liveOn(_ disk: SimulatedFileSystem, _ oracle: inout JournalOracle) throws {
+    private static func liveOn(
+        _ disk: SimulatedFileSystem, _ oracle: inout JournalOracle
+    ) throws {
         disk.faults = DiskFaults()
         var random = DiskRandom(seed: 5)
         _ = try JournalScenario.recover(disk, &oracle)
@@ -29,87 +33,29 @@ import Testing
     }
 
     @Test(arguments: [true, false]) func crashAtEveryOperation(powerCut: Bool) throws {
-        let scenario = JournalScenario(seed: 11, groups: 14)
-        for number in 1...(try operations(scenario)) {
-            for life in 0..<2 {
-                let disk = SimulatedFileSystem(seed: UInt64(number * 2 + life))
-                disk.faults.crashAt = number
-                var oracle = JournalOracle()
-                try scenario.run(disk, &oracle)
-                if powerCut { disk.powerCut() } else { disk.processKill() }
-                do {
-                    try liveOn(disk, &oracle)
-                } catch {
-                    Issue.record("crash at operation \(number), life \(life): \(error)")
-                    return
-                }
-            }
-        }
+        try sweep(seed: 11, groups: 14).crashEverywhere(powerCut: powerCut, times: 2)
     }
 
     @Test(arguments: [true, false]) func failAtEveryOperation(fromThereOn: Bool) throws {
-        let scenario = JournalScenario(seed: 12, groups: 14)
-        for number in 1...(try operations(scenario)) {
-            let disk = SimulatedFileSystem(seed: UInt64(number))
-            if fromThereOn { disk.faults.failFrom = number } else { disk.faults.failAt = number }
-            var oracle = JournalOracle()
-            try scenario.run(disk, &oracle)
-            disk.faults = DiskFaults()
-            if number % 2 == 0 { disk.powerCut() } else { disk.processKill() }
-            do {
-                try liveOn(disk, &oracle)
-            } catch {
-                Issue.record("failure at operation \(number): \(error)")
-                return
-            }
-        }
+        try sweep(seed: 12, groups: 14).failEverywhere(fromThereOn: fromThereOn)
     }
 
     @Test func crashAtEveryOperationOfEveryRecovery() throws {
-        let scenario = JournalScenario(seed: 13, groups: 5)
-        var runs = 0
-        for number in 1...(try operations(scenario)) {
-            var again = 1
-            while true {
-                let disk = SimulatedFileSystem(seed: UInt64(number &* 1_000 &+ again))
-                disk.faults.crashAt = number
-                var oracle = JournalOracle()
-                try scenario.run(disk, &oracle)
-                disk.powerCut()
-                disk.faults.crashAt = disk.operations + again
-                let opened = JournalScenario.open(disk)
-                disk.faults = DiskFaults()
-                runs += 1
-                if disk.hasCrashed {
-                    if again % 2 == 0 { disk.powerCut() } else { disk.processKill() }
-                } else if let opened {
-                    try oracle.check(opened)
-                    break
-                }
-                do {
-                    try liveOn(disk, &oracle)
-                } catch {
-                    Issue.record("crash at \(number), then at \(again) of recovery: \(error)")
-                    return
-                }
-                again += 1
-            }
-        }
-        #expect(runs > 500)
+        #expect(try sweep(seed: 13, groups: 5).crashInEveryRecovery() > 500)
     }
 
     /// After a failed sync the page cache shows a group that the disk does not hold; an opening
     /// that copies it and is cut off must not bring it back later.
     @Test func crashAtEveryOperationOfARecoveryAfterAFailure() throws {
-        let scenario = JournalScenario(seed: 14, groups: 4)
-        for number in 1...(try operations(scenario)) {
+        let sweep = try sweep(seed: 14, groups: 4)
+        for number in 1...sweep.operations {
             var again = 1
             var crashed = true
             while crashed {
                 let disk = SimulatedFileSystem(seed: UInt64(number &* 1_000 &+ again))
                 disk.faults.failAt = number
                 var oracle = JournalOracle()
-                try scenario.run(disk, &oracle)
+                try sweep.scenario.run(disk, &oracle)
                 disk.processKill()
                 disk.faults = DiskFaults()
                 disk.faults.crashAt = disk.operations + again
@@ -123,7 +69,7 @@ import Testing
                     disk.processKill()
                 }
                 do {
-                    try liveOn(disk, &oracle)
+                    try Self.liveOn(disk, &oracle)
                 } catch {
                     Issue.record("failure at \(number), then crash at \(again): \(error)")
                     return
