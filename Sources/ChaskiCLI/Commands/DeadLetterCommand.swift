@@ -5,8 +5,11 @@ import ChaskiModel
 /// `chaski deadletter`.
 struct DeadLetterCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "deadletter", abstract: "See the messages that are dead for a subscription.",
-        subcommands: [DeadLetterList.self])
+        commandName: "deadletter",
+        abstract: "List, show, redrive and purge the messages that are dead for a subscription.",
+        subcommands: [
+            DeadLetterList.self, DeadLetterShow.self, DeadLetterRedrive.self, DeadLetterPurge.self,
+        ])
 }
 
 struct DeadLetterList: AsyncParsableCommand {
@@ -15,6 +18,8 @@ struct DeadLetterList: AsyncParsableCommand {
 
     @Argument(help: "Name of the subscription.")
     var subscription: String
+
+    @OptionGroup(title: "Which") var which: DeadLetterOptions
 
     @Option(help: ArgumentHelp("From this offset on.", valueName: "offset"))
     var from: UInt64 = 0
@@ -26,31 +31,120 @@ struct DeadLetterList: AsyncParsableCommand {
 
     func run() async throws {
         try await connection.withClient { client, kind in
-            let letters = try await client.deadLetters(
-                subscription: subscription, from: from, limit: limit)
-            var table = TextTable([
-                ("offset", .right), ("died", .left), ("cause", .left), ("failed", .right),
-                ("handed out", .right), ("reason", .left),
-            ])
-            for letter in letters {
-                table.append([
-                    String(letter.offset), Units.timestamp(wallNanos: letter.diedNanos),
-                    letter.cause, String(letter.failed), String(letter.handedOut), letter.reason,
-                ])
-            }
+            let found = try await client.find(
+                subscription, which.filter, from: from, limit: Int(limit))
             kind.print(
-                table, empty: "no dead messages on \"\(Text.printable(subscription))\"",
-                json: .object(["deadLetters": .array(letters.map(Self.json))]))
+                found.letters.table,
+                empty: "no such dead messages on \"\(Text.printable(subscription))\"",
+                json: .object(["deadLetters": .array(found.letters.map(\.json))]))
+            found.noteUnreadable()
+        }
+    }
+}
+
+struct DeadLetterShow: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "show",
+        abstract: "Show one dead message: what it holds, and why each attempt failed.")
+
+    @Argument(help: "Name of the subscription.")
+    var subscription: String
+
+    @Argument(help: "Offset of the message.")
+    var offset: UInt64
+
+    @OptionGroup var connection: ConnectionOptions
+
+    func run() async throws {
+        try await connection.withClient { client, kind in
+            let details = try await client.deadLetter(subscription: subscription, offset: offset)
+            kind.print(details.fields(kind), json: details.json)
+        }
+    }
+}
+
+struct DeadLetterRedrive: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "redrive",
+        abstract: "Give dead messages to consumers again.",
+        discussion: """
+            A redriven message keeps its offset and all that is known of its attempts, and counts \
+            again from no failure. Without anything that says which, all are redriven. \
+            Interrupting stops it; what was redriven until then stays so, and the command can \
+            simply be given again.
+            """)
+
+    @Argument(help: "Name of the subscription.")
+    var subscription: String
+
+    @OptionGroup(title: "Which") var which: DeadLetterOptions
+
+    @Option(help: ArgumentHelp("At most this many a second (no limit).", valueName: "count"))
+    var rate: UInt32?
+
+    @Option(help: ArgumentHelp("Kept with each, at most 1 KiB.", valueName: "text"))
+    var note = ""
+
+    @Flag(help: "Only tell how many and which would go.")
+    var dryRun = false
+
+    @OptionGroup var connection: ConnectionOptions
+
+    func validate() throws {
+        if rate == 0 { throw ValidationError("--rate must be at least 1.") }
+    }
+
+    func run() async throws {
+        try await connection.withClient { client, kind in
+            if dryRun {
+                try await client.printDryRun(subscription, which.filter, "redriven", kind)
+                return
+            }
+            let done = try await client.redriveDeadLetters(
+                subscription: subscription, matching: which.filter, rate: rate, note: note)
+            done.print("redriven", subscription, kind)
+        }
+    }
+}
+
+struct DeadLetterPurge: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "purge",
+        abstract: "Remove dead messages for good.",
+        discussion: """
+            What is purged is never delivered again on this subscription, and the disk that it \
+            held is freed. To purge all, say so with --all.
+            """)
+
+    @Argument(help: "Name of the subscription.")
+    var subscription: String
+
+    @OptionGroup(title: "Which") var which: DeadLetterOptions
+
+    @Flag(help: "Purge all, where nothing says which.")
+    var all = false
+
+    @Flag(help: "Only tell how many and which would go.")
+    var dryRun = false
+
+    @OptionGroup var connection: ConnectionOptions
+
+    func validate() throws {
+        if !all, !dryRun, which.filter == DeadLetterFilter() {
+            throw ValidationError(
+                "This would remove every dead message: say which, as --code timeout, or --all.")
         }
     }
 
-    private static func json(_ letter: DeadLetterInfo) -> JSONValue {
-        .object([
-            "offset": .unsigned(letter.offset),
-            "died": .string(Units.timestamp(wallNanos: letter.diedNanos)),
-            "cause": .string(letter.cause), "reason": .string(letter.reason),
-            "failed": .unsigned(UInt64(letter.failed)),
-            "handedOut": .unsigned(UInt64(letter.handedOut)),
-        ])
+    func run() async throws {
+        try await connection.withClient { client, kind in
+            if dryRun {
+                try await client.printDryRun(subscription, which.filter, "purged", kind)
+                return
+            }
+            let done = try await client.purgeDeadLetters(
+                subscription: subscription, matching: which.filter)
+            done.print("purged", subscription, kind)
+        }
     }
 }

@@ -187,7 +187,8 @@ extension SubscriptionInfo {
         fields.append("leased", kind.count(leased))
         fields.append("waiting for retry", kind.count(waitingRetry))
         fields.append("to be handed out again", kind.count(pendingAgain))
-        fields.append("dead", kind.count(dead))
+        fields.append(
+            "dead", kind.count(dead) + (deadLettersFull ? " (full: what should die waits)" : ""))
         fields.append("consumers", kind.count(consumers))
         fields.append(
             "since creation",
@@ -198,7 +199,12 @@ extension SubscriptionInfo {
             "retry",
             "\(Units.duration(nanos: retry.minimumBackoffNanos)) to "
                 + "\(Units.duration(nanos: retry.maximumBackoffNanos)), dead after "
-                + "\(retry.maximumFailures) failures")
+                + "\(retry.maximumFailures) failures"
+                + (retry.maximumAgeNanos.map { " or \(Units.duration(nanos: $0))" } ?? ""))
+        fields.append(
+            "dead letters kept",
+            "\(kind.count(UInt64(settings.deadLetters.maximum))) for "
+                + Units.duration(nanos: settings.deadLetters.retentionNanos))
         fields.append("lease", Units.duration(nanos: settings.leaseNanos))
         fields.append(
             "tracked at once",
@@ -229,11 +235,17 @@ extension SubscriptionInfo {
             "pendingAgain": .unsigned(pendingAgain), "dead": .unsigned(dead),
             "consumers": .unsigned(consumers), "handedOut": .unsigned(handedOut),
             "acked": .unsigned(acked), "failed": .unsigned(failed),
+            "redriven": .unsigned(redriven), "purged": .unsigned(purged),
+            "expired": .unsigned(expired), "deadLettersFull": .bool(deadLettersFull),
             "settings": .object([
                 "start": .string(startText),
                 "minimumBackoffNanos": .integer(settings.retry.minimumBackoffNanos),
                 "maximumBackoffNanos": .integer(settings.retry.maximumBackoffNanos),
                 "maximumFailures": .unsigned(UInt64(settings.retry.maximumFailures)),
+                "multiplierThousandths": .unsigned(UInt64(settings.retry.multiplierThousandths)),
+                "maximumAgeNanos": settings.retry.maximumAgeNanos.map { .integer($0) } ?? .null,
+                "maximumDeadLetters": .unsigned(UInt64(settings.deadLetters.maximum)),
+                "deadLetterRetentionNanos": .integer(settings.deadLetters.retentionNanos),
                 "leaseNanos": .integer(settings.leaseNanos),
                 "maximumUnsettled": .unsigned(UInt64(settings.maximumUnsettled)),
                 "rateLimit": settings.rateLimit.map { .unsigned(UInt64($0)) } ?? .null,

@@ -14,6 +14,23 @@ struct SubscriptionSettingOptions: ParsableArguments {
     var maxFailures: UInt32?
 
     @Option(
+        help: ArgumentHelp(
+            "What each delay's upper bound is of the one before, 1 to 100 (2).",
+            valueName: "factor"))
+    var backoffFactor: Double?
+
+    @Option(
+        help: .duration(
+            "A message that fails so long after its first failure is dead; 0s: no limit (0s)."))
+    var maxAge: DurationArgument?
+
+    @Option(help: ArgumentHelp("Dead letters kept at most (100000).", valueName: "count"))
+    var maxDeadLetters: UInt32?
+
+    @Option(help: .duration("How long dead letters are kept (14d)."))
+    var deadLetterRetention: DurationArgument?
+
+    @Option(
         help: .duration("How long a delivery may stay without a verdict or heartbeat (30s)."))
     var lease: DurationArgument?
 
@@ -49,6 +66,12 @@ struct SubscriptionSettingOptions: ParsableArguments {
         change.minimumBackoffNanos = minBackoff?.nanos
         change.maximumBackoffNanos = maxBackoff?.nanos
         change.maximumFailures = maxFailures
+        change.multiplierThousandths = backoffFactor.flatMap {
+            UInt32(exactly: ($0 * 1_000).rounded())
+        }
+        change.maximumAgeNanos = maxAge?.nanos
+        change.maximumDeadLetters = maxDeadLetters
+        change.deadLetterRetentionNanos = deadLetterRetention?.nanos
         change.leaseNanos = lease?.nanos
         change.maximumUnsettled = maxUnsettled
         change.rateLimit = rate
@@ -68,6 +91,18 @@ struct SubscriptionSettingOptions: ParsableArguments {
             if let value, value.nanos > longest {
                 throw ValidationError("--\(name)-backoff must be at most 366d.")
             }
+        }
+        if let backoffFactor, !(1...100).contains(backoffFactor) {
+            throw ValidationError("--backoff-factor must be between 1 and 100.")
+        }
+        if let maxAge, maxAge.nanos != 0, maxAge.nanos < 1_000_000 {
+            throw ValidationError("--max-age must be at least 1ms, or 0s for no limit.")
+        }
+        if let maxDeadLetters, !(1...10_000_000).contains(maxDeadLetters) {
+            throw ValidationError("--max-dead-letters must be between 1 and 10000000.")
+        }
+        if let deadLetterRetention, deadLetterRetention.nanos < 1_000_000_000 {
+            throw ValidationError("--dead-letter-retention must be at least 1s.")
         }
         if maxFailures == 0 { throw ValidationError("--max-failures must be at least 1.") }
         if let lease, !(1_000_000...604_800_000_000_000).contains(lease.nanos) {

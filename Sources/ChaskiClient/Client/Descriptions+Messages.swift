@@ -24,6 +24,8 @@ extension SubscriptionInfo {
             consumers: subscription.consumers, backlog: subscription.backlog,
             createdNanos: subscription.createdUnixNanos, acked: subscription.acked,
             handedOut: subscription.handedOut, failed: subscription.failed,
+            redriven: subscription.redriven, purged: subscription.purged,
+            expired: subscription.expired, deadLettersFull: subscription.deadLettersFull,
             windowFull: subscription.windowFull,
             stalledBy: subscription.hasStalledBy
                 ? subscription.stalledBy.failure.map { ChaskiError($0) } : nil,
@@ -38,7 +40,8 @@ extension DeadLetterInfo {
     init(_ letter: Chaski_V1_DeadLetter) {
         self.init(
             offset: letter.offset, diedNanos: letter.diedUnixNanos, cause: letter.cause,
-            reason: letter.reason, failed: letter.failed, handedOut: letter.handedOut)
+            reason: letter.reason, failed: letter.failed, handedOut: letter.handedOut,
+            code: letter.code, redriven: letter.redriven)
     }
 }
 

@@ -56,6 +56,14 @@ public struct SubscriptionInfo: Hashable, Sendable {
     public var handedOut: UInt64
     /// Failed attempts since its creation.
     public var failed: UInt64
+    /// Dead letters that were given to consumers again, since its creation.
+    public var redriven: UInt64
+    /// Dead letters that were purged, since its creation.
+    public var purged: UInt64
+    /// Dead letters that were removed by age, since its creation.
+    public var expired: UInt64
+    /// Whether there are as many dead letters as may be: what should die waits.
+    public var deadLettersFull: Bool
     /// Whether nothing new is handed out because `maximumUnsettled` messages are tracked.
     public var windowFull: Bool
     /// Why the next messages cannot be read from the broker's disk at the moment.
@@ -84,6 +92,10 @@ public struct DeadLetterInfo: Hashable, Sendable {
     public var failed: UInt32
     /// Times that it was handed out.
     public var handedOut: UInt32
+    /// A word or number for programs that came with the reason.
+    public var code: String
+    /// How often it was redriven before.
+    public var redriven: UInt32
 }
 
 /// The state of a namespace on a broker. Counters begin with the broker's start.

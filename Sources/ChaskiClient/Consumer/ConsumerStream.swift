@@ -192,6 +192,7 @@ final class ConsumerStream: StreamOwner {
                             $0.delayNanos = UInt64(clamping: delay)
                         }
                         $0.reason = verdict.reason
+                        $0.code = verdict.code
                     }
                 }, ranges: ranges)
         case .heartbeat:

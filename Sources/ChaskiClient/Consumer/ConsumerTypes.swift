@@ -7,25 +7,31 @@ package struct Verdict: Hashable, Sendable {
     package var delayNanos: Int64?
     /// At most 1 KiB of UTF-8.
     package var reason: String
+    /// At most 64 bytes of UTF-8.
+    package var code: String
 
-    package init(_ verb: Verb, delayNanos: Int64? = nil, reason: String = "") {
+    package init(
+        _ verb: Verb, delayNanos: Int64? = nil, reason: String = "", code: String = ""
+    ) {
         self.verb = verb
         self.delayNanos = delayNanos
-        self.reason = Self.cut(reason)
+        self.reason = Self.cut(reason, Self.reasonBytes)
+        self.code = Self.cut(code, Self.codeBytes)
     }
 
     package static let ack = Verdict(.ack)
 
     private static let reasonBytes = 1024
+    private static let codeBytes = 64
 
     /// The text, cut at a character where it is too long.
-    private static func cut(_ text: String) -> String {
-        guard text.utf8.count > reasonBytes else { return text }
+    private static func cut(_ text: String, _ maximum: Int) -> String {
+        guard text.utf8.count > maximum else { return text }
         var result = ""
         var bytes = 0
         for character in text {
             bytes += character.utf8.count
-            if bytes > reasonBytes { break }
+            if bytes > maximum { break }
             result.append(character)
         }
         return result

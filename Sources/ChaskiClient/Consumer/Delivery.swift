@@ -63,15 +63,22 @@ public struct Delivery: Sendable {
     /// - Parameters:
     ///   - delay: comes back after this long instead of the backoff.
     ///   - reason: kept with the failure, at most 1 KiB.
-    public func retry(after delay: Duration? = nil, reason: String = "") async throws {
-        try await settle(Verdict(.retry, delayNanos: delay?.clampedNanos, reason: reason))
+    ///   - code: kept with it for programs: a short word or number, as `timeout` or `503`, at most
+    ///     64 bytes. Dead letters can be found by it.
+    public func retry(
+        after delay: Duration? = nil, reason: String = "", code: String = ""
+    ) async throws {
+        try await settle(
+            Verdict(.retry, delayNanos: delay?.clampedNanos, reason: reason, code: code))
     }
 
     /// The message can never be dealt with: it is dead at once.
     ///
-    /// - Parameter reason: kept with the dead letter, at most 1 KiB.
-    public func fail(reason: String = "") async throws {
-        try await settle(Verdict(.fail, reason: reason))
+    /// - Parameters:
+    ///   - reason: kept with the dead letter, at most 1 KiB.
+    ///   - code: kept with it for programs: a short word or number, at most 64 bytes.
+    public func fail(reason: String = "", code: String = "") async throws {
+        try await settle(Verdict(.fail, reason: reason, code: code))
     }
 
     /// Gives the message back, to be handed out again at once; no attempt is spent.

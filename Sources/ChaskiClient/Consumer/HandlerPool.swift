@@ -7,11 +7,14 @@ public struct RetryError: Error, Hashable, Sendable {
     public var delay: Duration?
     /// Kept with the failure, at most 1 KiB.
     public var reason: String
+    /// Kept with it for programs: a short word or number, at most 64 bytes.
+    public var code: String
 
     /// A retry, by the subscription's backoff unless a delay is given.
-    public init(after delay: Duration? = nil, reason: String = "") {
+    public init(after delay: Duration? = nil, reason: String = "", code: String = "") {
         self.delay = delay
         self.reason = reason
+        self.code = code
     }
 }
 
@@ -19,9 +22,14 @@ public struct RetryError: Error, Hashable, Sendable {
 public struct FailError: Error, Hashable, Sendable {
     /// Kept with the dead letter, at most 1 KiB.
     public var reason: String
+    /// Kept with it for programs: a short word or number, at most 64 bytes.
+    public var code: String
 
     /// A terminal failure.
-    public init(reason: String = "") { self.reason = reason }
+    public init(reason: String = "", code: String = "") {
+        self.reason = reason
+        self.code = code
+    }
 }
 
 /// Runs a handler for the deliveries of one subscription, so many at a time.
@@ -87,9 +95,10 @@ final class HandlerPool: Sendable {
             return .ack
         } catch let error as RetryError {
             return Verdict(
-                .retry, delayNanos: error.delay?.clampedNanos, reason: error.reason)
+                .retry, delayNanos: error.delay?.clampedNanos, reason: error.reason,
+                code: error.code)
         } catch let error as FailError {
-            return Verdict(.fail, reason: error.reason)
+            return Verdict(.fail, reason: error.reason, code: error.code)
         } catch {
             return Verdict(.retry, reason: "\(error)")
         }
