@@ -7,6 +7,8 @@ struct FoundDeadLetters {
     /// How many match; more than are kept where only some were asked for.
     var count: UInt64 = 0
     var unreadable = 0
+    /// Where to go on, where there may be more.
+    var next: Offset?
 
     func noteUnreadable() {
         guard unreadable > 0 else { return }
@@ -34,6 +36,7 @@ extension ChaskiClient {
             found.unreadable += page.unreadable
             position = page.next
         }
+        found.next = position
         return found
     }
 

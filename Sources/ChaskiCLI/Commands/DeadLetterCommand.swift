@@ -35,8 +35,15 @@ struct DeadLetterList: AsyncParsableCommand {
                 subscription, which.filter, from: from, limit: Int(limit))
             kind.print(
                 found.letters.table,
-                empty: "no such dead messages on \"\(Text.printable(subscription))\"",
-                json: .object(["deadLetters": .array(found.letters.map(\.json))]))
+                empty: "no \(which.isEmpty ? "" : "such ")dead messages on "
+                    + "\"\(Text.printable(subscription))\"",
+                json: .object([
+                    "deadLetters": .array(found.letters.map(\.json)),
+                    "next": found.next.map { .unsigned($0) } ?? .null,
+                ]))
+            if let next = found.next, kind != .json {
+                Terminal.note("chaski: there may be more: see them with --from \(next)")
+            }
             found.noteUnreadable()
         }
     }
@@ -130,7 +137,7 @@ struct DeadLetterPurge: AsyncParsableCommand {
     @OptionGroup var connection: ConnectionOptions
 
     func validate() throws {
-        if !all, !dryRun, which.filter == DeadLetterFilter() {
+        if !all, !dryRun, which.isEmpty {
             throw ValidationError(
                 "This would remove every dead message: say which, as --code timeout, or --all.")
         }

@@ -92,6 +92,9 @@ struct DeadLetterOptions: ParsableArguments {
         return filter
     }
 
+    /// Whether nothing says which: all are meant.
+    var isEmpty: Bool { filter == DeadLetterFilter() }
+
     func validate() throws {
         let ranges = filter.offsets
         for (low, high) in zip(ranges, ranges.dropFirst()) where low.upperBound > high.lowerBound {

@@ -177,7 +177,7 @@ struct SubscribeCommand: AsyncParsableCommand {
                 Terminal.note(
                     "chaski: \(message.id): \(problem); failed attempt \(UInt64(message.failed) + 1), "
                         + "the subscription's policy decides")
-                try await delivery.retry(reason: problem)
+                try await delivery.retry(reason: problem, code: outcome.code)
                 return false
             }
             try await delivery.ack()

@@ -20,6 +20,15 @@ package struct HandlerProcess: Sendable {
             case .notStarted(let code): "handler did not start: \(String(cString: strerror(code)))"
             }
         }
+
+        /// The same for programs: dead letters can be found by it.
+        package var code: String {
+            switch self {
+            case .exited(let status): "exit-\(status)"
+            case .signalled(let number): "signal-\(number)"
+            case .notStarted: "not-started"
+            }
+        }
     }
 
     private let command: String
