@@ -15,15 +15,18 @@ enum BatchMaker {
         // A checksum that is taken already makes another attempt; two in a row do not happen.
         for _ in 0..<4 {
             var builder = RecordBatchBuilder()
+            var keys: [[UInt8]?] = []
             for place in 0..<count {
                 let message = message(
                     simulation, &random, producer: producer, sequence: sequence + UInt64(place))
                 guard (try? builder.append(message: message)) != nil else { return nil }
+                keys.append(message.key)
             }
             let bytes = builder.finish(compression: compression)
-            let publication = Publication(
+            var publication = Publication(
                 producer: producer, producerEpoch: epoch, topic: topic, baseSequence: sequence,
                 count: UInt32(count), bytes: bytes[...])
+            publication.keys = keys
             if let index = simulation.oracle.register(publication) { return index }
         }
         return nil
@@ -41,7 +44,9 @@ enum BatchMaker {
             simulation.hit(.largePayload)
         }
         payload += [UInt8](repeating: UInt8(truncatingIfNeeded: sequence), count: length)
-        guard random.chance(1, in: 3) else { return Message(payload) }
+        guard random.chance(simulation.plan.has(.ordered) ? 5 : 2, in: 6) else {
+            return Message(payload)
+        }
         return Message(
             payload, key: [UInt8(producer), UInt8(random.below(5))],
             attributes: [Attribute("n", "\(sequence)")])

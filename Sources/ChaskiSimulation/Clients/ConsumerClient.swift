@@ -355,9 +355,19 @@ final class ConsumerClient: SimulatedClient {
             }
         }
         var left: [Held] = []
+        let early = tooEarly(result)
+        if !early.isEmpty { simulation.hit(.ordered) }
         for delivery in held {
             guard delivery.asked == tag else {
                 left.append(delivery)
+                continue
+            }
+            if early.contains(delivery.token.offset) {
+                // An earlier message of its key has no verdict yet: it comes again.
+                var kept = delivery
+                kept.asked = 0
+                kept.due = simulation.now + random.skewed(mean: pace)
+                left.append(kept)
                 continue
             }
             if delivery.verb == .extend {
@@ -371,5 +381,10 @@ final class ConsumerClient: SimulatedClient {
             }
         }
         held = left
+    }
+
+    private func tooEarly(_ result: Result<Reply, Failure>) -> Set<Offset> {
+        guard case .success(.settled(_, let rejected)) = result else { return [] }
+        return Set(rejected.filter { $0.reason == .outOfOrder }.map(\.offset))
     }
 }

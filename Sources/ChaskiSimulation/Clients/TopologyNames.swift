@@ -29,6 +29,9 @@ struct TopologyNames {
                 minimumVerdicts: random.pick([1, 3, 10]),
                 openNanos: random.pick([50_000_000, 400_000_000, 2_000_000_000]))
         }
+        if plan.has(.ordered), random.chance(2, in: 3) {
+            settings.order = OrderPolicy(runLength: UInt32(random.pick([1, 3, 16])))
+        }
         return settings
     }
 }

@@ -48,7 +48,9 @@ extension Oracle {
         for index in subscription.window {
             let record = subscription.messages[index]
             if record.state == .leased, record.consumer == Int32(number), record.underWayCount == 0,
-                now.clock < leaseEnd(record)
+                now.clock < leaseEnd(record),
+                // With an earlier message of its key it may have come back.
+                orderExpectation(Offset(index), .extend, subscription, now: now) == .accept
             {
                 held += 1
             }
@@ -109,6 +111,8 @@ extension Oracle {
         case .pending: break
         }
         checkCounters(record, run, name: name)
+        if run.handout > 1 { supersede(after: offset, subscription) }
+        checkHandOutOrder(offset, consumer, subscription, now: now)
         forget(outstandingOf: record)
         subscription.withRecord(offset) {
             $0.state = .leased
@@ -119,6 +123,7 @@ extension Oracle {
             $0.epoch = epoch
             $0.handout = run.handout
             $0.consumer = Int32(consumer)
+            $0.isSuperseded = false
             $0.failedLow = run.failed
             $0.failedHigh = max($0.failedHigh, run.failed)
             $0.leaseUntil = now.clock + subscription.settings.leaseNanos
@@ -147,7 +152,7 @@ extension Oracle {
 
     /// The moment before which the broker must not give a leased message to anybody else.
     func leaseEnd(_ record: MessageRecord) -> Int64 {
-        guard record.consumer >= 0 else { return record.leaseUntil }
+        guard record.consumer >= 0, !record.isSuperseded else { return record.leaseUntil }
         let holder = consumers[Int(record.consumer)]
         guard holder.heartbeatsSince < record.leaseUntil, holder.connected,
             let subscription = holder.subscription

@@ -136,5 +136,6 @@ extension Oracle {
         forget(outstandingOf: record)
         tookEffect(.abandonment)
         subscription.withRecord(offset) { $0.state = .dead }
+        supersede(after: offset, subscription)
     }
 }

@@ -26,25 +26,38 @@ extension Oracle {
         guard case .present(let id) = subscriptionNames[name], id == claims.subscription,
             let subscription = subscriptions[id]
         else { return [] }
-        var valid: [Offset] = []
+        var valid: Set<Offset> = []
+        var ordered: [Offset] = []
         for claim in claims.ranges {
             for step in 0..<claim.count {
                 let offset = claim.first + Offset(step)
                 guard offset < Offset(subscription.messages.count) else { continue }
                 let record = subscription.messages[Int(offset)]
-                if isHeld(record, claim, by: session), now.clock < leaseEnd(record) {
-                    valid.append(offset)
-                }
+                guard isHeld(record, claim, by: session), now.clock < leaseEnd(record),
+                    isLed(offset, by: valid, subscription)
+                else { continue }
+                valid.insert(offset)
+                ordered.append(offset)
             }
         }
-        return valid
+        return ordered
+    }
+
+    /// Whether all earlier messages of its key are through, or among these.
+    private func isLed(
+        _ offset: Offset, by claimed: Set<Offset>, _ subscription: SubscriptionModel
+    ) -> Bool {
+        guard subscription.settings.order != nil,
+            let key = subscription.key(of: offset, publications)
+        else { return true }
+        return unsettled(before: offset, of: key, subscription).allSatisfy(claimed.contains)
     }
 
     private func isHeld(_ record: MessageRecord, _ token: TokenRange, by session: SessionID) -> Bool
     {
         record.state == .leased && record.epoch == token.epoch && record.handout == token.handout
-            && record.underWayCount == 0 && !record.mayBeSettled && record.consumer >= 0
-            && consumers[Int(record.consumer)].session == session
+            && record.underWayCount == 0 && !record.isSuperseded && !record.mayBeSettled
+            && record.consumer >= 0 && consumers[Int(record.consumer)].session == session
     }
 
     func openReplied(
@@ -81,6 +94,9 @@ extension Oracle {
                 consumers[Int(record.consumer)].session == session
             else { continue }
             subscription.messages[index].leaseUntil = min(record.leaseUntil, now.clock)
+            // What a restart left waits for its session still.
+            guard record.epoch == epoch, record.underWayCount == 0 else { continue }
+            supersede(after: Offset(index), subscription)
         }
     }
 
@@ -114,6 +130,7 @@ extension Oracle {
             $0.leaseUntil = max(
                 now.clock + subscription.settings.leaseNanos, $0.extendedUntil)
             $0.mayBeSettled = false
+            $0.isSuperseded = false
         }
         if record.underWayCount == 0 { consumers[consumer].outstanding += 1 }
     }

@@ -29,6 +29,7 @@ extension Oracle {
         if isLikeRepeat(settle.verb, token, record) { return .either }
         guard record.handout != 0, record.epoch == token.epoch, record.handout == token.handout
         else { return .reject }
+        if record.isSuperseded { return .reject }
         if record.mayBeSettled || record.underWayCount > 0 { return .either }
         guard record.state == .leased else {
             return record.endedBy == settle.verb ? .either : .reject
@@ -36,7 +37,7 @@ extension Oracle {
         guard record.epoch == epoch, now.clock < leaseEnd(record),
             record.consumer == Int32(number(of: settle.consumer))
         else { return .either }
-        return .accept
+        return orderExpectation(offset, settle.verb, subscription, now: now)
     }
 
     /// An ack that names the hand-out which was acked, save for its epoch: the broker may answer OK,
@@ -134,6 +135,9 @@ extension Oracle {
             }
             return
         }
+        if record.isSuperseded, verb != .release, verb != .extend {
+            violated("O2", "\(name()) was accepted after an earlier message of its key came back")
+        }
         apply(settle, offset, subscription, record)
     }
 
@@ -149,12 +153,14 @@ extension Oracle {
             guard record.consumer >= 0, consumers[Int(record.consumer)].connected,
                 consumers[Int(record.consumer)].open
             else { return }
+            guard !record.isSuperseded else { return }
             subscription.withRecord(offset) {
                 $0.leaseUntil = max($0.leaseUntil, until)
                 $0.extendedUntil = max($0.extendedUntil, until)
             }
             return
         }
+        if verb != .ack { supersede(after: offset, subscription) }
         let delay = retryDelay(settle, record, subscription)
         // Uncounted when the verdict began, unless another one is still under way.
         subscription.withRecord(offset) {
@@ -218,5 +224,6 @@ extension Oracle {
             // It may have left its session, which then claims it in vain.
             if verb == .retry || verb == .release { $0.leaseUntil = .min }
         }
+        if verb != .ack, verb != .extend { maySupersede(after: offset, subscription) }
     }
 }

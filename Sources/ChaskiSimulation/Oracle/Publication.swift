@@ -9,6 +9,8 @@ struct Publication {
     var count: UInt32
     /// As sent: a record batch with a zeroed broker header.
     var bytes: Bytes
+    /// The keys of its messages; empty where none has one.
+    var keys: [[UInt8]?] = []
     /// Requests for it that the broker took and has not answered in this life.
     var outstanding = 0
     /// A request for it ended without a definite answer.

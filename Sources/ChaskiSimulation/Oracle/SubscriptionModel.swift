@@ -33,6 +33,8 @@ struct MessageRecord {
     /// Bounds of the attempts spent.
     var failedLow: UInt32 = 0
     var failedHigh: UInt32 = 0
+    /// An earlier message of its key came back since it was handed out.
+    var isSuperseded = false
     /// Leased: nobody else may have it before this moment of the broker clock.
     var leaseUntil: Int64 = 0
     /// A confirmed extension of the last hand-out ends here; it holds across a restart.
@@ -58,6 +60,8 @@ final class SubscriptionModel {
     var messages: [MessageRecord] = []
     /// All messages below are settled or before the start.
     private(set) var floor: Int
+    /// Per key, how many of its messages at the front are through.
+    var keyFloors: [[UInt8]: Int] = [:]
 
     init(
         id: SubscriptionID, name: String, topic: TopicModel, settings: SubscriptionSettings,

@@ -22,6 +22,9 @@ final class TopicModel {
     /// All offsets below were given up by the broker.
     private(set) var releasedEnd: Offset = 0
     var removed = false
+    /// Per key, the offsets of its messages, as far as `keysRead`.
+    private var offsetsOfKey: [[UInt8]: [Offset]] = [:]
+    private var keysRead = 0
     var subscriptions: [SubscriptionModel] = []
 
     init(id: TopicID, name: String) {
@@ -40,6 +43,24 @@ final class TopicModel {
     /// The first offset of a range that must be there to read.
     func firstRetained(in range: Range<Offset>) -> Offset? {
         range.first { $0 >= Offset(isReleased.count) || !isReleased[Int($0)] }
+    }
+
+    func key(of offset: Offset, _ publications: [Publication]) -> [UInt8]? {
+        guard offset < end else { return nil }
+        let (publication, index) = log[Int(offset)]
+        let keys = publications[Int(publication)].keys
+        return Int(index) < keys.count ? keys[Int(index)] : nil
+    }
+
+    /// Where messages of a key are, ascending.
+    func offsets(of key: [UInt8], _ publications: [Publication]) -> [Offset] {
+        while keysRead < log.count {
+            if let key = self.key(of: Offset(keysRead), publications) {
+                offsetsOfKey[key, default: []].append(Offset(keysRead))
+            }
+            keysRead += 1
+        }
+        return offsetsOfKey[key] ?? []
     }
 
     var end: Offset { Offset(log.count) }
