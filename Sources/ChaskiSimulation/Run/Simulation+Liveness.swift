@@ -21,6 +21,11 @@ extension Simulation {
         1_000_000_000 + 64 * plan.networkNanos + diskNanos
     }
 
+    /// Whether nothing goes wrong from the probe on: a sweep's fault may come as late as that.
+    var isProbeUndisturbed: Bool {
+        !isFaultToCome && probedLife == host.life && host.isServing && !host.hasFailed
+    }
+
     /// Whether a connection carries both ways, as far as the world knows.
     func isHealthy(_ number: Int) -> Bool {
         guard connections[number].life == host.life, !connections[number].isCut else {
@@ -64,6 +69,8 @@ extension Simulation {
     /// Everything is through: each producer publishes once more, in time.
     func probe() {
         note("probe", UInt64(operations))
+        probedLife = host.life
+        isFaultToCome = options.sweep.map { host.disk.operations < $0.operation } ?? false
         for client in clients { client.probe() }
     }
 }

@@ -55,6 +55,10 @@ package final class Simulation {
     private(set) var isDraining = false
     private var drainDeadline = Int64.max
     private var isProbed = false
+    /// The broker's life in which the probe began.
+    var probedLife = 0
+    /// The fault of a sweep had not struck when the probe began.
+    var isFaultToCome = false
     var wallOffset: Int64 = 0
     var clockStepsForward = 0
     /// The broker is not stopped before.
