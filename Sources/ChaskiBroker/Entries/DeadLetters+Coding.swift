@@ -22,6 +22,30 @@ struct Purged: Hashable {
     var ranges: [Range<Offset>]
 }
 
+/// Where a batch that the broker made of dead messages is, and when it was appended. It follows in
+/// the same group.
+struct AppendedCopies: Hashable {
+    var topic: TopicID
+    var baseOffset: Offset
+    var appendTimeNanos: Int64
+}
+
+/// A dead letter that gave way to an edited message.
+struct RedrivenEdited: Hashable {
+    var subscription: SubscriptionID
+    var offset: Offset
+    var note: String
+    var appended: AppendedCopies
+}
+
+/// Messages that had failed for good, and are dead now.
+struct Died: Hashable {
+    var subscription: SubscriptionID
+    var ranges: [Range<Offset>]
+    /// Their copies; nil where they were not forwarded.
+    var forwarded: AppendedCopies?
+}
+
 extension [UInt8] {
     mutating func append(redriven: Redriven) {
         append(varint: redriven.subscription.rawValue)
@@ -33,6 +57,26 @@ extension [UInt8] {
         append(varint: purged.subscription.rawValue)
         append(purged.cause.rawValue)
         append(offsets: purged.ranges)
+    }
+
+    mutating func append(edited: RedrivenEdited) {
+        append(varint: edited.subscription.rawValue)
+        append(varint: edited.offset)
+        append(text: edited.note)
+        append(copies: edited.appended)
+    }
+
+    mutating func append(died: Died) {
+        append(varint: died.subscription.rawValue)
+        append(offsets: died.ranges)
+        append(died.forwarded == nil ? 0 : 1)
+        if let forwarded = died.forwarded { append(copies: forwarded) }
+    }
+
+    private mutating func append(copies: AppendedCopies) {
+        append(varint: copies.topic.rawValue)
+        append(varint: copies.baseOffset)
+        append(zigzag: copies.appendTimeNanos)
     }
 
     /// Each range as its distance from the end of the one before, and its count.
@@ -77,6 +121,37 @@ extension ByteReader {
         return Purged(subscription: subscription, cause: cause, ranges: try offsets())
     }
 
+    mutating func redrivenEdited() throws(Failure) -> RedrivenEdited {
+        RedrivenEdited(
+            subscription: SubscriptionID(rawValue: try varint()), offset: try varint(),
+            note: try text(limit: StateEncoding.reasonBytes), appended: try appendedCopies())
+    }
+
+    mutating func died() throws(Failure) -> Died {
+        let subscription = SubscriptionID(rawValue: try varint())
+        let ranges = try offsets()
+        return Died(
+            subscription: subscription, ranges: ranges,
+            forwarded: try flag() ? try appendedCopies() : nil)
+    }
+
+    private mutating func appendedCopies() throws(Failure) -> AppendedCopies {
+        let copies = AppendedCopies(
+            topic: TopicID(rawValue: try varint()), baseOffset: try varint(),
+            appendTimeNanos: try zigzag())
+        guard copies.baseOffset <= Offset(Int64.max) else {
+            throw .corruptEntry("a batch has no valid offset")
+        }
+        return copies
+    }
+
+    mutating func deathCause() throws(Failure) -> DeathCause {
+        guard let cause = DeathCause(rawValue: try byte()) else {
+            throw .corruptEntry("a cause of death is not known")
+        }
+        return cause
+    }
+
     private mutating func offsets() throws(Failure) -> [Range<Offset>] {
         var ranges: [Range<Offset>] = []
         var position: Offset = 0
@@ -97,9 +172,7 @@ extension ByteReader {
 
     mutating func deadRecord() throws(Failure) -> DeadRecord {
         let offset = try varint()
-        guard let cause = DeathCause(rawValue: try byte()) else {
-            throw .corruptEntry("a cause of death is not known")
-        }
+        let cause = try deathCause()
         guard offset < Offset(Int64.max) else { throw .corruptEntry("an offset is too high") }
         return DeadRecord(
             offset: offset, cause: cause, failed: try varint32(), handedOut: try varint32(),

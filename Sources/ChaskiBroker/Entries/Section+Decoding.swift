@@ -108,7 +108,8 @@ extension ByteReader {
             created: try subscriptionCreated(), settledBelow: try varint(), ceiling: try varint(),
             totals: SubscriptionTotals(
                 acked: try varint(), handedOut: try varint(), failed: try varint(),
-                redriven: try varint(), purged: try varint(), expired: try varint()),
+                redriven: try varint(), purged: try varint(), expired: try varint(),
+                forwarded: try varint()),
             pause: try pause(), breakerSwitch: try breakerSwitch())
         guard section.settledBelow <= Offset(Int64.max), section.ceiling <= Offset(Int64.max),
             section.settledBelow >= section.created.startOffset
@@ -151,6 +152,7 @@ extension ByteReader {
                 kept.suspicion = try byte()
             }
             if kind & WindowPiece.hasHistory != 0 { kept.history = try history() }
+            if kind & WindowPiece.isDying != 0 { kept.dying = try deathCause() }
             return .message(kept)
         default: throw .corruptEntry("a window's piece \(kind) is not known")
         }
@@ -186,7 +188,8 @@ extension WindowPiece {
     static let isExtended: UInt8 = 2
     static let isSuspect: UInt8 = 8
     static let hasHistory: UInt8 = 16
-    static let messageBits: UInt8 = hasDue | isExtended | isSuspect | hasHistory
+    static let isDying: UInt8 = 32
+    static let messageBits: UInt8 = hasDue | isExtended | isSuspect | hasHistory | isDying
 
     /// Messages that it covers.
     var count: UInt64 {

@@ -32,6 +32,7 @@ extension Section {
             out.append(varint: section.totals.redriven)
             out.append(varint: section.totals.purged)
             out.append(varint: section.totals.expired)
+            out.append(varint: section.totals.forwarded)
             out.append(pause: section.pause)
             out.append(section.breakerSwitch.rawValue)
         case .window(let id, let from, let pieces):
@@ -118,7 +119,8 @@ extension [UInt8] {
                 WindowPiece.messageKind | (kept.due == nil ? 0 : WindowPiece.hasDue)
                     | (kept.extendedUntil == nil ? 0 : WindowPiece.isExtended)
                     | (isSuspect ? WindowPiece.isSuspect : 0)
-                    | (kept.history.isEmpty ? 0 : WindowPiece.hasHistory))
+                    | (kept.history.isEmpty ? 0 : WindowPiece.hasHistory)
+                    | (kept.dying == nil ? 0 : WindowPiece.isDying))
             append(varint: UInt64(kept.failed))
             append(varint: UInt64(kept.returns))
             if let due = kept.due { append(zigzag: due) }
@@ -128,6 +130,7 @@ extension [UInt8] {
                 append(kept.suspicion)
             }
             if !kept.history.isEmpty { append(history: kept.history) }
+            if let cause = kept.dying { append(cause.rawValue) }
         }
     }
 

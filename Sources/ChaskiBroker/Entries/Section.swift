@@ -21,6 +21,8 @@ struct KeptMessage: Hashable {
     var history = MessageHistory()
     var abandoned: UInt8 = 0
     var suspicion: UInt8 = 0
+    /// Why it dies, once it can be forwarded; nil for all others.
+    var dying: DeathCause?
 }
 
 /// What became of a dead letter, as a checkpoint keeps it.

@@ -13,6 +13,7 @@ private enum SettingTag: UInt64 {
     case maximumAge = 8
     case maximumDeadLetters = 9
     case deadLetterRetention = 10
+    case forwardDeadTo = 11
     case rateLimit = 14
     case breaker = 15
     case order = 12
@@ -60,6 +61,7 @@ extension [UInt8] {
         if dead.retentionNanos != standard.deadLetters.retentionNanos {
             fields.add(.deadLetterRetention) { $0.append(zigzag: dead.retentionNanos) }
         }
+        if let target = dead.forwardTo { fields.add(.forwardDeadTo) { $0.append(text: target) } }
         if let order = settings.order {
             fields.add(.order) {
                 $0.append(varint: UInt64(order.runLength))
@@ -111,6 +113,8 @@ extension ByteReader {
             case .maximumAge: settings.retry.maximumAgeNanos = try field.zigzag()
             case .maximumDeadLetters: settings.deadLetters.maximum = try field.varint32()
             case .deadLetterRetention: settings.deadLetters.retentionNanos = try field.zigzag()
+            case .forwardDeadTo:
+                settings.deadLetters.forwardTo = try field.text(limit: Limits.nameBytes)
             case .rateLimit: settings.rateLimit = try field.rateLimit()
             case .breaker: settings.breaker = try field.breakerPolicy()
             case .order: settings.order = try field.orderPolicy()

@@ -55,6 +55,8 @@ extension StateEntry {
             self = .subscriptionUpdated(id, try reader.subscriptionSettings())
         case .redriven: self = .redriven(try reader.redriven())
         case .purged: self = .purged(try reader.purged())
+        case .redrivenEdited: self = .redrivenEdited(try reader.redrivenEdited())
+        case .died: self = .died(try reader.died())
         }
     }
 }

@@ -21,6 +21,8 @@ enum StateKind: UInt8 {
     case atomic = 40
     case redriven = 16
     case purged = 17
+    case redrivenEdited = 18
+    case died = 24
 }
 
 enum StateEncoding {
@@ -109,6 +111,12 @@ extension StateEntry {
         case .purged(let purged):
             out.begin(.purged)
             out.append(purged: purged)
+        case .redrivenEdited(let edited):
+            out.begin(.redrivenEdited)
+            out.append(edited: edited)
+        case .died(let died):
+            out.begin(.died)
+            out.append(died: died)
         }
         return out
     }

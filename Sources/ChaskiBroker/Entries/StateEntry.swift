@@ -147,4 +147,8 @@ enum StateEntry: Hashable {
     case subscriptionUpdated(SubscriptionID, SubscriptionSettings)
     case redriven(Redriven)
     case purged(Purged)
+    /// Stands before the edited message's batch in the same group.
+    case redrivenEdited(RedrivenEdited)
+    /// Where copies were forwarded, stands before their batch in the same group.
+    case died(Died)
 }

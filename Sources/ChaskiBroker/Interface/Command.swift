@@ -88,6 +88,8 @@ package enum Command: Sendable {
     /// Gives the dead letters in the ranges (ascending, without overlap) to consumers again, each
     /// as if it had never failed; at most 10,000 at once. The note is kept with each.
     case redrive(RequestID, subscription: String, [Range<Offset>], note: String)
+    /// Publishes an edited message in the place of a dead one.
+    case redriveEdited(RequestID, EditedRedrive)
     /// Removes the dead letters in the ranges for good; at most 10,000 at once.
     case purge(RequestID, subscription: String, [Range<Offset>])
     /// Reads the batches of these messages of the subscription's topic, at most 1,000.

@@ -30,6 +30,26 @@ package struct DeadLetterFilter: Hashable, Sendable {
     }
 }
 
+/// An edited message that takes the place of a dead one: it is appended to the subscription's topic
+/// as a new message, for all of the topic's subscriptions, with the attribute `redriveOf`; the dead
+/// letter is settled for good in the same step.
+package struct EditedRedrive: Sendable {
+    package var subscription: String
+    /// Of the dead letter.
+    package var offset: Offset
+    /// A record batch of one message, already checked by `RecordBatchView`, without a dedup id.
+    package var batch: Bytes
+    /// Kept in the journal, at most 1 KiB (longer is cut).
+    package var note: String
+
+    package init(subscription: String, offset: Offset, batch: Bytes, note: String) {
+        self.subscription = subscription
+        self.offset = offset
+        self.batch = batch
+        self.note = note
+    }
+}
+
 /// Some of a subscription's dead letters.
 package struct DeadLetterPage: Hashable, Sendable {
     /// Ascending by offset.

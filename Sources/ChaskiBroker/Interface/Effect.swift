@@ -98,6 +98,8 @@ package enum Reply: Sendable {
     /// the offset to go on from.
     case lettersTaken(count: UInt64, next: Offset?)
     case fetched(FetchedMessages)
+    /// The edited message has this offset.
+    case redrivenEdited(offset: Offset)
 }
 
 /// What the core wants done. Hosts carry effects out in order, in one exhaustive switch.

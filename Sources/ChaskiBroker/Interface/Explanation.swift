@@ -59,6 +59,7 @@ package struct Explanation: Hashable, Sendable {
         case suspicion
         case busyKey = "busy-key"
         case backoff
+        case dying
         case deadStoreFull = "dead-store-full"
         case awaitingResume = "awaiting-resume"
         case behind
@@ -75,7 +76,7 @@ package struct Explanation: Hashable, Sendable {
                 .busyKey:
                 true
             case .caughtUp, .notPublished, .beforeStart, .acked, .dead, .leased, .verdict,
-                .backoff, .deadStoreFull, .awaitingResume, .behind:
+                .backoff, .dying, .deadStoreFull, .awaitingResume, .behind:
                 false
             }
         }

@@ -45,6 +45,10 @@ package struct SubscriptionInfo: Hashable, Sendable {
     package var pendingAgain: UInt64
     package var awaitingResume: UInt64
     package var dead: UInt64
+    /// Messages that failed for good and wait to be forwarded, and then dead; and why they cannot be
+    /// at the moment.
+    package var dying: UInt64
+    package var dyingBlockedBy: Failure?
     package var consumers: UInt64
     /// Messages of the topic neither settled nor dead.
     package var backlog: UInt64
@@ -56,6 +60,8 @@ package struct SubscriptionInfo: Hashable, Sendable {
     package var redriven: UInt64
     package var purged: UInt64
     package var expired: UInt64
+    /// Messages of which a copy was forwarded as they died, since creation.
+    package var forwarded: UInt64
     /// The dead store takes no more: what should die waits.
     package var isDeadStoreFull: Bool
     package var createdWallNanos: Int64
@@ -109,5 +115,7 @@ package enum MessageState: Hashable, Sendable {
     /// After a restart: may be held by a session that has not come back yet.
     case awaitingResume(failed: UInt32)
     case acked
+    /// Failed for good; is dead once it can be forwarded.
+    case dying(DeathCause, failed: UInt32)
     case dead(DeadLetter)
 }

@@ -276,6 +276,22 @@ extension Explanation.Cause {
         }
     }
 
+    /// Messages that are to die and wait for that.
+    static func dying(_ count: UInt64, _ subscription: SubscriptionState) -> Self {
+        let target = subscription.settings.deadLetters.forwardTo
+        let what = count == 1 ? "1 message" : "\(count) messages"
+        let how = target.map { "forwarded to topic \"\($0)\"" } ?? "put among the dead letters"
+        let block = subscription.deaths.block
+        let text =
+            block.map { "failed for good and cannot be \(how) yet: \($0.failure.message)" }
+            ?? "failed for good and will be \(how)"
+        return Self(.dying, "\(what) \(text)").with {
+            $0.count = count
+            $0.failure = block?.failure
+            $0.untilNanos = block?.retryAt
+        }
+    }
+
     static func deadStoreFull(_ count: Int, _ limit: Int) -> Self {
         Self(
             .deadStoreFull,

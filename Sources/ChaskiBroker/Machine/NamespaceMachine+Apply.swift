@@ -33,6 +33,8 @@ extension NamespaceMachine {
         case .clock: break
         case .redriven(let redriven): apply(redriven, time)
         case .purged(let purged): apply(purged)
+        case .redrivenEdited(let edited): apply(edited)
+        case .died(let died): apply(died, time)
         case .subscriptionUpdated(let id, let settings): applyUpdate(id, settings)
         }
     }

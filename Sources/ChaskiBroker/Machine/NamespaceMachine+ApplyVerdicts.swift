@@ -192,6 +192,7 @@ extension NamespaceMachine {
     func leave(_ slot: Slot, _ offset: Offset, _ subscription: SubscriptionState) {
         subscription.counts.leave(slot.state)
         if slot.has(Slot.extended) { subscription.extensions[offset] = nil }
+        if slot.state == .dying { subscription.deaths.remove(offset) }
         guard slot.state == .leased else { return }
         subscription.flow.breaker.left(offset)
         if slot.has(Slot.unsized) {

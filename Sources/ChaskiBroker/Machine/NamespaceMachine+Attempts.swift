@@ -22,9 +22,9 @@ extension NamespaceMachine {
                 let cause =
                     settled.isProbe
                     ? nil : subscription.death(settled.verb, failures, slot, offset, time)
-                if let cause, settled.mayDie {
+                if let cause, settled.mayDie || subscription.forwardsDead {
                     record(attempt, offset, slot, subscription)
-                    die(offset, cause, failed: failures, subscription, time)
+                    beginToDie(offset, cause, failed: failures, subscription, time)
                     continue
                 }
                 // What should die and cannot waits for the store to have room.
@@ -60,6 +60,31 @@ extension NamespaceMachine {
         var history = MessageHistory()
         history.append(attempt)
         subscription.setHistory(history, offset, slot)
+    }
+
+    /// The message dies; where it is to be forwarded it waits for that.
+    func beginToDie(
+        _ offset: Offset, _ cause: DeathCause, failed: UInt32, _ subscription: SubscriptionState,
+        _ time: Now
+    ) {
+        guard subscription.forwardsDead else {
+            die(offset, cause, failed: failed, subscription, time)
+            return
+        }
+        guard let slot = subscription.window.slot(offset), !slot.pointee.isSettled else { return }
+        let before = slot.pointee
+        leave(before, offset, subscription)
+        var dying = Slot(state: .dying)
+        dying.failed = failed
+        dying.abandoned = before.abandoned
+        dying.returns = before.returns
+        dying.flags = before.flags & Slot.historied
+        slot.pointee = dying
+        subscription.counts.enter(.dying)
+        subscription.deaths.insert(DyingMessage(offset: offset, cause: cause))
+        guard isRunning else { return }
+        if let order = subscription.order { laneChanged(offset, order, subscription) }
+        markDying(subscription)
     }
 
     /// The message takes its history along to the dead letters.

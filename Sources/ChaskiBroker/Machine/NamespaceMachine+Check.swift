@@ -68,6 +68,7 @@ extension NamespaceMachine {
         var position = window.firstOpen
         var extended = 0
         var historied = 0
+        var dying = 0
         while let offset = window.nextOpen(from: position) {
             position = offset + 1
             guard let slot = window.slot(offset)?.pointee else { return "\(offset) has no slot" }
@@ -76,6 +77,10 @@ extension NamespaceMachine {
             counts.enter(slot.state)
             if slot.has(Slot.extended) { extended += 1 }
             if slot.has(Slot.historied) { historied += 1 }
+            if slot.state == .dying { dying += 1 }
+            if slot.state == .dying, subscription.deaths.cause(of: offset) == nil {
+                return "\(offset) is to die, nobody knows why"
+            }
             if subscription.dead[offset] != nil { return "\(offset) is dead and unsettled" }
             guard slot.state == .leased else {
                 if slot.state != .unresolved, slot.has(Slot.inFlight) {
@@ -91,6 +96,9 @@ extension NamespaceMachine {
         }
         if isRunning, counts != subscription.counts {
             return "counted \(subscription.counts), found \(counts)"
+        }
+        if dying != subscription.deaths.count {
+            return "\(subscription.deaths.count) are to die, found \(dying)"
         }
         if extended != subscription.extensions.count {
             return "\(subscription.extensions.count) extensions, found \(extended)"

@@ -278,7 +278,8 @@ extension SubscriptionState {
             extendedUntil: slot.has(Slot.extended) ? extensions[offset] : nil,
             history: slot.has(Slot.historied)
                 ? histories[offset]?.history ?? MessageHistory() : MessageHistory(),
-            abandoned: slot.abandoned, suspicion: slot.suspicion)
+            abandoned: slot.abandoned, suspicion: slot.suspicion,
+            dying: slot.state == .dying ? deaths.cause(of: offset) : nil)
     }
 
     /// A settled run: the dead of it are named, since they pin.

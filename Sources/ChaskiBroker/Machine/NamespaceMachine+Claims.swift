@@ -58,7 +58,7 @@ extension NamespaceMachine {
             holder.unsizedOut += 1
             subscription.unsized.push(offset)
             return true
-        case .unseen, .returned, .waiting, .acked, .dead, .passed: return false
+        case .unseen, .returned, .waiting, .acked, .dead, .passed, .dying: return false
         }
     }
 

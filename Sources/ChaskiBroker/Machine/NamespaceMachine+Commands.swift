@@ -29,6 +29,7 @@ extension NamespaceMachine {
             redrive(request, name, ranges, note, &effects)
         case .purge(let request, let name, let ranges):
             purge(request, name, ranges, &effects)
+        case .redriveEdited(let request, let edited): redriveEdited(request, edited, &effects)
         case .fetch(let request, let name, let offsets):
             fetch(request, name, offsets, &effects)
         case .publish(let request, let publish):
@@ -75,7 +76,7 @@ extension NamespaceMachine {
             .atomic(let request, _),
             .openProducer(let request, _, _, _), .updateSubscription(let request, _, _),
             .redrive(let request, _, _, _), .purge(let request, _, _),
-            .fetch(let request, _, _),
+            .fetch(let request, _, _), .redriveEdited(let request, _),
             .skipSequences(let request, _, _, _, _), .openConsumer(let request, _, _, _, _, _),
             .settle(let request, _), .closeConsumer(let request, _):
             effects.append(.reply(request, .failure(failure)))
@@ -85,6 +86,7 @@ extension NamespaceMachine {
 
     /// What every event ends with: deliveries that have become possible.
     func finishEvent(_ now: Now, _ effects: inout [Effect]) {
+        serveDeaths(now, &effects)
         // Serving one may make another servable: a few rounds do, the rest is for the next event.
         var rounds = 0
         while !work.dirty.isEmpty, rounds < 4 {

@@ -88,7 +88,7 @@ extension NamespaceMachine {
         guard let subscription = directory.subscriptions[redriven.subscription] else { return }
         for range in redriven.ranges {
             for offset in range {
-                guard let record = remove(offset, subscription) else { continue }
+                guard let record = removeLetter(offset, subscription) else { continue }
                 subscription.totals.redriven &+= 1
                 revive(record, redriven.note, subscription, time)
                 freeKey(offset, subscription)
@@ -123,7 +123,7 @@ extension NamespaceMachine {
     func apply(_ purged: Purged) {
         guard let subscription = directory.subscriptions[purged.subscription] else { return }
         for range in purged.ranges {
-            for offset in range where remove(offset, subscription) != nil {
+            for offset in range where removeLetter(offset, subscription) != nil {
                 switch purged.cause {
                 case .asked: subscription.totals.purged &+= 1
                 case .retention: subscription.totals.expired &+= 1
@@ -136,7 +136,7 @@ extension NamespaceMachine {
         if isRunning { setDeadTimer(subscription) }
     }
 
-    private func remove(_ offset: Offset, _ subscription: SubscriptionState) -> DeadRecord? {
+    func removeLetter(_ offset: Offset, _ subscription: SubscriptionState) -> DeadRecord? {
         guard let record = subscription.dead.remove(offset) else { return nil }
         directory.deadLetters -= 1
         assert(directory.deadLetters >= 0, "dead letters are miscounted")

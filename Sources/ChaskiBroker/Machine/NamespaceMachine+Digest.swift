@@ -195,6 +195,10 @@ extension NamespaceMachine {
         digest.add(
             "abandoned, suspicion", UInt64(slot.abandoned) << 32 | UInt64(slot.suspicion))
         digest.add("due", due ?? .min)
+        if slot.state == .dying {
+            let cause = subscription.deaths.cause(of: offset)
+            digest.add("dying", UInt64(cause?.rawValue ?? 0))
+        }
         digest.add("extended", subscription.extensions[offset] ?? .min)
         if let record = subscription.histories[offset] { add(record.history, &digest) }
     }

@@ -49,6 +49,7 @@ extension NamespaceMachine {
             if let slot { appendParked(slot, subscription, &causes) }
             causes.append(.backoff(failed: failed, due: due, now))
             appendGate(subscription, now, &causes)
+        case .dying: causes.append(.dying(1, subscription))
         case .awaitingResume: causes.append(.awaitingResume(1, until: timers.restartGraceUntil))
         case .pendingAgain:
             if let slot, slot.suspicion > 0 {
@@ -89,6 +90,7 @@ extension NamespaceMachine {
             let first = subscription.retries.first?.due
             causes.append(.waiting(counts.waiting, first: first, now))
         }
+        if counts.dying > 0 { causes.append(.dying(counts.dying, subscription)) }
         if counts.unresolved > 0 {
             causes.append(
                 .awaitingResume(counts.unresolved, until: timers.restartGraceUntil))

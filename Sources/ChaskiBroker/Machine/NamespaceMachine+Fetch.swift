@@ -94,7 +94,7 @@ extension NamespaceMachine {
 
 extension StoredBatch {
     /// Whether its range takes an offset in.
-    fileprivate func contains(_ offset: Offset) -> Bool {
+    func contains(_ offset: Offset) -> Bool {
         baseOffset <= offset && offset - baseOffset < Offset(count)
     }
 }

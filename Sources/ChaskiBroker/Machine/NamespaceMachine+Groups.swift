@@ -91,7 +91,7 @@ extension NamespaceMachine {
                 let end = directory.subscriptions[id]?.topic.releasedEnd ?? 0
                 item.entries = [.subscriptionDeleted(id, releasedEnd: end)]
             case .barrier: item.entries = []
-            case .publish, .atomic, .advance:
+            case .publish, .atomic, .letters, .advance:
                 preconditionFailure("belongs among the publishes")
             }
             for entry in item.entries { entries.append(entry, &bytes) }
@@ -105,13 +105,19 @@ extension NamespaceMachine {
         guard let mortal = entry.mortal,
             let subscription = directory.subscriptions[mortal.subscription]
         else { return true }
-        let count = mortal.ranges.offsetCount
-        let own = UInt64(subscription.dead.count) + flight.deaths[mortal.subscription, default: 0]
+        return reserveDeaths(mortal.ranges.offsetCount, of: subscription, &flight)
+    }
+
+    /// The same for so many messages of a subscription.
+    func reserveDeaths(
+        _ count: UInt64, of subscription: SubscriptionState, _ flight: inout InFlightGroup
+    ) -> Bool {
+        let own = UInt64(subscription.dead.count) + flight.deaths[subscription.id, default: 0]
         let all = UInt64(directory.deadLetters) + flight.allDeaths
         guard own + count <= UInt64(subscription.settings.deadLetters.maximum),
             all + count <= UInt64(configuration.maximumDeadLetters)
         else { return false }
-        flight.deaths[mortal.subscription, default: 0] += count
+        flight.deaths[subscription.id, default: 0] += count
         flight.allDeaths += count
         return true
     }
@@ -144,6 +150,9 @@ extension NamespaceMachine {
                 gather(item, work, batch, &draft, &entries, &bytes)
             case .atomic(let work):
                 tail.queuedBytes -= work.batchBytes
+                gather(item, work, &flight, &draft, &entries, &bytes)
+            case .letters(let work):
+                tail.queuedBytes -= work.bytes
                 gather(item, work, &flight, &draft, &entries, &bytes)
             case .advance(let advance):
                 item.entries = [.producerAdvanced(advance)]

@@ -34,7 +34,7 @@ extension NamespaceMachine {
         case .returned where slot.pointee.suspicion > 0:
             if lane.out == 0 { subscription.suspects.push(offset) }
         case .returned, .passed: subscription.wanted.push(offset)
-        case .unseen, .leased, .waiting, .unresolved, .acked, .dead: break
+        case .unseen, .leased, .waiting, .unresolved, .acked, .dead, .dying: break
         }
     }
 
@@ -149,10 +149,10 @@ extension NamespaceMachine {
         return keys.isEmpty ? nil : .keysNamed(subscription.id, keys)
     }
 
-    /// Those that died hold their keys.
+    /// Those that died, or wait for it, hold their keys.
     func applyNamedKeys(_ id: SubscriptionID, _ keys: [NamedKey]) {
         guard let subscription = directory.subscriptions[id] else { return }
-        for key in keys where subscription.dead[key.offset] != nil {
+        for key in keys where subscription.isDeadOrDying(key.offset) {
             subscription.heldKeys.insert(key.offset, key.key)
         }
     }

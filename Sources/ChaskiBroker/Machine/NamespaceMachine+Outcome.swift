@@ -12,6 +12,7 @@ extension NamespaceMachine {
             for entry in item.entries { apply(entry, flight.time, &effects) }
             if item.refusal == nil, let work = item.publish { appended(item, work, flight.time) }
             if item.refusal == nil, let work = item.atomic { appended(work, flight.time) }
+            if item.refusal == nil, let work = item.letters { appended(work, flight.time) }
             if !item.opensProducer { answer(item, &effects) }
         }
         for item in flight.items where item.opensProducer { answerOpening(item, &effects) }
@@ -49,6 +50,11 @@ extension NamespaceMachine {
         case .settled(let accepted, let rejected):
             reply = .settled(accepted: accepted, rejected: rejected)
         case .lettersTaken(let count, let next): reply = .lettersTaken(count: count, next: next)
+        case .redriveEdited:
+            guard case .redrivenEdited(let edited)? = item.entries.first else {
+                preconditionFailure("an edited redrive has its entry")
+            }
+            reply = .redrivenEdited(offset: edited.appended.baseOffset)
         case .producerOpened(let id, let producer):
             guard let topic = directory.topics[id] else {
                 let failure = Failure.unknownTopic(id)
@@ -114,6 +120,7 @@ extension NamespaceMachine {
         tail.inFlight = nil
         let hadBatch = flight.items.contains {
             $0.stored != nil || !($0.atomic?.gathered.isEmpty ?? true)
+                || $0.letters?.stored != nil
         }
         var control: [TailItem] = []
         var advances: [TailItem] = []
@@ -124,6 +131,7 @@ extension NamespaceMachine {
             switch item.work {
             case .publish(let work): fail(item, work, failure, &effects)
             case .atomic(let work): fail(item, work, failure, &effects)
+            case .letters(let work): fail(item, work, failure, &effects)
             case .advance: advances.append(item)
             default: control.append(item)
             }
@@ -149,6 +157,7 @@ extension NamespaceMachine {
             switch item.work {
             case .publish(let work): fail(item, work, failure, &effects)
             case .atomic(let work): fail(item, work, failure, &effects)
+            case .letters(let work): fail(item, work, failure, &effects)
             default: tail.publishes.append(item)
             }
         }

@@ -210,6 +210,9 @@ extension NamespaceMachine {
             case .atomic(let work) where work.batches.contains(where: { match($0.topic) }):
                 tail.queuedBytes -= work.batchBytes
                 fail(item, work, failure, &effects)
+            case .letters(let work) where work.topic.map(match) ?? false:
+                tail.queuedBytes -= work.bytes
+                fail(item, work, failure, &effects)
             case .advance(let advance) where match(advance.topic):
                 directory.topics[advance.topic]?.producers[advance.producer]?.pendingAdvances -= 1
                 for request in item.requests { effects.append(.reply(request, .failure(failure))) }

@@ -50,6 +50,9 @@ extension NamespaceMachine {
         case .waiting: return .waiting(failed: slot.failed, dueNanos: slot.due)
         case .unresolved: return .awaitingResume(failed: slot.failed)
         case .acked, .dead: return .acked
+        case .dying:
+            let cause = subscription.deaths.cause(of: offset) ?? .failedOnPurpose
+            return .dying(cause, failed: slot.failed)
         }
     }
 
@@ -86,11 +89,13 @@ extension NamespaceMachine {
             handoutCeiling: subscription.ceiling.value, leased: subscription.counts.leased,
             waitingRetry: subscription.counts.waiting, pendingAgain: subscription.counts.returned,
             awaitingResume: subscription.counts.unresolved,
-            dead: UInt64(subscription.dead.count),
+            dead: UInt64(subscription.dead.count), dying: subscription.counts.dying,
+            dyingBlockedBy: subscription.deaths.block?.failure,
             consumers: UInt64(subscription.activity.consumers), backlog: subscription.backlog,
             acked: subscription.totals.acked, handedOut: subscription.totals.handedOut,
             failed: subscription.totals.failed, redriven: subscription.totals.redriven,
             purged: subscription.totals.purged, expired: subscription.totals.expired,
+            forwarded: subscription.totals.forwarded,
             isDeadStoreFull: subscription.isDeadStoreFull
                 || directory.deadLetters >= configuration.maximumDeadLetters,
             createdWallNanos: subscription.created.createdWallNanos,

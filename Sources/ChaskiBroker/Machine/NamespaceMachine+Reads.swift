@@ -53,6 +53,11 @@ extension NamespaceMachine {
             fetched(fetch, result, &effects)
             return
         }
+        if isRunning, let owner = reads.deaths.removeValue(forKey: id.rawValue) {
+            deathLoaded(owner, result, now)
+            finishEvent(now, &effects)
+            return
+        }
         guard case .running = mode,
             let owner = reads.subscriptions.removeValue(forKey: id.rawValue),
             let subscription = directory.subscriptions[owner],

@@ -51,6 +51,7 @@ extension NamespaceMachine {
             subscription.dead.sortByAge()
             setDeadTimer(subscription)
             if subscription.counts.unresolved > 0 { hasUnresolved = true }
+            if !subscription.deaths.isEmpty { setDeathTimer(subscription, at: now.clock) }
         }
         for topic in directory.topicsByID {
             for producer in topic.producers.values {
@@ -90,7 +91,7 @@ extension NamespaceMachine {
             if let slot = window.slot(offset) {
                 if slot.pointee.state == .waiting, slot.pointee.due > lastDurable.clock {
                     retries.append(RetryDue(due: slot.pointee.due, offset: offset))
-                } else {
+                } else if slot.pointee.state != .dying {
                     slot.pointee.state = .unresolved
                     slot.pointee.a = 0
                     slot.pointee.b = 0
@@ -99,7 +100,7 @@ extension NamespaceMachine {
             }
         }
         for offset in subscription.heldKeys.byOffset.keys.sorted()
-        where subscription.dead[offset] == nil {
+        where !subscription.isDeadOrDying(offset) {
             subscription.heldKeys.remove(offset)
         }
         subscription.order?.scanned = window.nextOpen(from: window.settledBelow) ?? window.end

@@ -186,7 +186,8 @@ extension NamespaceMachine {
                 return
             }
         }
-        if lane.hasPending {
+        // One that waits to die is never handed out: it leaves from where it is.
+        if lane.hasPending, slot.pointee.state != .dying {
             lane.backlog.append(offset)
         } else {
             lane.front.append(offset)

@@ -142,6 +142,9 @@ extension NamespaceMachine {
         forget(slot.pointee, offset, subscription)
         slot.pointee = Slot(kept)
         subscription.counts.enter(slot.pointee.state)
+        if let cause = kept.dying {
+            subscription.deaths.insert(DyingMessage(offset: offset, cause: cause))
+        }
         subscription.extensions[offset] = kept.extendedUntil
         subscription.setHistory(kept.history, offset, slot)
     }
@@ -191,6 +194,7 @@ extension Slot {
     init(_ kept: KeptMessage) {
         self.init()
         state = kept.due != nil ? .waiting : kept.returns > 0 ? .returned : .unseen
+        if kept.dying != nil { state = .dying }
         failed = kept.failed
         returns = kept.returns
         abandoned = kept.abandoned

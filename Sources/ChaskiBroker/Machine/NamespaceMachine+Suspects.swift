@@ -64,9 +64,9 @@ extension NamespaceMachine {
                     comeBack(
                         EntryRange(first: offset, count: 1, handout: range.handout), subscription,
                         Suspicion(together: 1))
-                } else if returned.mayDie {
+                } else if returned.mayDie || subscription.forwardsDead {
                     record(attempt, offset, slot, subscription)
-                    die(offset, .abandoned, failed: before.failed, subscription, time)
+                    beginToDie(offset, .abandoned, failed: before.failed, subscription, time)
                 } else {
                     attempt.delayNanos = subscription.settings.retry.maximumBackoffNanos
                     record(attempt, offset, slot, subscription)

@@ -60,6 +60,8 @@ extension NamespaceMachine {
             guard let subscription, subscription.activity.deadTimer == timer.at else { break }
             subscription.activity.deadTimer = nil
             expireDeadLetters(subscription, now)
+        case .deaths:
+            if let subscription { deathTimerFired(subscription, timer.at) }
         case .gate:
             if let subscription { gateTimerFired(subscription, timer.at) }
         case .restartGrace: endRestartGrace(now)

@@ -61,7 +61,9 @@ extension NamespaceMachine {
             effects.append(.reply(request, .failure(.unknownTopic(topicName))))
             return
         }
-        if let failure = checkNewSubscription(name, settings) {
+        if let failure = checkNewSubscription(name, settings)
+            ?? checkForwarding(settings, from: topic, replacing: nil)
+        {
             effects.append(.reply(request, .failure(failure)))
             return
         }
@@ -90,6 +92,39 @@ extension NamespaceMachine {
         let count = directory.subscriptions.count + directory.pendingSubscriptions.count
         guard count < configuration.maximumSubscriptions else {
             return .tooMany("subscriptions", limit: configuration.maximumSubscriptions)
+        }
+        return nil
+    }
+
+    /// Whether dead messages can be forwarded where the settings say. What was so before stays.
+    func checkForwarding(
+        _ settings: SubscriptionSettings, from topic: TopicState,
+        replacing before: SubscriptionSettings?
+    ) -> Failure? {
+        guard let target = settings.deadLetters.forwardTo,
+            target != before?.deadLetters.forwardTo
+        else { return nil }
+        guard let known = directory.topic(named: target), !known.isDeleting else {
+            return .unknownTopic(target)
+        }
+        // Where copies can get to from the target.
+        var reached: Set<String> = [target]
+        var open = [target]
+        while let name = open.popLast() {
+            if name == topic.name {
+                return Self.invalid(
+                    target == name
+                        ? "dead messages of topic \"\(name)\" cannot be forwarded to it: they would "
+                            + "come again and again"
+                        : "dead messages forwarded to topic \"\(target)\" would come back to "
+                            + "\"\(name)\": a subscription on the way forwards its own there")
+            }
+            for subscription in directory.topic(named: name)?.subscriptions ?? [] {
+                let settings = subscription.activity.proposedSettings ?? subscription.settings
+                guard let next = settings.deadLetters.forwardTo, reached.insert(next).inserted
+                else { continue }
+                open.append(next)
+            }
         }
         return nil
     }

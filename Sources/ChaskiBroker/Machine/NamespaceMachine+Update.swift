@@ -14,7 +14,9 @@ extension NamespaceMachine {
         }
         let before = subscription.activity.proposedSettings ?? subscription.settings
         let settings = change.applied(to: before)
-        if let failure = Self.check(settings, replacing: before, of: name) {
+        if let failure = Self.check(settings, replacing: before, of: name)
+            ?? checkForwarding(settings, from: subscription.topic, replacing: before)
+        {
             effects.append(.reply(request, .failure(failure)))
             return
         }
@@ -54,6 +56,8 @@ extension NamespaceMachine {
             subscription.activity.proposedSettings = nil
         }
         setDeadTimer(subscription)
+        subscription.deaths.block = nil
+        markDying(subscription)
         // A larger window may let it go on.
         markDirty(subscription)
     }

@@ -135,6 +135,8 @@ struct ReadTable {
     var next: UInt64 = 1
     var subscriptions: [UInt64: SubscriptionID] = [:]
     var fetches: [UInt64: Fetch] = [:]
+    /// Of messages that are to be forwarded.
+    var deaths: [UInt64: SubscriptionID] = [:]
 }
 
 /// What an event leaves to be done before it ends.
@@ -147,6 +149,8 @@ struct PendingWork {
     var touched: [SubscriptionState] = []
     /// Subscriptions with retries that are due once that time is on disk.
     var due: [SubscriptionState] = []
+    /// Subscriptions with messages that may be able to die now.
+    var dying: [SubscriptionState] = []
     /// Topics whose dedup ids are past their window once that time is on disk.
     var expiring: [TopicID] = []
     /// Chunks kept dense for repeated acks, the oldest first.

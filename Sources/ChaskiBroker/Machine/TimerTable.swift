@@ -20,6 +20,8 @@ enum TimerKind: UInt8 {
     case transactions = 9
     /// The oldest dead letter of a subscription has been kept for long enough.
     case deadLetters = 10
+    /// Messages that could not die are to be looked at again.
+    case deaths = 11
 }
 
 struct Timer: Comparable {

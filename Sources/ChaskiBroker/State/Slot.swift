@@ -16,6 +16,9 @@ enum SlotState: UInt8 {
     case dead = 6
     /// Looked at, and behind other messages of its key; never handed out.
     case passed = 7
+    /// Failed for good, and not dead yet: it waits until it can be forwarded. The subscription's
+    /// table has why it dies.
+    case dying = 8
 }
 
 /// One message of a subscription's window. Fixed size, no references.
@@ -79,7 +82,8 @@ struct Slot {
 
     /// Whether it is as if it had never been looked at, so that nothing of it need be kept.
     var isDefault: Bool {
-        !isSettled && state != .waiting && failed == 0 && returns == 0 && !has(Slot.extended)
+        !isSettled && state != .waiting && state != .dying && failed == 0 && returns == 0
+            && !has(Slot.extended)
             && abandoned == 0 && suspicion == 0 && !has(Slot.historied)
     }
 }

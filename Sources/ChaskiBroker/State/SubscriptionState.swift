@@ -20,6 +20,8 @@ final class SubscriptionState {
     var counts = WindowCounts()
     var totals = SubscriptionTotals()
     var dead = DeadStore()
+    /// Messages that are to die and wait for that.
+    var deaths = Deaths()
     /// Of unsettled messages with something to tell; their slots say so.
     var histories = PagedStore<HistoryRecord>()
     var ceiling: Ceiling
@@ -108,8 +110,9 @@ struct WindowCounts: Hashable {
     var waiting: UInt64 = 0
     var unresolved: UInt64 = 0
     var passed: UInt64 = 0
+    var dying: UInt64 = 0
 
-    var tracked: UInt64 { leased + returned + waiting + unresolved + passed }
+    var tracked: UInt64 { leased + returned + waiting + unresolved + passed + dying }
 
     /// A message leaves this state.
     mutating func leave(_ state: SlotState) {
@@ -119,6 +122,7 @@ struct WindowCounts: Hashable {
         case .waiting: waiting -= 1
         case .unresolved: unresolved -= 1
         case .passed: passed -= 1
+        case .dying: dying -= 1
         case .unseen, .acked, .dead: break
         }
     }
@@ -131,6 +135,7 @@ struct WindowCounts: Hashable {
         case .waiting: waiting += 1
         case .unresolved: unresolved += 1
         case .passed: passed += 1
+        case .dying: dying += 1
         case .unseen, .acked, .dead: break
         }
     }
@@ -145,6 +150,8 @@ struct SubscriptionTotals: Hashable {
     var redriven: UInt64 = 0
     var purged: UInt64 = 0
     var expired: UInt64 = 0
+    /// Messages of which a copy was forwarded as they died.
+    var forwarded: UInt64 = 0
 }
 
 /// The hand-out ceiling: raised durably ahead of the cursor, so that after a crash it is known what

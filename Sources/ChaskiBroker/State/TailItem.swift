@@ -17,6 +17,7 @@ struct PublishWork {
 enum TailWork {
     case publish(PublishWork)
     case atomic(AtomicWork)
+    case letters(LetterWork)
     /// A producer's new epoch, or a skip.
     case advance(ProducerAdvanced)
     case entry(StateEntry)
@@ -32,7 +33,7 @@ extension TailWork {
     var mayRelease: Bool {
         switch self {
         case .entry, .createSubscription, .deleteSubscription: true
-        case .publish, .atomic, .advance, .barrier: false
+        case .publish, .atomic, .letters, .advance, .barrier: false
         }
     }
 
@@ -40,7 +41,7 @@ extension TailWork {
     var dependsOnReleased: Bool {
         switch self {
         case .createSubscription, .deleteSubscription: true
-        case .entry, .publish, .atomic, .advance, .barrier: false
+        case .entry, .publish, .atomic, .letters, .advance, .barrier: false
         }
     }
 }
@@ -55,6 +56,7 @@ enum PendingReply {
     case producerOpened(TopicID, ProducerID)
     case settled(accepted: UInt32, rejected: [SettleRejection])
     case lettersTaken(count: UInt64, next: Offset?)
+    case redriveEdited
 }
 
 /// A proposal: checked against state and tail, not durable. Discarded, or applied when durable.
@@ -90,8 +92,12 @@ final class TailItem {
         if case .atomic(let work) = work { work } else { nil }
     }
 
+    var letters: LetterWork? {
+        if case .letters(let work) = work { work } else { nil }
+    }
+
     /// Bytes of batches that count while it is queued.
-    var queuedBytes: Int { publish?.bytes ?? atomic?.batchBytes ?? 0 }
+    var queuedBytes: Int { publish?.bytes ?? atomic?.batchBytes ?? letters?.bytes ?? 0 }
 
     /// Takes the batch out, so that the broker header is written in place where nobody shares it.
     func takeBatch() -> (work: PublishWork, batch: Bytes)? {
@@ -108,6 +114,7 @@ final class TailItem {
         switch work {
         case .publish(let work): work.bytes
         case .atomic(let work): work.bytes
+        case .letters(let work): work.bytes + 128
         case .entry(.settled(let settled)): 64 + 16 * settled.ranges.count
         default: 128
         }

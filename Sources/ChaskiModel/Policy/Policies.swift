@@ -49,12 +49,18 @@ public struct DeadLetterPolicy: Hashable, Sendable {
     /// How long each is kept, nanoseconds, at least 1 s; 14 days unless told. Then it is removed for
     /// good, and counted.
     public var retentionNanos: Int64
+    /// The topic that gets a copy of each message that dies, in the same atomic step; nil for none.
+    /// While it does not take the copy, for it is full or gone, the message waits, and is not handed
+    /// out. Never the subscription's own topic, nor one whose dead messages come back to it.
+    public var forwardTo: String?
 
     public init(
-        maximum: UInt32 = 100_000, retentionNanos: Int64 = 14 * 86_400_000_000_000
+        maximum: UInt32 = 100_000, retentionNanos: Int64 = 14 * 86_400_000_000_000,
+        forwardTo: String? = nil
     ) {
         self.maximum = maximum
         self.retentionNanos = retentionNanos
+        self.forwardTo = forwardTo
     }
 }
 

@@ -32,6 +32,8 @@ public struct SubscriptionChange: Hashable, Sendable {
     /// How many dead letters are kept, and for how long, nanoseconds.
     public var maximumDeadLetters: UInt32?
     public var deadLetterRetentionNanos: Int64?
+    /// The topic that gets a copy of each message that dies; empty for none.
+    public var forwardDeadTo: String?
 
     /// Names nothing.
     public init() {}
@@ -54,6 +56,7 @@ public struct SubscriptionChange: Hashable, Sendable {
         afterDeath = settings.order?.afterDeath
         maximumDeadLetters = settings.deadLetters.maximum
         deadLetterRetentionNanos = settings.deadLetters.retentionNanos
+        forwardDeadTo = settings.deadLetters.forwardTo ?? ""
     }
 
     /// `settings` with what is named here.
@@ -82,6 +85,9 @@ public struct SubscriptionChange: Hashable, Sendable {
         if let maximumDeadLetters { changed.deadLetters.maximum = maximumDeadLetters }
         if let deadLetterRetentionNanos {
             changed.deadLetters.retentionNanos = deadLetterRetentionNanos
+        }
+        if let forwardDeadTo {
+            changed.deadLetters.forwardTo = forwardDeadTo.isEmpty ? nil : forwardDeadTo
         }
         return changed
     }

@@ -117,7 +117,9 @@ extension BrokerHost {
         guard let machine else { return }
         for info in machine.subscriptions() {
             guard let end = machine.topic(info.topic)?.nextOffset else { continue }
-            let seen = info.leased + info.waitingRetry + info.pendingAgain + info.awaitingResume
+            let seen =
+                info.leased + info.waitingRetry + info.pendingAgain + info.awaitingResume
+                + info.dying
             let unseen = end > info.cursor ? end - info.cursor : 0
             guard info.settings.order == nil else { continue }
             guard info.backlog != seen + unseen else { continue }

@@ -276,6 +276,7 @@ final class BrokerHost {
             word = subscription.rawValue << 32 | UInt64(epoch) << 16 | UInt64(held.count)
         case .success(.lettersTaken(let count, let next)): word = count << 1 | (next == nil ? 0 : 1)
         case .success(.fetched(let fetched)): word = UInt64(fetched.batches.count)
+        case .success(.redrivenEdited(let offset)): word = offset
         case .success(.done): word = 1
         case .failure(let failure): word = UInt64(failure.code.rawValue) << 48
         }

@@ -104,7 +104,8 @@ package final class Oracle {
                     name: name, topic: topic, settings, low: startLow(topic, settings)))
             change(of: subscriptionKey(name), by: 1)
         case .updateSubscription(let id, _, _): begin(id, .updateSubscription)
-        case .redrive(let id, _, _, _), .purge(let id, _, _), .fetch(let id, _, _):
+        case .redrive(let id, _, _, _), .purge(let id, _, _), .fetch(let id, _, _),
+            .redriveEdited(let id, _):
             begin(id, .deadLetters)
         case .deleteSubscription(let id, let name):
             begin(id, .deleteSubscription(name: name))

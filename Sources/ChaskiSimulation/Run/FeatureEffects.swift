@@ -41,7 +41,7 @@ enum FeatureEffects {
             .atomic(let id, _), .openProducer(let id, _, _, _),
             .skipSequences(let id, _, _, _, _), .openConsumer(let id, _, _, _, _, _),
             .settle(let id, _), .closeConsumer(let id, _), .redrive(let id, _, _, _),
-            .purge(let id, _, _), .fetch(let id, _, _):
+            .purge(let id, _, _), .fetch(let id, _, _), .redriveEdited(let id, _):
             return id
         case .setLimit, .heartbeat, .disconnected: return nil
         }

@@ -101,6 +101,7 @@ extension MessageState {
         case .waiting: "waiting"
         case .awaitingResume: "awaiting-resume"
         case .acked: "acked"
+        case .dying: "dying"
         case .dead: "dead"
         }
     }
