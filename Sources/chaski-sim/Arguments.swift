@@ -10,8 +10,9 @@ struct Arguments {
             --quiet); --stop ends at the first violation
         chaski-sim replay SEED [--mutation NAME] [--quiet]
             runs one seed again and prints its history
-        chaski-sim sweep \(scenarios)|all [--first SEED]
-            fails, and apart crashes, every file operation of a short scenario
+        chaski-sim sweep \(scenarios)|all
+                       [--first SEED] [--jobs J]
+            fails, and apart crashes, every file operation of a short scenario; J scenarios at a time
         chaski-sim sweep SCENARIO --replay KIND --at N [--again M]
             runs one case of the sweep again and prints its history
         chaski-sim mutations

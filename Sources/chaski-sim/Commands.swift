@@ -1,5 +1,6 @@
 import ChaskiSimulation
 import Foundation
+import Synchronization
 
 /// Prints a line at once, so that it is not lost when the process dies.
 @Sendable func emit(_ line: String) { FileHandle.standardOutput.write(Data((line + "\n").utf8)) }
@@ -84,25 +85,43 @@ struct SweepCommand {
         if let kind = arguments.text("--replay").flatMap({ SweepFault.Kind(rawValue: $0) }) {
             return replay(scenarios[0], kind, seed)
         }
-        var failed = false
-        for scenario in scenarios {
-            let report = scenario.sweep(seed: seed) { number, all in
-                if number % 25 == 0 {
-                    emit("... \(scenario.rawValue): operation \(number) of \(all)")
-                }
-            }
-            emit(
-                "sweep \(scenario.rawValue): \(report.operations) file operations, \(report.runs) runs, "
-                    + "\(report.failures.count) violations")
-            for (fault, violation) in report.failures.prefix(10) {
-                failed = true
-                let again = fault.recoveryOperation.map { ", again at \($0) of recovery" } ?? ""
-                emit(
-                    "  \(fault.kind.rawValue) at \(fault.operation)\(again): \(violation.check): "
-                        + violation.message)
+        let next = Mutex(0)
+        let failures = Mutex(0)
+        let jobs = max(1, min(scenarios.count, arguments.number("--jobs", default: 1)))
+        DispatchQueue.concurrentPerform(iterations: jobs) { _ in
+            while let scenario = next.withLock({ Self.take(scenarios, &$0) }) {
+                let found = Self.sweep(scenario, seed)
+                failures.withLock { $0 += found }
             }
         }
-        return failed ? 1 : 0
+        return failures.withLock { $0 } > 0 ? 1 : 0
+    }
+
+    private static func take(_ scenarios: [SweepScenario], _ next: inout Int) -> SweepScenario? {
+        guard next < scenarios.count else { return nil }
+        defer { next += 1 }
+        return scenarios[next]
+    }
+
+    /// Sweeps one scenario and prints what broke; says how many cases did.
+    private static func sweep(_ scenario: SweepScenario, _ seed: UInt64) -> Int {
+        let report = scenario.sweep(seed: seed) { number, all in
+            if number % 25 == 0 {
+                emit("... \(scenario.rawValue): operation \(number) of \(all)")
+            }
+        }
+        var lines = [
+            "sweep \(scenario.rawValue): \(report.operations) file operations, \(report.runs) runs, "
+                + "\(report.failures.count) violations"
+        ]
+        for (fault, violation) in report.failures.prefix(10) {
+            let again = fault.recoveryOperation.map { ", again at \($0) of recovery" } ?? ""
+            lines.append(
+                "  \(fault.kind.rawValue) at \(fault.operation)\(again): \(violation.check): "
+                    + violation.message)
+        }
+        emit(lines.joined(separator: "\n"))
+        return report.failures.count
     }
 
     private func replay(_ scenario: SweepScenario, _ kind: SweepFault.Kind, _ seed: UInt64) -> Int32
