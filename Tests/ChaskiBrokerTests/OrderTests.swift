@@ -200,4 +200,38 @@ import Testing
         #expect(host.settle(consumer.id, .ack, host.tokens([0]))?.accepted == 1)
         #expect(offsets(host).contains(1))
     }
+
+    @Test("What waited behind a stuck key comes in order, though its chunks had shrunk")
+    func stuckKeyGoesOn() {
+        var configuration = BrokerConfiguration(seed: 7)
+        configuration.repeatChunks = 0
+        let host = BrokerHost(configuration)
+        let topic = host.createTopic()
+        var settings = SubscriptionSettings()
+        settings.order = OrderPolicy(runLength: 4)
+        host.subscribe(settings)
+        let consumer = host.open(1)
+        let keys = (0..<2_000).map { $0 % 3 == 0 ? "other\($0)" : "stuck" }
+        for base in stride(from: 0, to: 2_000, by: 500) {
+            host.publish(topic, UInt64(base), keys: Array(keys[base..<base + 500]))
+        }
+        var held: [Offset] = []
+        while case let came = offsets(host), !came.isEmpty {
+            held += came.filter { keys[Int($0)] == "stuck" }
+            let others = came.filter { keys[Int($0)] != "stuck" }
+            host.settle(consumer.id, .ack, host.tokens(others))
+        }
+        #expect(held == [1, 2, 4, 5])
+        #expect(host.machine.checkInvariants() == nil)
+        var came = held
+        while !held.isEmpty {
+            host.settle(consumer.id, .ack, host.tokens(held))
+            held = offsets(host)
+            came += held
+            #expect(came.count % 400 != 0 || host.machine.checkInvariants() == nil)
+        }
+        #expect(came == keys.indices.filter { keys[$0] == "stuck" }.map { Offset($0) })
+        #expect(host.machine.subscription(named: "s")?.backlog == 0)
+        #expect(host.machine.checkInvariants() == nil)
+    }
 }

@@ -35,6 +35,29 @@ import Testing
         #expect(host.machine.subscription(named: name)?.topicName == name)
     }
 
+    @Test func `Subscriptions that release nothing are created with one sync`() {
+        let host = BrokerHost()
+        let topic = host.createTopic()
+        host.publish(topic, 0, 3)
+        var settings = SubscriptionSettings()
+        settings.start = .latest
+        // The first gives up what was there: what begins at the earliest message begins after it.
+        host.send(.createSubscription(host.request(), name: "first", topic: "t", settings))
+        for number in 0..<50 {
+            host.send(
+                .createSubscription(
+                    host.request(), name: "s\(number)", topic: "t", SubscriptionSettings()))
+        }
+        let groups = host.journal.count
+        host.settle()
+        #expect(host.journal.count == groups + 2)
+        #expect(host.machine.subscriptions().count == 51)
+        #expect(host.machine.subscriptions().allSatisfy { $0.backlog == 0 })
+        host.crash()
+        #expect(host.machine.subscriptions().count == 51)
+        #expect(host.machine.checkInvariants() == nil)
+    }
+
     @Test func `A topic that could take no message is refused`() {
         let host = BrokerHost()
         let none = host.ask { .createTopic($0, name: "t", TopicSettings(maximumBytes: 0)) }

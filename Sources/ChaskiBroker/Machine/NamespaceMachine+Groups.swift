@@ -72,7 +72,7 @@ extension NamespaceMachine {
             // same group may give up messages before.
             if mayRelease, item.work.dependsOnReleased { break }
             tail.control.removeFirst()
-            mayRelease = mayRelease || item.work.mayRelease
+            mayRelease = mayRelease || self.mayRelease(item.work)
             switch item.work {
             case .entry(.settled(var settled)):
                 // Whether they may die is decided here, in order, and written down.
@@ -97,6 +97,13 @@ extension NamespaceMachine {
             for entry in item.entries { entries.append(entry, &bytes) }
             flight.items.append(item)
         }
+    }
+
+    /// Whether it may give up messages when it is durable. What a topic's subscriptions need,
+    /// another one needs no less.
+    private func mayRelease(_ work: TailWork) -> Bool {
+        guard case .createSubscription(let created) = work else { return work.mayRelease }
+        return directory.topics[created.topic]?.subscriptions.isEmpty ?? true
     }
 
     /// Whether the dead stores have room for all that an entry may kill, whatever else the group

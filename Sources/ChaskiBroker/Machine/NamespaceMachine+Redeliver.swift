@@ -48,7 +48,7 @@ extension NamespaceMachine {
         var holder: Holder?
         var left = 0
         while let offset = firstWanted(subscription), offset < end {
-            guard let slot = subscription.window.slot(offset),
+            guard var slot = subscription.window.slot(offset),
                 let length = walk.length(at: offset)
             else {
                 subscription.supply.again.removeAll { $0.baseOffset == batch.baseOffset }
@@ -80,6 +80,9 @@ extension NamespaceMachine {
             guard let taker = chosen ?? holder else { return false }
             subscription.wanted.pop()
             if chosen == nil { left -= 1 }
+            if slot.pointee.state == .passed, let own = subscription.window.takePassed(offset) {
+                slot = own
+            }
             handOutAgain(slot, offset, length, taker, now)
             let run = DeliveryRun(
                 first: offset, count: 1, handout: slot.pointee.handout,

@@ -123,10 +123,13 @@ extension NamespaceMachine {
     }
 
     private func pass(_ offset: Offset, _ lane: Lane, _ subscription: SubscriptionState) {
-        subscription.window.extend(to: offset + 1)
-        subscription.window.slot(offset)?.pointee.state = .passed
+        subscription.window.pass(offset)
         subscription.counts.enter(.passed)
         lane.backlog.append(offset)
+        // Its chunk may shrink, though nothing of it was settled.
+        if !subscription.window.cooled.isEmpty, work.touched.last !== subscription {
+            work.touched.append(subscription)
+        }
     }
 
     private func handOut(

@@ -1,13 +1,16 @@
 import ChaskiModel
 
-/// 256 consecutive messages of a window: all of them, or the few that are unsettled, or none.
+/// 256 consecutive messages of a window: all of them, or the few that have something to tell, or
+/// none.
 struct Chunk {
     /// All slots; nil where the chunk shrank.
     private(set) var dense: UnsafeMutablePointer<Slot>?
-    /// The unsettled ones of a chunk that shrank.
+    /// The open ones of a chunk that shrank.
     private(set) var sparse: UnsafeMutablePointer<SparseSlots>?
     /// How many of the 256 are settled.
     var settled: UInt16
+    /// How many were passed over, and are still behind others of their key.
+    var passed: UInt16 = 0
     /// Whether it was named as one that may shrink.
     var isCooled = false
 
@@ -33,21 +36,49 @@ struct Chunk {
 
     var isFree: Bool { dense == nil && sparse == nil }
 
+    /// Whether little enough is left in it that it may shrink.
+    @inline(__always)
+    var isCool: Bool { settled &+ passed >= Window.shrinkAt }
+
     @inline(never)
     func sparseSlot(_ place: Int) -> UnsafeMutablePointer<Slot>? {
         assert(place >= 0 && place < Window.chunkSlots)
         return sparse?.pointee.slot(place)
     }
 
-    /// Forgets the settled slots.
+    /// A message that was passed over is so no more. Answers whether it had no slot of its own, and
+    /// is forgotten; a slot of its own is the caller's to change.
+    @inline(never)
+    mutating func leavePassed(_ place: Int) -> Bool {
+        precondition(passed > 0, "passed over messages are miscounted")
+        passed -= 1
+        guard let sparse, sparse.pointee.isLight(place) else { return false }
+        sparse.pointee.removeLight(place)
+        return true
+    }
+
+    /// The slot of a message that was passed over and is to be handed out; other slots of the chunk
+    /// may move.
+    mutating func takePassed(_ place: Int) -> UnsafeMutablePointer<Slot>? {
+        precondition(passed > 0, "passed over messages are miscounted")
+        passed -= 1
+        if let dense {
+            // It has more to tell than before: it is named again when it has less.
+            isCooled = false
+            return dense + place
+        }
+        if let sparse, sparse.pointee.isLight(place) { sparse.pointee.thaw(place) }
+        return sparseSlot(place)
+    }
+
+    /// Forgets the settled slots, and all but a bit of those that were passed over.
     mutating func shrink() {
         guard let dense else { return }
-        let kept = Window.chunkSlots - Int(settled)
         self.dense = nil
         defer { dense.deallocate() }
-        guard kept > 0 else { return }
+        guard settled < UInt16(Window.chunkSlots) else { return }
         let small = UnsafeMutablePointer<SparseSlots>.allocate(capacity: 1)
-        small.initialize(to: SparseSlots(keeping: dense, count: kept))
+        small.initialize(to: SparseSlots(keeping: dense))
         sparse = small
     }
 
@@ -55,7 +86,7 @@ struct Chunk {
         dense?.deallocate()
         dense = nil
         if let sparse {
-            sparse.pointee.slots.deallocate()
+            sparse.pointee.free()
             sparse.deallocate()
             self.sparse = nil
         }
@@ -63,66 +94,21 @@ struct Chunk {
 
     var memoryBytes: Int {
         if dense != nil { return Window.chunkSlots * MemoryLayout<Slot>.stride }
-        guard let sparse else { return 0 }
-        return MemoryLayout<SparseSlots>.stride + sparse.pointee.count * MemoryLayout<Slot>.stride
+        return sparse?.pointee.memoryBytes ?? 0
     }
 
     func inconsistency() -> String? {
-        guard let dense else {
-            guard let sparse else { return settled == 256 ? nil : "free with \(settled) settled" }
-            let open = (0..<sparse.pointee.count).count { !sparse.pointee.slots[$0].isSettled }
-            return open + Int(settled) == 256 ? nil : "\(open) open and \(settled) settled"
+        var census = (open: 0, passed: 0)
+        if let dense {
+            census.open = (0..<Window.chunkSlots).count { !dense[$0].isSettled }
+            census.passed = (0..<Window.chunkSlots).count { dense[$0].state == .passed }
+        } else if let sparse {
+            census = sparse.pointee.census
         }
-        let seen = (0..<Window.chunkSlots).count { dense[$0].isSettled }
-        return seen == Int(settled) ? nil : "\(seen) settled, counted \(settled)"
-    }
-}
-
-/// The slots that were unsettled when their chunk shrank, found by a bitmap.
-struct SparseSlots {
-    private var bits: (UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0)
-    let slots: UnsafeMutablePointer<Slot>
-    let count: Int
-
-    init(keeping dense: UnsafeMutablePointer<Slot>, count: Int) {
-        precondition(count > 0 && count <= Window.chunkSlots)
-        slots = .allocate(capacity: count)
-        self.count = count
-        var next = 0
-        for place in 0..<Window.chunkSlots where !dense[place].isSettled {
-            precondition(next < count, "more unsettled slots than counted")
-            (slots + next).initialize(to: dense[place])
-            next += 1
-            set(place)
+        if census.open + Int(settled) != Window.chunkSlots {
+            return "\(census.open) open and \(settled) settled"
         }
-        precondition(next == count, "fewer unsettled slots than counted")
-    }
-
-    func slot(_ place: Int) -> UnsafeMutablePointer<Slot>? {
-        let word = place >> 6
-        let bit = UInt64(1) << UInt64(place & 63)
-        guard self[word] & bit != 0 else { return nil }
-        var rank = (self[word] & (bit - 1)).nonzeroBitCount
-        for before in 0..<word { rank += self[before].nonzeroBitCount }
-        return slots + rank
-    }
-
-    private subscript(word: Int) -> UInt64 {
-        switch word {
-        case 0: bits.0
-        case 1: bits.1
-        case 2: bits.2
-        default: bits.3
-        }
-    }
-
-    private mutating func set(_ place: Int) {
-        let bit = UInt64(1) << UInt64(place & 63)
-        switch place >> 6 {
-        case 0: bits.0 |= bit
-        case 1: bits.1 |= bit
-        case 2: bits.2 |= bit
-        default: bits.3 |= bit
-        }
+        return census.passed == Int(passed)
+            ? nil : "\(census.passed) passed over, counted \(passed)"
     }
 }

@@ -3,11 +3,12 @@ import ChaskiModel
 /// What a subscription knows of each message between the oldest unsettled one and its cursor.
 ///
 /// 256 messages share a chunk. A chunk in which little is left shrinks to what is left; one in which
-/// all is settled vanishes. So one straggler costs little, however far the cursor is ahead.
+/// all is settled vanishes. So one straggler costs little, however far the cursor is ahead, and what
+/// waits behind a busy key costs a bit.
 final class Window {
     static let chunkBits: UInt64 = 8
     static let chunkSlots = 256
-    /// A chunk with at least this many settled slots may shrink.
+    /// A chunk with at least this many slots that are settled, or only passed over, may shrink.
     static let shrinkAt: UInt16 = 224
     /// Offsets between the oldest unsettled message and the cursor, at most.
     static let maximumSpan: UInt64 = 1 << 34
@@ -38,7 +39,8 @@ final class Window {
         for index in chunks.indices { chunks[index].free() }
     }
 
-    /// The slot of an offset below `end`; nil when it is settled and forgotten.
+    /// The slot of an offset below `end`; nil when it is settled and forgotten. That of a message
+    /// which was passed over is for reading only (`takePassed`).
     @inline(__always)
     func slot(_ offset: Offset) -> UnsafeMutablePointer<Slot>? {
         if offset < revived.end, let slot = revived.slot(offset) { return slot }
@@ -87,6 +89,29 @@ final class Window {
         end = newEnd
     }
 
+    /// Moves the cursor on by one message, which was looked at and waits behind others of its key.
+    func pass(_ offset: Offset) {
+        precondition(offset >= end, "it was looked at before")
+        extend(to: offset + 1)
+        guard let slot = chunkSlot(offset) else {
+            preconditionFailure("a fresh message has a slot")
+        }
+        slot.pointee.state = .passed
+        let number = offset >> Window.chunkBits
+        let index = head &+ Int(truncatingIfNeeded: number &- firstChunk)
+        chunks[index].passed &+= 1
+        if chunks[index].isCool { cool(number, index) }
+    }
+
+    /// The slot of a message that was passed over, which is now to be handed out. Slots that were
+    /// got before may have moved.
+    func takePassed(_ offset: Offset) -> UnsafeMutablePointer<Slot>? {
+        precondition(chunkSlot(offset)?.pointee.state == .passed, "it was not passed over")
+        let number = offset >> Window.chunkBits
+        let index = head &+ Int(truncatingIfNeeded: number &- firstChunk)
+        return chunks[index].takePassed(Int(truncatingIfNeeded: offset & 255))
+    }
+
     /// Moves the cursor on over messages that are all settled; whole chunks of them take no memory.
     func extendSettled(to newEnd: Offset) {
         while end < newEnd {
@@ -124,15 +149,20 @@ final class Window {
     ) -> Slot? {
         guard let slot = chunkSlot(offset), !slot.pointee.isSettled else { return nil }
         let previous = slot.pointee
-        slot.pointee.settle(as: state, a: a, b: b)
         let number = offset >> Window.chunkBits
         let index = head &+ Int(truncatingIfNeeded: number &- firstChunk)
+        if previous.state != .passed
+            || !chunks[index].leavePassed(Int(truncatingIfNeeded: offset & 255))
+        {
+            slot.pointee.settle(as: state, a: a, b: b)
+        }
         chunks[index].settled &+= 1
-        if chunks[index].settled >= Window.shrinkAt { settledMany(number, index) }
+        if chunks[index].isCool { cool(number, index) }
         return previous
     }
 
-    private func settledMany(_ number: UInt64, _ index: Int) {
+    /// Little is left in a chunk.
+    private func cool(_ number: UInt64, _ index: Int) {
         let settled = chunks[index].settled
         precondition(settled <= UInt16(Window.chunkSlots), "a message settled twice")
         if !chunks[index].isCooled {
@@ -179,7 +209,11 @@ final class Window {
         guard number >= firstChunk else { return }
         let index = head + Int(truncatingIfNeeded: number &- firstChunk)
         guard index < chunks.count, chunks[index].dense != nil else { return }
-        assert(chunks[index].settled >= Window.shrinkAt, "it holds too much")
+        guard chunks[index].isCool else {
+            // What was passed over was handed out meanwhile.
+            chunks[index].isCooled = false
+            return
+        }
         chunks[index].shrink()
         dropHead()
     }
