@@ -160,4 +160,12 @@ import Testing
         #expect(workload.payload(5) == Workload(payloadBytes: 64, run: 9).payload(5))
         #expect(workload.payload(5) != Workload(payloadBytes: 64, run: 10).payload(5))
     }
+
+    @Test func oneKeyMayHaveItsShareOfTheMessages() {
+        let workload = Workload(payloadBytes: 16, run: 1, keys: 100, busyPercent: 50)
+        let keys = (0..<10_000).map { workload.key(UInt64($0)) }
+        let busy = keys.count { $0 == Workload.busyKey }
+        #expect((4_800...5_200).contains(busy))
+        #expect(Set(keys).count == 101)
+    }
 }

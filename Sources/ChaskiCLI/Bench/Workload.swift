@@ -1,8 +1,11 @@
-/// The messages of a benchmark: unique payloads that do not compress, one of 1,000 keys, and two
-/// attributes.
+/// The messages of a benchmark: unique payloads that do not compress, one of some keys (1,000
+/// unless told), and two attributes.
 package struct Workload: Sendable {
     /// Bytes of each payload, at least 16.
     package let payloadBytes: Int
+    /// So many of 100 messages have the key `busy`, in no regular turn.
+    package let busyPercent: UInt64
+    package static let busyKey = Array("busy".utf8)
     private let run: UInt64
     private let filler: [UInt8]
     /// Made once and shared, so that a message costs one allocation: its payload.
@@ -13,15 +16,17 @@ package struct Workload: Sendable {
     package static let minimumPayloadBytes = 16
     private static let variants = 251
 
-    package init(payloadBytes: Int, run: UInt64) {
+    package init(payloadBytes: Int, run: UInt64, keys count: Int = 1_000, busyPercent: UInt64 = 0) {
         precondition(payloadBytes >= Self.minimumPayloadBytes, "room for what makes it unique")
+        precondition(count > 0 && busyPercent <= 100, "options are checked before")
+        self.busyPercent = busyPercent
         self.payloadBytes = payloadBytes
         self.run = run
         var random = SplitMix(seed: run)
         filler = (0..<payloadBytes + Self.variants).map { _ in
             UInt8(truncatingIfNeeded: random.next())
         }
-        keys = (0..<1_000).map { Array("key-\($0)".utf8) }
+        keys = (0..<count).map { Array("key-\($0)".utf8) }
         attributeValues = (0..<16).map { "value-\($0)" }
     }
 
@@ -41,7 +46,13 @@ package struct Workload: Sendable {
         }
     }
 
-    package func key(_ index: UInt64) -> [UInt8] { keys[Int(index % 1_000)] }
+    package func key(_ index: UInt64) -> [UInt8] {
+        if busyPercent > 0 {
+            var random = SplitMix(seed: index)
+            if random.next() % 100 < busyPercent { return Self.busyKey }
+        }
+        return keys[Int(index % UInt64(keys.count))]
+    }
 
     package func attributeValue(_ index: UInt64, _ position: Int) -> String {
         attributeValues[Int((index &+ UInt64(position) &* 7) % 16)]

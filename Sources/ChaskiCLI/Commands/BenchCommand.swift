@@ -13,7 +13,8 @@ struct BenchCommand: AsyncParsableCommand {
             run makes are deleted at its end.
             """,
         subcommands: [
-            BenchPublish.self, BenchSubscribe.self, BenchPingPong.self, BenchVerify.self,
+            BenchPublish.self, BenchSubscribe.self, BenchHandle.self, BenchSubscriptions.self,
+            BenchPingPong.self, BenchVerify.self,
         ])
 }
 
@@ -39,8 +40,10 @@ struct BenchOptions: ParsableArguments {
         }
     }
 
-    func workload() -> Workload {
-        Workload(payloadBytes: Int(size.bytes), run: UInt64.random(in: 1...UInt64.max))
+    func workload(keys: Int = 1_000, busyPercent: UInt64 = 0) -> Workload {
+        Workload(
+            payloadBytes: Int(size.bytes), run: UInt64.random(in: 1...UInt64.max), keys: keys,
+            busyPercent: busyPercent)
     }
 }
 

@@ -31,6 +31,16 @@ struct BenchPublish: AsyncParsableCommand {
     )
     var rate: Double?
 
+    @Option(help: ArgumentHelp("End after this many messages.", valueName: "count"))
+    var messages: UInt64?
+
+    @Option(help: ArgumentHelp("Different keys.", valueName: "count"))
+    var keys = 1_000
+
+    @Option(
+        help: ArgumentHelp("So many of 100 messages have the key \"busy\".", valueName: "percent"))
+    var busy: UInt64 = 0
+
     @OptionGroup var bench: BenchOptions
     @OptionGroup var connection: ConnectionOptions
 
@@ -44,6 +54,11 @@ struct BenchPublish: AsyncParsableCommand {
         if let rate, !(rate > 0 && rate <= 1e9) {
             throw ValidationError("--rate must be above 0.")
         }
+        if messages == 0 { throw ValidationError("--messages must be above 0.") }
+        guard (1...1_000_000).contains(keys) else {
+            throw ValidationError("--keys must be between 1 and 1000000.")
+        }
+        guard busy <= 100 else { throw ValidationError("--busy is at most 100.") }
     }
 
     private var taskCount: Int { tasks ?? (mode == .batch ? 6 : 1_000) }
@@ -54,8 +69,9 @@ struct BenchPublish: AsyncParsableCommand {
             let topic = try await BenchTopic.make(bench.topic, with: client)
             let before = await client.storage(of: connection.namespaceName())
             let run = PublishRun(
-                producer: client.producer(), topic: topic.name, workload: bench.workload(),
-                step: step, rate: rate, seconds: bench.seconds,
+                producer: client.producer(), topic: topic.name,
+                workload: bench.workload(keys: keys, busyPercent: busy), step: step, rate: rate,
+                messages: messages ?? .max, seconds: bench.seconds,
                 progress: BenchProgress("messages", isSilent: kind == .json))
             let (start, end) = await run.run(tasks: taskCount)
             let after = await client.storage(of: connection.namespaceName())
@@ -91,6 +107,7 @@ final class PublishRun: Sendable {
     private let workload: Workload
     private let step: Int
     private let rate: Double?
+    private let messages: UInt64
     private let seconds: DurationArgument
     private let next = Atomic<UInt64>(0)
     private let failure = Mutex<Failure?>(nil)
@@ -99,13 +116,14 @@ final class PublishRun: Sendable {
 
     init(
         producer: Producer, topic: String, workload: Workload, step: Int, rate: Double?,
-        seconds: DurationArgument, progress: BenchProgress
+        messages: UInt64, seconds: DurationArgument, progress: BenchProgress
     ) {
         self.producer = producer
         self.topic = topic
         self.workload = workload
         self.step = step
         self.rate = rate
+        self.messages = messages
         self.seconds = seconds
         self.progress = progress
     }
@@ -128,30 +146,31 @@ final class PublishRun: Sendable {
     private func work(_ pacer: Pacer?, until end: Int64) async {
         while Clock.nanos() < end, !Interruption.shared.isRequested {
             let first = next.add(UInt64(step), ordering: .relaxed).oldValue
+            guard first < messages else { return }
             var due = Clock.nanos()
             if let pacer {
                 due = pacer.due(first &+ UInt64(step) - 1)
                 guard due < end, (try? await pacer.wait(for: first &+ UInt64(step) - 1)) != nil
                 else { return }
             }
-            await publish(from: first, due: due)
+            await publish(from: first, min(UInt64(step), messages - first), due: due)
         }
     }
 
-    private func publish(from first: UInt64, due: Int64) async {
+    private func publish(from first: UInt64, _ count: UInt64, due: Int64) async {
         do {
             if step == 1 {
                 let receipt = try await producer.publish(workload.message(first), to: topic)
                 groups.add(receipt.appendTimeNanos, 1)
             } else {
-                let messages = (0..<UInt64(step)).map { workload.message(first &+ $0) }
+                let messages = (0..<count).map { workload.message(first &+ $0) }
                 let receipt = try await producer.publish(batch: messages, to: topic)
-                groups.add(receipt.appendTimeNanos, step)
+                groups.add(receipt.appendTimeNanos, Int(count))
             }
-            latency.record(nanos: Clock.nanos() - due, count: UInt64(step))
-            progress.add(step)
+            latency.record(nanos: Clock.nanos() - due, count: count)
+            progress.add(Int(count))
         } catch {
-            progress.addError(step)
+            progress.addError(Int(count))
             let problem =
                 (error as? ChaskiError)?.failure
                 ?? Failure(.unknown, FailureReason(rawValue: "unexpected"), "\(error)")
