@@ -5,6 +5,9 @@ struct TopologyNames {
     /// Subscriptions and a topic that come and go.
     let passing = ["x0", "x1"]
     let passingTopic = "passing"
+    /// Topics that remember dedup ids, for atomic requests only.
+    let atomicTopics = [atomicPrefix + "0", atomicPrefix + "1"]
+    static let atomicPrefix = "atomic"
 
     func topics(_ plan: SwarmPlan) -> [String] { (0..<plan.topics).map { "t\($0)" } }
     func subscriptions(_ plan: SwarmPlan) -> [String] { (0..<plan.subscriptions).map { "s\($0)" } }
@@ -49,6 +52,14 @@ extension Simulation {
         if plan.has(.smallWindow) { hit(.smallWindow) }
         if plan.has(.rateLimit) { hit(.rateLimit) }
         if plan.has(.latestStart) { hit(.latestStart) }
+        let isAtomic = plan.has(.atomicPublish) || plan.has(.dedup)
+        if isAtomic {
+            oracle.atomics.windowNanos = random.pick([
+                1_000_000_000, 4_000_000_000, 30_000_000_000,
+            ])
+            let window = oracle.atomics.windowNanos
+            first += names.atomicTopics.map { .createTopic($0, dedupWindowNanos: window) }
+        }
         add(AdministratorClient(self, index: 0, first: first, random: random.split()))
         for number in 0..<plan.producers {
             var mine = topics.filter { _ in random.chance(2, in: 3) }
@@ -72,6 +83,7 @@ extension Simulation {
         if plan.has(.pause) || plan.has(.breaker) {
             add(FlowClient(self, index: clients.count, random: random.split()))
         }
+        if isAtomic { add(AtomicClient(self, index: clients.count, random: random.split())) }
         for client in clients.indices { wake(client, after: random.nanos(in: 0...20_000_000)) }
     }
 }

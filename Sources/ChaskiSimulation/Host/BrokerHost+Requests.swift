@@ -37,6 +37,8 @@ extension BrokerHost {
                         producerEpoch: publication.producerEpoch,
                         baseSequence: publication.baseSequence, batch: publication.bytes,
                         count: publication.count)))
+        case .atomic(let command):
+            submit(.atomic(self.request(tag, on: number), command))
         case .skip(let topic, let producer, let epoch, let next):
             submit(
                 .skipSequences(

@@ -22,6 +22,7 @@ struct HostSettings {
         broker.maximumCeilingStep = max(broker.minimumCeilingStep, random.pick([16, 256, 16_384]))
         broker.prefetchBytes = random.pick([8_192, 65_536, 1_048_576])
         broker.checkpointSliceBytes = random.pick([1_024, 8_192, 262_144])
+        broker.maximumDedupIDs = random.pick([6, 16, 1_000])
         broker.repeatChunks = random.pick([2, 64, 1_024])
         self.broker = broker
         var journal = JournalConfiguration()

@@ -53,7 +53,14 @@ extension Oracle {
         guard let group = groupInDoubt else { return }
         groupInDoubt = nil
         writes += 1
-        for entry in group.entries where entry.kind == .batch { stored(entry) }
+        for entry in group.entries where entry.kind == .batch {
+            if let topic = topics[entry.topic], topic.isAtomicOnly {
+                storedAtomically(entry, topic, clock: group.time.clock)
+            } else {
+                stored(entry)
+            }
+        }
+        checkAtomicWrite()
     }
 
     /// A batch is on disk for good.

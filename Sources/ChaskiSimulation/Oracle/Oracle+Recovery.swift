@@ -42,7 +42,8 @@ extension Oracle {
         case .skip(let producer, let topic, let next):
             skipsInDoubt.append((producer, topic, next))
         case .flow(let request): flowInDoubt(request)
-        case .atomic, .openProducer, .openConsumer, .close: break
+        case .atomic(let number): abandonAtomic(number)
+        case .openProducer, .openConsumer, .close: break
         }
     }
 

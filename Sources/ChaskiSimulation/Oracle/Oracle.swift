@@ -14,7 +14,7 @@ package final class Oracle {
         case deadLetters
         case deleteSubscription(name: String)
         case publish(publication: Int, sinceWrite: Int)
-        case atomic
+        case atomic(number: Int)
         case openProducer(producer: Int, topic: TopicID, epoch: UInt32)
         case skip(producer: Int, topic: TopicID, next: UInt64)
         case openConsumer(ConsumerID, claims: [TokenRange], valid: [Offset])
@@ -44,6 +44,7 @@ package final class Oracle {
     /// Virtual time, for messages.
     var time: Int64 = 0
     var publications: [Publication] = []
+    var atomics = AtomicModel()
     /// By the checksum of all behind the broker header; unique by construction.
     var publicationOfChecksum: [UInt32: Int] = [:]
     var topics: [TopicID: TopicModel] = [:]
@@ -120,7 +121,9 @@ package final class Oracle {
             guard let publication else { preconditionFailure("a publish without content") }
             publications[publication].outstanding += 1
             begin(id, .publish(publication: publication, sinceWrite: writes))
-        case .atomic(let id, _): begin(id, .atomic)
+        case .atomic(let id, let command):
+            takenAtomic(command)
+            begin(id, .atomic(number: AtomicModel.number(command.transaction)))
         case .openProducer(let id, let topic, _, let epoch):
             begin(id, .openProducer(producer: producer ?? 0, topic: topic, epoch: epoch))
         case .skipSequences(let id, let topic, _, _, let next):
@@ -187,7 +190,7 @@ package final class Oracle {
         switch request {
         case .publish(let publication, let sinceWrite):
             publishReplied(publication, since: sinceWrite, result)
-        case .atomic: break
+        case .atomic(let number): atomicReplied(number, result)
         case .settle(let settle):
             settleReplied(settle, result, now: now)
         case .openConsumer(let consumer, let claims, let valid):

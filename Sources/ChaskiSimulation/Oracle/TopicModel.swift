@@ -5,6 +5,8 @@ import ChaskiModel
 final class TopicModel {
     let id: TopicID
     let name: String
+    /// Only atomic requests write to it.
+    var isAtomicOnly: Bool { name.hasPrefix(TopologyNames.atomicPrefix) }
     /// Per offset, the publication and the message's number in it.
     private(set) var log: [(publication: Int32, index: UInt32)] = []
     /// The append time of the last batch.

@@ -22,8 +22,11 @@ enum FeatureEffects {
         case (.skipSequences, _): return [.skippedSequences]
         case (.publish, .published(_, _, _, let duplicates)):
             return duplicates.isEmpty ? [] : [.dedup]
-        case (.atomic(_, let atomic), .atomic):
-            return atomic.settlements.isEmpty ? [.atomicPublish] : [.atomicSettle]
+        case (.atomic(_, let atomic), .atomic(let published, _)):
+            var features: [Feature] = atomic.publishes.count > 1 ? [.atomicPublish] : []
+            if !atomic.settlements.isEmpty { features.append(.atomicSettle) }
+            if published.contains(where: { !$0.duplicates.isEmpty }) { features.append(.dedup) }
+            return features
         case (.updateSubscription, _): return [.settingsUpdate]
         case (.pauseSubscription, _), (.resumeSubscription, _): return [.pause]
         case (.setBreaker, _): return [.breaker]

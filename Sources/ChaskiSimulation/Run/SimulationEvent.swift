@@ -11,6 +11,7 @@ enum Request {
     /// Asks for a topic by name and says that the producer is here.
     case bind(topic: String, producer: Int, epoch: UInt32)
     case publish(publication: Int)
+    case atomic(AtomicCommand)
     case skip(topic: TopicID, producer: Int, epoch: UInt32, next: UInt64)
     case open(session: SessionID, subscription: String, ConsumerLimit, claims: SessionClaims)
     case setLimit(ConsumerID, ConsumerLimit)
@@ -24,6 +25,15 @@ enum Request {
 extension Request {
     static func createTopic(_ name: String) -> Request {
         call(.createTopic, Chaski_V1_CreateTopicRequest.with { $0.name = name })
+    }
+
+    static func createTopic(_ name: String, dedupWindowNanos: Int64) -> Request {
+        call(
+            .createTopic,
+            Chaski_V1_CreateTopicRequest.with {
+                $0.name = name
+                $0.settings.dedupWindowNanos = UInt64(clamping: dedupWindowNanos)
+            })
     }
 
     static func deleteTopic(_ name: String) -> Request {

@@ -24,6 +24,7 @@ extension WireClient {
                 }
             }
             try send(message, publication.bytes, on: stream, class: .batch)
+        case .atomic(let command): try atomic(command, tag: tag)
         case .skip(let topic, _, _, let next):
             guard let stream = publishStream, let alias = topicAliases[topic] else { return }
             let message = Chaski_V1_PublishRequest.with {
@@ -63,6 +64,26 @@ extension WireClient {
             try machine.send(
                 on: stream, protobuf: bytes, attachment: [], end: true, class: .rpc, now: now)
         }
+    }
+
+    private func atomic(_ command: AtomicCommand, tag: UInt64) throws {
+        precondition(command.settlements.isEmpty, "the clients settle by themselves")
+        var attachment: [UInt8] = []
+        var message = Chaski_V1_AtomicRequest()
+        message.transactionID = (0..<16).map {
+            UInt8(truncatingIfNeeded: command.transaction.rawValue >> UInt128(8 * $0))
+        }
+        for publish in command.publishes {
+            message.batches.append(
+                .with {
+                    $0.topic = publish.topic
+                    $0.batchBytes = UInt32(publish.batch.count)
+                })
+            attachment += publish.batch
+        }
+        let stream = try openStream(Method.publishAtomically.rawValue)
+        calls[stream] = (tag, nil)
+        try send(message, attachment[...], on: stream, end: true, class: .batch)
     }
 
     private func bind(_ topic: String, _ producer: Int, _ epoch: UInt32, tag: UInt64) throws {
