@@ -17,11 +17,11 @@ final class ConsumerClient: SimulatedClient {
 
     private enum State { case closed, opening, open, closing }
 
-    private unowned let simulation: Simulation
+    unowned let simulation: Simulation
     private let index: Int
-    private let subscription: String
-    private var random: SimulationRandom
-    private var session: SessionID
+    let subscription: String
+    var random: SimulationRandom
+    private(set) var session: SessionID
     private var connection: Int?
     private var consumer: ConsumerID?
     private var phase = State.closed
@@ -29,8 +29,10 @@ final class ConsumerClient: SimulatedClient {
     private var limit: ConsumerLimit
     private var lease: Int64 = 30_000_000_000
     /// The subscription that `held` and `spent` are of.
-    private var subscriptionID = SessionClaims.none.subscription
-    private var held: [Held] = []
+    private(set) var subscriptionID = SessionClaims.none.subscription
+    var held: [Held] = []
+    /// Atomic requests, where it settles by them.
+    var transforming = Transforming()
     /// Tokens that had their verdict, to be used again where they must not count.
     private var spent: [DeliveryToken] = []
     private var nextTag: UInt64 = 1
@@ -80,16 +82,17 @@ final class ConsumerClient: SimulatedClient {
         consumer = nil
         phase = .closed
         for place in held.indices { held[place].asked = 0 }
+        transforming.connectionLost()
         simulation.wake(
             index, after: random.skewed(mean: random.pick([20_000_000, 3_000_000_000])))
     }
 
-    private func send(_ request: Request, tag: UInt64 = 0) {
+    func send(_ request: Request, tag: UInt64 = 0) {
         guard let connection else { return }
         simulation.send(request, tag: tag, on: connection)
     }
 
-    private func tag() -> UInt64 {
+    func tag() -> UInt64 {
         nextTag += 1
         return nextTag
     }
@@ -165,16 +168,17 @@ final class ConsumerClient: SimulatedClient {
                 epoch: range.epoch, offset: delivery.token.offset, handout: range.handout)
             return delivery
         }
+        repeatTransforms()
     }
 
     /// Any refusal of a consumer means that it must be opened again, a little later.
-    private func refused(_ failure: Failure) {
+    func refused(_ failure: Failure) {
         if failure.reason == .unknownSubscription { held = [] }
         if let connection { simulation.drop(connection) }
         connectionLost()
     }
 
-    private func ranges(_ tokens: [DeliveryToken]) -> [TokenRange] {
+    func ranges(_ tokens: [DeliveryToken]) -> [TokenRange] {
         var result: [TokenRange] = []
         for token in tokens.sorted(by: { $0.offset < $1.offset }) {
             if let last = result.last, last.first + Offset(last.count) == token.offset,
@@ -235,7 +239,7 @@ final class ConsumerClient: SimulatedClient {
         random.shuffle(&due)
         var most = draining ? 64 : random.integer(in: 1...6)
         for verb in Verb.allCases where most > 0 {
-            let chosen = due.filter { held[$0].verb == verb }.prefix(most)
+            let chosen = mates(due.filter { held[$0].verb == verb }.prefix(most), verb)
             guard let first = chosen.first else { continue }
             most -= chosen.count
             // A delay is one for all of the request.
@@ -243,15 +247,24 @@ final class ConsumerClient: SimulatedClient {
             let tag = tag()
             for place in chosen { held[place].asked = tag }
             simulation.countOperation()
+            if settlesAtomically(verb) {
+                transform(chosen.map { held[$0].token }, verb, delay, tag: tag)
+                continue
+            }
             send(
                 .settle(
                     SettleCommand(
                         consumer: consumer, verb: verb,
                         ranges: ranges(chosen.map { held[$0].token }),
                         delayNanos: verb == .retry || verb == .extend ? delay : nil,
-                        reason: verb == .fail || verb == .retry ? "because" : "")),
+                        reason: reason(of: verb))),
                 tag: tag)
         }
+    }
+
+    func reason(of verb: Verb) -> String {
+        guard verb == .fail || verb == .retry else { return "" }
+        return random.pick(["because", "time out", "bad input", "out of paper"])
     }
 
     /// A verdict where none is due any more: it must change nothing.
@@ -266,7 +279,7 @@ final class ConsumerClient: SimulatedClient {
             tag: tag())
     }
 
-    private func remember(_ token: DeliveryToken) {
+    func remember(_ token: DeliveryToken) {
         if spent.count < 24 {
             spent.append(token)
         } else {
@@ -291,8 +304,11 @@ final class ConsumerClient: SimulatedClient {
         case .ended(let id, let failure):
             guard id == consumer else { return }
             refused(failure)
-        case .reply(let tag, let result): answered(tag, result)
-        case .bound, .answered: break
+        case .reply(let tag, let result):
+            if transformed(tag, result.map { _ in }) { return }
+            answered(tag, result)
+        case .answered(let tag, let result): _ = transformed(tag, result.map { _ in })
+        case .bound: break
         }
     }
 

@@ -5,9 +5,12 @@ struct TopologyNames {
     /// Subscriptions and a topic that come and go.
     let passing = ["x0", "x1"]
     let passingTopic = "passing"
-    /// Topics that remember dedup ids, for atomic requests only.
+    /// The subscription whose acks publish what was made of each message, in runs that have it.
+    static let transformed = "s0"
+    /// Topics that remember dedup ids, for atomic requests only, and a subscription on one of them.
     let atomicTopics = [atomicPrefix + "0", atomicPrefix + "1"]
     static let atomicPrefix = "atomic"
+    let atomicSubscription = "a0"
 
     func topics(_ plan: SwarmPlan) -> [String] { (0..<plan.topics).map { "t\($0)" } }
     func subscriptions(_ plan: SwarmPlan) -> [String] { (0..<plan.subscriptions).map { "s\($0)" } }
@@ -24,6 +27,9 @@ struct TopologyNames {
             maximumUnsettled: plan.has(.smallWindow) ? UInt32(random.pick([1, 4, 32])) : 100_000)
         if plan.has(.rateLimit), random.chance(1, in: 2) {
             settings.rateLimit = random.pick([20, 150, 1_000])
+        }
+        if plan.has(.purge), random.chance(1, in: 3) {
+            settings.deadLetters.retentionNanos = random.pick([1_000_000_000, 5_000_000_000])
         }
         if plan.has(.breaker), random.chance(2, in: 3) {
             settings.breaker = BreakerPolicy(
@@ -52,13 +58,18 @@ extension Simulation {
         if plan.has(.smallWindow) { hit(.smallWindow) }
         if plan.has(.rateLimit) { hit(.rateLimit) }
         if plan.has(.latestStart) { hit(.latestStart) }
+        oracle.transforms = plan.has(.atomicSettle)
         let isAtomic = plan.has(.atomicPublish) || plan.has(.dedup)
-        if isAtomic {
+        if isAtomic || oracle.transforms {
             oracle.atomics.windowNanos = random.pick([
                 1_000_000_000, 4_000_000_000, 30_000_000_000,
             ])
             let window = oracle.atomics.windowNanos
             first += names.atomicTopics.map { .createTopic($0, dedupWindowNanos: window) }
+            first.append(
+                .createSubscription(
+                    names.atomicSubscription, topic: names.atomicTopics[0],
+                    names.settings(plan, &random)))
         }
         add(AdministratorClient(self, index: 0, first: first, random: random.split()))
         for number in 0..<plan.producers {
@@ -82,6 +93,15 @@ extension Simulation {
         }
         if plan.has(.pause) || plan.has(.breaker) {
             add(FlowClient(self, index: clients.count, random: random.split()))
+        }
+        if plan.has(.redrive) || plan.has(.purge), !plan.has(.ordered) {
+            add(LetterClient(self, index: clients.count, random: random.split()))
+        }
+        if isAtomic || oracle.transforms {
+            let name = names.atomicSubscription
+            add(
+                ConsumerClient(
+                    self, index: clients.count, subscription: name, random: random.split()))
         }
         if isAtomic { add(AtomicClient(self, index: clients.count, random: random.split())) }
         for client in clients.indices { wake(client, after: random.nanos(in: 0...20_000_000)) }

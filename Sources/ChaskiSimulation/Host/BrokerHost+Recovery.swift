@@ -65,6 +65,7 @@ extension BrokerHost {
 
     private func serve(_ machine: NamespaceMachine, _ journal: Journal) {
         self.machine = machine
+        servingSince = simulation.now
         service = NamespaceService(machine, sink: self)
         self.journal = journal
         clockOffset = journal.recovery.clockOffset
@@ -83,6 +84,7 @@ extension BrokerHost {
             machine.topics().map { ($0.id, $0.name, $0.nextOffset) })
         oracle.reconcileSubscriptions(
             machine.subscriptions().map { ($0.id, $0.name, $0.topic, $0.settings) })
+        oracle.resolveTakings(now: now)
         oracle.recovered(epoch: journal.recovery.epoch, now: now)
         journal.index.retainOnly(machine.topics().map { (topic: $0.id, from: $0.firstOffset) })
         for topic in machine.topics() where topic.firstOffset > 0 {
@@ -195,7 +197,7 @@ extension BrokerHost {
     /// Nothing is under way: the broker's own view, the log, and the dead letters must be those of
     /// the model.
     func checkAtRest() {
-        guard let machine, let journal else { return }
+        guard machine != nil, let journal else { return }
         learnAbandoned()
         checkInvariants()
         checkTables()
@@ -207,22 +209,17 @@ extension BrokerHost {
             oracle.checkLog(topic, wholeLog(topic.id, journal))
         }
         for subscription in oracle.subscriptionOrder where !subscription.removed {
-            let dead = machine.deadLetters(
-                subscription: subscription.name, from: 0, limit: 1_000_000)
-            oracle.checkDead(subscription, (dead ?? []).map { ($0.offset, $0.failed, $0.cause) })
+            oracle.letters.kept[subscription.id]?.compared = []
+            compareLetters(subscription)
         }
+        checkLetterCounts()
+        oracle.checkOutputs()
     }
 
-    /// Tells the model which messages died abandoned: clients see no more of it than silence.
+    /// Tells the model which messages died abandoned, and which dead letters were removed by age:
+    /// clients see no more of it than silence.
     func learnAbandoned() {
-        guard let machine else { return }
-        for subscription in oracle.subscriptionOrder where !subscription.removed {
-            let dead =
-                machine.deadLetters(subscription: subscription.name, from: 0, limit: 1_000_000)
-            for letter in dead ?? [] where letter.cause == .abandoned {
-                oracle.learnAbandoned(subscription, letter.offset)
-            }
-        }
+        for subscription in oracle.subscriptionOrder { compareLetters(subscription) }
     }
 
     private func wholeLog(_ topic: TopicID, _ journal: Journal) -> [StoredBatch] {

@@ -77,6 +77,7 @@ extension BrokerHost {
             guard let admin = try AdminRequest(method, bytes[...]) else {
                 preconditionFailure("\(method) is not unary")
             }
+            expectAnswer(id, admin)
             if let command = service?.command(for: .admin(id, admin), now: now) { submit(command) }
         } catch {
             oracle.violated("wire", "a request of our own cannot be read: \(error.message)")

@@ -46,6 +46,7 @@ extension BrokerHost {
 
 extension BrokerHost: ShardEventSink {
     func send(_ event: ShardEvent, to connection: UInt64) {
+        if case .answered(let id, let result) = event { oracle.lettersAnswered(id, result) }
         if let route = routes[connection] {
             route.streams.take(event)
             if !spokenTo.contains(connection) { spokenTo.append(connection) }

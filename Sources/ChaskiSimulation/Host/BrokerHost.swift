@@ -43,6 +43,8 @@ final class BrokerHost {
     var bootStart: Int64 = 0
     var bootID: UInt128 = 1
     var pausedUntil: Int64 = 0
+    /// When this life began to serve.
+    var servingSince: Int64 = 0
     var timerAt = Int64.max
     var bytesSinceCheckpoint = 0
     var isCheckpointing = false
@@ -141,6 +143,10 @@ final class BrokerHost {
             producer = simulation.producerNumber(id)
         default: break
         }
+        switch command {
+        case .redrive(_, let name, _, _), .purge(_, let name, _): compareLetters(named: name)
+        default: break
+        }
         if let id = FeatureEffects.request(of: command) { asked[id] = command }
         oracle.taken(command, producer: producer, publication: publication, now: now)
         machine.handle(command, now: now, effects: &effects)
@@ -192,6 +198,7 @@ final class BrokerHost {
         let outer = isInTurn
         isInTurn = true
         for request in requests {
+            if case .admin(let id, let admin) = request { expectAnswer(id, admin) }
             if let command = service.command(for: request, now: now) { submit(command) }
         }
         isInTurn = outer

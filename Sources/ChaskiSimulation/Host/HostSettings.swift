@@ -21,12 +21,14 @@ struct HostSettings {
         broker.minimumCeilingStep = random.pick([1, 8, 64])
         broker.maximumCeilingStep = max(broker.minimumCeilingStep, random.pick([16, 256, 16_384]))
         broker.prefetchBytes = random.pick([8_192, 65_536, 1_048_576])
-        broker.checkpointSliceBytes = random.pick([1_024, 8_192, 262_144])
+        let sliceBytes = random.pick([1_024, 8_192, 262_144])
         broker.maximumDedupIDs = random.pick([6, 16, 1_000])
         broker.repeatChunks = random.pick([2, 64, 1_024])
-        self.broker = broker
         var journal = JournalConfiguration()
         journal.fileBytes = plan.has(.tinyFiles) ? random.pick([65_536, 131_072]) : 1 << 20
+        // A group with a slice fits into a file, with room for what else it has.
+        broker.checkpointSliceBytes = min(sliceBytes, journal.fileBytes / 4)
+        self.broker = broker
         journal.reserveBytes = journal.fileBytes * random.integer(in: 1...2)
         journal.checkpointBytes =
             plan.has(.frequentCheckpoints) ? random.pick([16_384, 60_000]) : 400_000

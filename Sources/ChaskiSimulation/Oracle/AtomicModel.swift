@@ -2,8 +2,11 @@ import ChaskiBroker
 import ChaskiModel
 import ChaskiRecords
 
-/// Atomic requests with dedup ids, and the topics that only they write to.
+/// Atomic requests, with dedup ids and with verdicts, and the topics that only they write to.
 struct AtomicModel {
+    /// For how long the broker remembers a request.
+    static let transactionWindowNanos: Int64 = 600_000_000_000
+
     struct Part {
         var topic: String
         var messages: [Message]
@@ -17,6 +20,7 @@ struct AtomicModel {
         var inDoubt = false
         /// The time of the group that holds it, and the parts found in it.
         var storedClock: Int64?
+        var storedByWrite = 0
         var storedParts: Set<Int> = []
     }
 
@@ -27,6 +31,8 @@ struct AtomicModel {
 
     var operations: [Operation] = []
     var logs: [TopicID: [Stored]] = [:]
+    /// Where the output for a message that was settled with it is stored.
+    var outputs: [SubscriptionID: [Offset: Offset]] = [:]
     /// Where each id was stored last.
     var ids: [TopicID: [[UInt8]: Offset]] = [:]
     /// Operations of the write that is being looked at.
@@ -46,7 +52,10 @@ struct AtomicModel {
         return numbers.count == 2 ? (numbers[0], numbers[1]) : nil
     }
 
-    mutating func add(_ parts: [Part], seed: UInt64) {
+    @discardableResult
+    mutating func add(
+        _ parts: [Part], settlements: [AtomicSettlement] = [], seed: UInt64
+    ) -> Int {
         let publishes = parts.map { part in
             var builder = RecordBatchBuilder()
             for message in part.messages { try? builder.append(message: message) }
@@ -57,8 +66,10 @@ struct AtomicModel {
         operations.append(
             Operation(
                 command: AtomicCommand(
-                    transaction: TransactionID(rawValue: id), publishes: publishes),
+                    transaction: TransactionID(rawValue: id), publishes: publishes,
+                    settlements: settlements),
                 parts: parts))
+        return operations.count - 1
     }
 
     /// The number of an operation.
@@ -112,9 +123,16 @@ extension Oracle {
             atomics.ids[topic.id, default: [:]][id] = offset
             return
         }
+        if let output = TransformOutput(message) { return outputStored(output, at: offset, topic) }
         guard let (number, part) = AtomicModel.place(of: message),
             atomics.operations.indices.contains(number)
         else { return violated("P8", "\(topic.name)@\(offset) was published by nobody") }
+        if let before = atomics.operations[number].storedClock,
+            clock >= before + AtomicModel.transactionWindowNanos
+        {
+            // It came again when it was remembered no more.
+            atomics.operations[number].storedParts = []
+        }
         let operation = atomics.operations[number]
         if operation.storedParts.contains(part) {
             violated("P4", "part \(part) of atomic request \(number) is stored twice")
@@ -124,6 +142,7 @@ extension Oracle {
         }
         atomics.operations[number].storedParts.insert(part)
         atomics.operations[number].storedClock = clock
+        atomics.operations[number].storedByWrite = writes
         atomics.touched.insert(number)
     }
 
@@ -141,8 +160,18 @@ extension Oracle {
         atomics.touched.removeAll()
     }
 
-    func takenAtomic(_ command: AtomicCommand) {
-        atomics.operations[AtomicModel.number(command.transaction)].outstanding += 1
+    func takenAtomic(_ id: RequestID, _ command: AtomicCommand, now: Now) {
+        let number = AtomicModel.number(command.transaction)
+        let operation = atomics.operations[number]
+        let isKnown = operation.storedClock.map {
+            $0 + AtomicModel.transactionWindowNanos > now.clock
+        }
+        // What is repeated has its outcome with the first.
+        let isFirst = operation.outstanding == 0 && isKnown != true
+        let settles = isFirst ? command.settlements.map { beginVerdicts($0, now: now) } : []
+        atomics.operations[number].outstanding += 1
+        let since = isKnown == true ? -1 : writes
+        begin(id, .atomic(number: number, settles, sinceWrite: since))
     }
 
     func abandonAtomic(_ number: Int) {
@@ -150,7 +179,10 @@ extension Oracle {
         atomics.operations[number].inDoubt = true
     }
 
-    func atomicReplied(_ number: Int, _ result: Result<Reply, Failure>) {
+    func atomicReplied(
+        _ number: Int, _ settles: [PendingSettle], since write: Int,
+        _ result: Result<Reply, Failure>, now: Now
+    ) {
         atomics.operations[number].outstanding -= 1
         let operation = atomics.operations[number]
         switch result {
@@ -167,11 +199,13 @@ extension Oracle {
             atomics.operations[number].inDoubt = true
         case .failure(let failure):
             let isAboutNow = [.journalFailed, .draining].contains(failure.reason)
-            if operation.storedClock != nil, !isAboutNow {
+            if operation.storedClock != nil, operation.storedByWrite > write, !isAboutNow {
                 violated(
                     "P3", "atomic request \(number) is stored and answered FAIL(\(failure.reason))")
             }
+            checkRefusal(number, settles, failure)
         }
+        for settle in settles { verdictsReplied(settle, result, now: now) }
     }
 
     /// Each member is where the answer says, byte for byte; a duplicate within its window.

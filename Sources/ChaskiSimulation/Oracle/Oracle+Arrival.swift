@@ -41,7 +41,7 @@ extension Oracle {
     }
 
     /// A message as its producer made it.
-    private func published(_ publication: Int, _ index: UInt32) throws(Failure) -> Message {
+    func published(_ publication: Int, _ index: UInt32) throws(Failure) -> Message {
         if let (number, messages) = lastPublished, number == publication {
             return messages[Int(index)]
         }

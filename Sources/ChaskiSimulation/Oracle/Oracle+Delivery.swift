@@ -94,6 +94,7 @@ extension Oracle {
         switch record.state {
         case .acked: violated("A2", "\(name()) was handed out after its ack was confirmed")
         case .dead: violated("Q1", "\(name()) was handed out although it is dead")
+        case .purged: violated("Q1", "\(name()) was handed out after it was purged")
         case .leased:
             let end = leaseEnd(record)
             if now.clock < end {
@@ -121,6 +122,7 @@ extension Oracle {
             $0.underWay = 0
             $0.underWayCount = 0
             $0.epoch = epoch
+            $0.firstEpoch = epoch
             $0.handout = run.handout
             $0.consumer = Int32(consumer)
             $0.isSuperseded = false
@@ -188,20 +190,44 @@ extension Oracle {
         }
         topic.release(range)
         checkUnneeded(range, of: topic)
+        checkLettersKept(range, of: topic)
+    }
+
+    /// A dead message stays to be read, until it is purged.
+    private func checkLettersKept(_ range: Range<Offset>, of topic: TopicModel) {
+        func isKept(_ offset: Offset, _ subscription: SubscriptionModel) -> Bool {
+            guard offset < Offset(subscription.messages.count) else { return false }
+            return subscription.messages[Int(offset)].state == .dead
+                && letters.kept[subscription.id]?.leaving.contains(offset) != true
+        }
+        for subscription in topic.subscriptions
+        where !subscription.removed && !isChanging(subscription.name) {
+            for offset in range where isKept(offset, subscription) {
+                learnDeaths()
+                guard isKept(offset, subscription) else { continue }
+                violated(
+                    "R1",
+                    "\(topic.name)@\(offset) was released, and is dead for \(subscription.name)")
+                return
+            }
+        }
     }
 
     /// After a restart new subscriptions begin no earlier: there may be less below than the broker
     /// can know.
     func passedOver(_ id: TopicID, below end: Offset) {
         guard let topic = topics[id], end > topic.releasedMaximum else { return }
-        checkUnneeded(topic.releasedEnd..<end, of: topic)
+        checkUnneeded(topic.releasedEnd..<end, of: topic, isGone: false)
         topic.passedOver = end
     }
 
-    private func checkUnneeded(_ range: Range<Offset>, of topic: TopicModel) {
+    /// - Parameter isGone: false where only new subscriptions begin later: what was redriven lies
+    ///   below, and is kept.
+    private func checkUnneeded(_ range: Range<Offset>, of topic: TopicModel, isGone: Bool = true) {
         for subscription in topic.subscriptions
         where !subscription.removed && !isChanging(subscription.name) {
             for offset in range where !subscription.mayBeOver(offset) {
+                if !isGone, wasRedriven(offset, subscription) { continue }
                 // It may have died since, which clients are not told.
                 learnDeaths()
                 guard !subscription.mayBeOver(offset) else { continue }

@@ -107,6 +107,7 @@ extension Oracle {
             if record.state != .dead, !record.mayBeSettled {
                 violated("Q3", "\(subscription.name)@\(offset) is dead without a cause")
             }
+            subscription.withRecord(offset) { $0.state = .dead }
             if cause == .maximumFailures, failed < subscription.settings.retry.maximumFailures {
                 violated("Q3", "\(subscription.name)@\(offset) died after \(failed) failures")
             }

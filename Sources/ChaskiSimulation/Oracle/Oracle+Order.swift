@@ -115,7 +115,9 @@ extension SubscriptionModel {
 
     /// Whether a message is settled, or before the start.
     fileprivate func isThrough(_ offset: Offset) -> Bool {
-        if offset < startHigh { return true }
-        return offset < Offset(messages.count) && messages[Int(offset)].isSettled
+        guard offset < Offset(messages.count) else { return offset < startHigh }
+        // Where it is not known where the subscription begins, a hand-out shows it.
+        let record = messages[Int(offset)]
+        return record.isSettled || (offset < startHigh && record.handout == 0)
     }
 }

@@ -10,6 +10,7 @@ extension Oracle {
             abandon(request)
         }
         pending.removeAll(keepingCapacity: true)
+        letters.questions.removeAll()
         namesUnderWay.removeAll(keepingCapacity: true)
         for subscription in subscriptionOrder where !subscription.removed {
             for index in subscription.window {
@@ -31,9 +32,9 @@ extension Oracle {
         switch request {
         case .createTopic(let name), .deleteTopic(let name): topicNames[name] = .unknown
         case .createSubscription(let name, _, _, let low):
-            subscriptionNames[name] = .unknown
-            creationLow[name] = low
-        case .updateSubscription, .deadLetters: break
+            creationInDoubt(name, low)
+        case .updateSubscription, .fetch: break
+        case .letters(let taking): if let taking { letters.inDoubt.append(taking) }
         case .deleteSubscription(let name): subscriptionNames[name] = .unknown
         case .publish(let publication, _):
             publications[publication].outstanding -= 1
@@ -42,7 +43,9 @@ extension Oracle {
         case .skip(let producer, let topic, let next):
             skipsInDoubt.append((producer, topic, next))
         case .flow(let request): flowInDoubt(request)
-        case .atomic(let number): abandonAtomic(number)
+        case .atomic(let number, let settles, _):
+            abandonAtomic(number)
+            for settle in settles { abandon(settle) }
         case .openProducer, .openConsumer, .close: break
         }
     }
@@ -52,7 +55,7 @@ extension Oracle {
         guard let subscription = consumers[number].subscription else { return }
         for range in settle.command.ranges {
             for step in 0..<range.count {
-                maybe(settle.command.verb, range.first + Offset(step), range, subscription)
+                maybe(settle.command, range.first + Offset(step), range, subscription)
             }
         }
     }

@@ -11,7 +11,8 @@ extension Oracle {
         consumerNumbers[consumer] = consumers.count
         consumers.append(
             ConsumerModel(
-                session: session, subscription: nil, subscriptionName: name, limit: limit))
+                id: consumer, session: session, subscription: nil, subscriptionName: name,
+                limit: limit))
         begin(
             id,
             .openConsumer(
@@ -118,7 +119,7 @@ extension Oracle {
                 return violated(
                     "A3", "\(subscription.name)@\(offset) was left to a session that lost it")
             }
-        case .acked, .dead, .waiting, .pending:
+        case .acked, .dead, .purged, .waiting, .pending:
             return violated(
                 "A2", "\(subscription.name)@\(offset) was left to a session after its verdict")
         }

@@ -4,6 +4,11 @@ import ChaskiModel
 /// The five verbs: A1, A2, A4, A5, A6, A8.
 extension Oracle {
     func takenSettle(_ id: RequestID, _ settle: SettleCommand, now: Now) {
+        begin(id, .settle(beginSettle(settle, now: now)))
+    }
+
+    /// What is expected of a verdict that the broker takes, which is under way from now on.
+    func beginSettle(_ settle: SettleCommand, now: Now) -> PendingSettle {
         var expectations: [PendingSettle.Expectation] = []
         if let subscription = consumers[number(of: settle.consumer)].subscription {
             for range in settle.ranges {
@@ -15,9 +20,7 @@ extension Oracle {
                 }
             }
         }
-        begin(
-            id,
-            .settle(PendingSettle(command: settle, taken: now.clock, expectations: expectations)))
+        return PendingSettle(command: settle, taken: now.clock, expectations: expectations)
     }
 
     private func expectation(
@@ -27,9 +30,9 @@ extension Oracle {
         guard offset < Offset(subscription.messages.count) else { return .reject }
         let record = subscription.messages[Int(offset)]
         if isLikeRepeat(settle.verb, token, record) { return .either }
-        guard record.handout != 0, record.epoch == token.epoch, record.handout == token.handout
-        else { return .reject }
-        if record.isSuperseded { return .reject }
+        guard record.isNamed(by: token), !record.isSuperseded else { return .reject }
+        // A claim gave it a newer name since.
+        if token.epoch < record.epoch { return .either }
         if record.mayBeSettled || record.underWayCount > 0 { return .either }
         guard record.state == .leased else {
             return record.endedBy == settle.verb ? .either : .reject
@@ -52,8 +55,7 @@ extension Oracle {
     ) {
         guard offset < Offset(subscription.messages.count) else { return }
         let record = subscription.messages[Int(offset)]
-        guard record.epoch == token.epoch, record.handout == token.handout,
-            record.state == .leased, record.underWayCount < 255
+        guard record.isNamed(by: token), record.state == .leased, record.underWayCount < 255
         else { return }
         // An extension frees nothing.
         if verb != .extend { forget(outstandingOf: record) }
@@ -116,7 +118,7 @@ extension Oracle {
             if whole == nil, expectation == .accept {
                 violated("A4", "\(name()) was refused although the lease holds")
             }
-            if whole?.isIndeterminate == true { maybe(verb, offset, token, subscription) }
+            if whole?.isIndeterminate == true { maybe(settle.command, offset, token, subscription) }
             if counted { countAgain(offset, subscription) }
             return
         }
@@ -124,7 +126,7 @@ extension Oracle {
         guard offset < Offset(subscription.messages.count) else { return }
         let record = subscription.messages[Int(offset)]
         if isLikeRepeat(verb, token, record) { return }
-        guard record.epoch == token.epoch, record.handout == token.handout else {
+        guard record.isNamed(by: token) else {
             return violated("A4", "\(name()) was accepted after a newer hand-out")
         }
         guard record.state == .leased else {
@@ -162,6 +164,7 @@ extension Oracle {
         }
         if verb != .ack { supersede(after: offset, subscription) }
         let delay = retryDelay(settle, record, subscription)
+        noteFailure(settle.command, offset, record, subscription, isCertain: true)
         // Uncounted when the verdict began, unless another one is still under way.
         subscription.withRecord(offset) {
             $0.endedBy = verb
@@ -181,6 +184,9 @@ extension Oracle {
             case .extend: break
             }
         }
+        if subscription.messages[Int(offset)].state == .dead {
+            noteDeath(offset, subscription, from: settle.taken)
+        }
     }
 
     /// The verdict is no longer under way; true when it was the last on a message still leased.
@@ -189,8 +195,7 @@ extension Oracle {
     ) -> Bool {
         guard verb != .extend, offset < Offset(subscription.messages.count) else { return false }
         return subscription.withRecord(offset) {
-            guard $0.epoch == token.epoch, $0.handout == token.handout, $0.underWayCount > 0
-            else { return false }
+            guard $0.isNamed(by: token), $0.underWayCount > 0 else { return false }
             $0.underWayCount -= 1
             if $0.underWayCount == 0 { $0.underWay = 0 }
             return $0.underWayCount == 0 && $0.state == .leased
@@ -205,13 +210,17 @@ extension Oracle {
 
     /// A verdict without an answer may have taken effect.
     func maybe(
-        _ verb: Verb, _ offset: Offset, _ token: TokenRange, _ subscription: SubscriptionModel
+        _ settle: SettleCommand, _ offset: Offset, _ token: TokenRange,
+        _ subscription: SubscriptionModel
     ) {
         guard offset < Offset(subscription.messages.count) else { return }
+        let verb = settle.verb
+        let record = subscription.messages[Int(offset)]
+        if record.isNamed(by: token), record.state == .leased {
+            noteFailure(settle, offset, record, subscription, isCertain: false)
+        }
         subscription.withRecord(offset) {
-            guard $0.epoch == token.epoch, $0.handout == token.handout, $0.state == .leased else {
-                return
-            }
+            guard $0.isNamed(by: token), $0.state == .leased else { return }
             switch verb {
             case .ack, .fail: $0.mayBeSettled = true
             case .retry:

@@ -116,11 +116,21 @@ extension Oracle {
         case .success(let other):
             violated("one reply", "a new subscription was answered with \(other)")
         case .failure(let failure):
-            if failure.isIndeterminate { subscriptionNames[name] = .unknown }
+            if failure.isIndeterminate { creationInDoubt(name, low) }
             if alone, failure.reason == .alreadyExists, case .absent = before {
                 violated("N1", "subscription \(name) is said to exist")
             }
         }
+    }
+
+    /// Nobody knows whether a subscription was made, and with which of several starts.
+    func creationInDoubt(_ name: String, _ low: Offset) {
+        if case .unknown = subscriptionNames[name], let before = creationLow[name] {
+            creationLow[name] = min(before, low)
+        } else {
+            creationLow[name] = low
+        }
+        subscriptionNames[name] = .unknown
     }
 
     private func addSubscription(

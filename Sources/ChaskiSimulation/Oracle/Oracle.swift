@@ -11,10 +11,13 @@ package final class Oracle {
         case deleteTopic(name: String)
         case createSubscription(name: String, topic: String, SubscriptionSettings, low: Offset)
         case updateSubscription
-        case deadLetters
+        /// A redrive or a purge; nil for one of a subscription that is not known.
+        case letters(LetterModel.Taking?)
+        case fetch
         case deleteSubscription(name: String)
         case publish(publication: Int, sinceWrite: Int)
-        case atomic(number: Int)
+        /// The write after which it was taken; -1 for one that was stored before and is remembered.
+        case atomic(number: Int, [PendingSettle], sinceWrite: Int)
         case openProducer(producer: Int, topic: TopicID, epoch: UInt32)
         case skip(producer: Int, topic: TopicID, next: UInt64)
         case openConsumer(ConsumerID, claims: [TokenRange], valid: [Offset])
@@ -45,6 +48,9 @@ package final class Oracle {
     var time: Int64 = 0
     var publications: [Publication] = []
     var atomics = AtomicModel()
+    var letters = LetterModel()
+    /// One subscription is settled by requests that publish what was made of it.
+    var transforms = false
     /// By the checksum of all behind the broker header; unique by construction.
     var publicationOfChecksum: [UInt32: Int] = [:]
     var topics: [TopicID: TopicModel] = [:]
@@ -75,6 +81,8 @@ package final class Oracle {
     let resumeGraceNanos: Int64
     /// Asks the host which messages died without a client's doing.
     var learnDeaths: () -> Void = {}
+    /// Asks the host where a message stands that may have left the dead letters.
+    var letterStanding: (String, Offset) -> LetterStanding = { _, _ in .dead }
     /// Told of features whose effect only the model sees.
     var tookEffect: (Feature) -> Void = { _ in }
     /// The messages of the publication that was looked at last.
@@ -105,9 +113,10 @@ package final class Oracle {
                     name: name, topic: topic, settings, low: startLow(topic, settings)))
             change(of: subscriptionKey(name), by: 1)
         case .updateSubscription(let id, _, _): begin(id, .updateSubscription)
-        case .redrive(let id, _, _, _), .purge(let id, _, _), .fetch(let id, _, _),
-            .redriveEdited(let id, _):
-            begin(id, .deadLetters)
+        case .redrive(let id, let name, let ranges, let note):
+            beginTaking(id, name, ranges, .redrive(note: note))
+        case .purge(let id, let name, let ranges): beginTaking(id, name, ranges, .purge)
+        case .fetch(let id, _, _), .redriveEdited(let id, _): begin(id, .fetch)
         case .deleteSubscription(let id, let name):
             begin(id, .deleteSubscription(name: name))
             change(of: subscriptionKey(name), by: 1)
@@ -122,8 +131,7 @@ package final class Oracle {
             publications[publication].outstanding += 1
             begin(id, .publish(publication: publication, sinceWrite: writes))
         case .atomic(let id, let command):
-            takenAtomic(command)
-            begin(id, .atomic(number: AtomicModel.number(command.transaction)))
+            takenAtomic(id, command, now: now)
         case .openProducer(let id, let topic, _, let epoch):
             begin(id, .openProducer(producer: producer ?? 0, topic: topic, epoch: epoch))
         case .skipSequences(let id, let topic, _, _, let next):
@@ -190,7 +198,8 @@ package final class Oracle {
         switch request {
         case .publish(let publication, let sinceWrite):
             publishReplied(publication, since: sinceWrite, result)
-        case .atomic(let number): atomicReplied(number, result)
+        case .atomic(let number, let settles, let sinceWrite):
+            atomicReplied(number, settles, since: sinceWrite, result, now: now)
         case .settle(let settle):
             settleReplied(settle, result, now: now)
         case .openConsumer(let consumer, let claims, let valid):
@@ -206,7 +215,8 @@ package final class Oracle {
         case .close(let consumer):
             if case .success = result { consumerEnded(consumer, now: now) }
         case .flow(let request): flowReplied(request, result)
-        case .updateSubscription, .deadLetters: break
+        case .letters(let taking): takingReplied(taking, result, now: now)
+        case .updateSubscription, .fetch: break
         case .createTopic, .deleteTopic, .createSubscription, .deleteSubscription:
             topologyReplied(request, result)
         }

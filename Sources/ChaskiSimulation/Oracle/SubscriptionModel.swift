@@ -10,6 +10,8 @@ struct MessageRecord {
         /// A confirmed failure, waiting for its due time.
         case waiting
         case acked, dead
+        /// Dead once, and removed for good.
+        case purged
     }
 
     var state = State.pending
@@ -21,8 +23,10 @@ struct MessageRecord {
     var underWayCount: UInt8 = 0
     /// The verb that ended the last hand-out; nil while none did.
     var endedBy: Verb?
-    /// The token of the last hand-out.
+    /// The token of the last hand-out, and the epoch in which it was handed out: a claim that was
+    /// honoured renews the epoch, and both name it.
     var epoch: UInt32 = 0
+    var firstEpoch: UInt32 = 0
     var handout: UInt32 = 0
     /// The consumer that holds it or held it last; -1 for none.
     var consumer: Int32 = -1
@@ -42,7 +46,13 @@ struct MessageRecord {
     /// Waiting: not to be handed out before.
     var dueFrom: Int64 = 0
 
-    var isSettled: Bool { state == .acked || state == .dead }
+    var isSettled: Bool { state == .acked || state == .dead || state == .purged }
+
+    /// Whether a token names the last hand-out.
+    func isNamed(by token: TokenRange) -> Bool {
+        handout != 0 && handout == token.handout && firstEpoch <= token.epoch
+            && token.epoch <= epoch
+    }
 }
 
 /// What the reference model knows of one incarnation of a subscription.
@@ -84,6 +94,20 @@ final class SubscriptionModel {
         return body(&messages[index])
     }
 
+    /// A dead message is delivered again, as if it had never failed.
+    func reopen(_ offset: Offset) {
+        withRecord(offset) {
+            $0.state = .pending
+            $0.mayBeSettled = false
+            $0.endedBy = nil
+            $0.alone = 0
+            $0.failedLow = 0
+            $0.failedHigh = 0
+        }
+        floor = min(floor, Int(offset))
+        keyFloors.removeAll()
+    }
+
     /// The offsets that may be leased, waiting or given back.
     var window: Range<Int> {
         while floor < messages.count, messages[floor].isSettled || floor < Int(startLow) {
@@ -103,6 +127,7 @@ final class SubscriptionModel {
 
 /// What the reference model knows of one consumer of the broker.
 struct ConsumerModel {
+    let id: ConsumerID
     var session: SessionID
     var subscription: SubscriptionModel?
     var subscriptionName: String

@@ -27,6 +27,8 @@ enum FeatureEffects {
             if !atomic.settlements.isEmpty { features.append(.atomicSettle) }
             if published.contains(where: { !$0.duplicates.isEmpty }) { features.append(.dedup) }
             return features
+        case (.redrive, .lettersTaken(let count, _)): return count > 0 ? [.redrive] : []
+        case (.purge, .lettersTaken(let count, _)): return count > 0 ? [.purge] : []
         case (.updateSubscription, _): return [.settingsUpdate]
         case (.pauseSubscription, _), (.resumeSubscription, _): return [.pause]
         case (.setBreaker, _): return [.breaker]

@@ -38,7 +38,9 @@ extension Simulation {
 
     /// Retries that are due are not waiting any more.
     func checkRetries() {
-        guard host.isServing, let machine = host.machine, now >= host.pausedUntil else { return }
+        guard host.isServing, let machine = host.machine, now >= host.pausedUntil,
+            now >= host.servingSince + retrySlackNanos
+        else { return }
         let clock = host.now.clock
         for subscription in oracle.subscriptionOrder where !subscription.removed {
             for index in subscription.window where subscription.messages[index].state == .waiting {
@@ -60,6 +62,11 @@ extension Simulation {
     }
 
     func roomExpected(_ life: Int) {
+        // A process that was stopped has its time afterwards.
+        let awake = host.pausedUntil + Self.roomNanos
+        guard now >= awake else {
+            return queue.schedule(.roomExpected(life: life), at: awake)
+        }
         guard host.isServing, host.life == life, !isDiskFull, !host.hasFailed,
             host.refusal?.reason == .diskFull
         else { return }

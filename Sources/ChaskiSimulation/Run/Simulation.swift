@@ -88,6 +88,7 @@ package final class Simulation {
         host = BrokerHost(seed: seed, plan: plan, options: options, random: &random)
         host.simulation = self
         oracle.learnDeaths = { [unowned host] in host.learnAbandoned() }
+        oracle.letterStanding = { [unowned host] in host.standing($0, $1) }
         oracle.tookEffect = { [unowned self] in hit($0) }
     }
 

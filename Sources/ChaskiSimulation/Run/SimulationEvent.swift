@@ -56,6 +56,47 @@ extension Request {
         call(.deleteSubscription, Chaski_V1_DeleteSubscriptionRequest.with { $0.name = name })
     }
 
+    static func listDeadLetters(
+        _ name: String, from: Offset, limit: UInt32, _ filter: Chaski_V1_DeadLetterFilter
+    ) -> Request {
+        call(
+            .listDeadLetters,
+            Chaski_V1_ListDeadLettersRequest.with {
+                $0.subscription = name
+                $0.fromOffset = from
+                $0.limit = limit
+                $0.filter = filter
+            })
+    }
+
+    static func showDeadLetter(_ name: String, _ offset: Offset) -> Request {
+        call(
+            .showDeadLetter,
+            Chaski_V1_ShowDeadLetterRequest.with {
+                $0.subscription = name
+                $0.offset = offset
+            })
+    }
+
+    static func redrive(_ name: String, _ ranges: [Range<Offset>], note: String) -> Request {
+        call(
+            .redriveDeadLetters,
+            Chaski_V1_RedriveDeadLettersRequest.with {
+                $0.subscription = name
+                $0.ranges = ranges.map { Chaski_V1_OffsetRange($0) }
+                $0.note = note
+            })
+    }
+
+    static func purge(_ name: String, _ ranges: [Range<Offset>]) -> Request {
+        call(
+            .purgeDeadLetters,
+            Chaski_V1_PurgeDeadLettersRequest.with {
+                $0.subscription = name
+                $0.ranges = ranges.map { Chaski_V1_OffsetRange($0) }
+            })
+    }
+
     static func pause(_ name: String, forNanos: UInt64?) -> Request {
         call(
             .pauseSubscription,
@@ -84,6 +125,14 @@ extension Request {
         } catch {
             preconditionFailure("a request of our own cannot be encoded: \(error)")
         }
+    }
+}
+
+extension Chaski_V1_OffsetRange {
+    fileprivate init(_ range: Range<Offset>) {
+        self.init()
+        first = range.lowerBound
+        count = UInt64(range.count)
     }
 }
 

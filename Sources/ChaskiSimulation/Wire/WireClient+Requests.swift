@@ -67,12 +67,9 @@ extension WireClient {
     }
 
     private func atomic(_ command: AtomicCommand, tag: UInt64) throws {
-        precondition(command.settlements.isEmpty, "the clients settle by themselves")
         var attachment: [UInt8] = []
         var message = Chaski_V1_AtomicRequest()
-        message.transactionID = (0..<16).map {
-            UInt8(truncatingIfNeeded: command.transaction.rawValue >> UInt128(8 * $0))
-        }
+        message.transactionID = Self.bytes(command.transaction.rawValue)
         for publish in command.publishes {
             message.batches.append(
                 .with {
@@ -80,6 +77,22 @@ extension WireClient {
                     $0.batchBytes = UInt32(publish.batch.count)
                 })
             attachment += publish.batch
+        }
+        for settlement in command.settlements {
+            guard let first = settlement.ranges.first else { continue }
+            message.verdicts.append(
+                .with {
+                    $0.subscription = settlement.subscription
+                    $0.sessionID = Self.bytes(settlement.session.rawValue)
+                    $0.verb = Self.verb(settlement.verb)
+                    $0.epoch = first.epoch
+                    if let delay = settlement.delayNanos {
+                        $0.delayNanos = UInt64(clamping: delay)
+                    }
+                    $0.reason = settlement.reason
+                    $0.ranges = UInt32(settlement.ranges.count)
+                })
+            TokenRanges.encode(settlement.ranges, to: &attachment)
         }
         let stream = try openStream(Method.publishAtomically.rawValue)
         calls[stream] = (tag, nil)
