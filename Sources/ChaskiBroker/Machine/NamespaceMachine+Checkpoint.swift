@@ -102,8 +102,7 @@ extension NamespaceMachine {
                     ?? .subscriptions(ids, place + 1, .header)
                 if let section { return section }
             case .transactions(let from, let end):
-                // One takes at most about 2 MiB, most of them some 40 bytes.
-                let next = min(end, max(from, transactions.head) &+ 256)
+                let next = transactions.end(ofSliceFrom: from, to: end)
                 let isLast = from >= end
                 cycle.stage = isLast ? .namespace : .transactions(from: next, to: end)
                 let records = transactions.kept(in: from..<max(from, next))

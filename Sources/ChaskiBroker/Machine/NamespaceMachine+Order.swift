@@ -95,15 +95,23 @@ extension NamespaceMachine {
     }
 
     /// What its predecessor of the same key says to a verdict on a message: nil for nothing.
+    ///
+    /// - Parameter named: what the same verdict names before it.
     func orderRejection(
-        _ offset: Offset, _ verb: Verb, _ order: KeyOrder, _ subscription: SubscriptionState
+        _ offset: Offset, _ verb: Verb, _ order: KeyOrder, _ subscription: SubscriptionState,
+        named: [EntryRange]
     ) -> FailureReason? {
         guard let lane = order.laneOf[offset], let place = lane.front.firstIndex(of: offset),
             place > 0, let before = subscription.window.slot(lane.front[place - 1])
         else { return nil }
         if before.pointee.isSettled || before.pointee.has(Slot.ackInFlight) { return nil }
-        // Named by the same failure as its predecessor, which supersedes it.
-        return verb != .ack && before.pointee.has(Slot.inFlight) ? .stale : .outOfOrder
+        // Named by the same failure as its predecessor, which supersedes it. A predecessor whose ack
+        // is part of an atomic request may yet be refused with it.
+        let first = lane.front[place - 1]
+        let isSuperseded =
+            verb != .ack && before.pointee.has(Slot.inFlight)
+            && named.last { $0.first <= first }.map { first < $0.end } ?? false
+        return isSuperseded ? .stale : .outOfOrder
     }
 
     /// Messages that come back take the later ones of their keys along: their tokens are stale from

@@ -160,7 +160,8 @@ extension NamespaceMachine {
                 continue
             }
             if let order = subscription.order, verb != .extend, verb != .release,
-                let reason = orderRejection(offset, verb, order, subscription)
+                let reason = orderRejection(
+                    offset, verb, order, subscription, named: found.ranges)
             {
                 found.reject(offset, range, reason)
                 continue

@@ -80,6 +80,21 @@ struct TransactionTable {
             kept(in: head..<end).sorted { $0.clock < $1.clock }.map(\.applied.transaction))
     }
 
+    /// What a slice of records counts, about: each part and duplicate takes some 40 bytes.
+    static let sliceWeight = 1_024
+
+    /// Where a slice of a checkpoint ends: at least one record, of at most about 2 MiB.
+    func end(ofSliceFrom from: UInt64, to end: UInt64) -> UInt64 {
+        var next = min(end, max(from, head))
+        var weight = 0
+        while next < end, weight < Self.sliceWeight {
+            let record = next < self.end ? records[order[Int(next - head)]] : nil
+            weight += record?.applied.weight ?? 1
+            next += 1
+        }
+        return next
+    }
+
     /// Records by position, in order of time; those that are kept.
     func kept(in range: Range<UInt64>) -> [Record] {
         range.clamped(to: head..<end).compactMap { records[order[Int($0 - head)]] }
