@@ -76,29 +76,42 @@ def order(options):
         bound = min(10_000_000, max(100_000, total))
         rates = {"with": [], "without": []}
         grown = None
-        for turn in range(options.rounds or 2):
-            for topic in ("without", "with"):
-                name = "%s-%d" % (topic, turn)
-                broker.cli("subscription", "create", name, topic, "--ordered", "--max-unsettled",
-                           str(bound))
-                before = broker_memory(broker)
-                with MemoryWatch(broker.process.pid) as memory:
-                    result = bench(broker, "handle", name, "--stuck-key", "busy", "--window", "20000")
-                rates[topic].append(result["messagesPerSecond"])
-                left = broker.json("subscription", "describe", name)
-                say("  %-7s %9s messages of other keys, %9s/s; %9s left; memory %.0f MiB before, "
-                    "at most %.0f MiB" % (
-                        topic, number(result["messages"]), number(result["messagesPerSecond"]),
-                        number(left["backlog"]), before / (1 << 20), memory.most / (1 << 20)))
-                if topic == "with" and grown is None:
-                    grown = memory.most - before
+        names = [topic + "-%d" % turn for turn in range(options.rounds or 2)
+                 for topic in ("without", "with")]
+        for name in names:
+            # All at first: what one has acknowledged the others still want.
+            broker.cli("subscription", "create", name, name.partition("-")[0], "--ordered",
+                       "--max-unsettled", str(bound))
+        for name in names:
+            topic = name.partition("-")[0]
+            before, spent = broker_memory(broker), broker.processor_seconds()
+            with MemoryWatch(broker.process.pid) as memory:
+                result = stuck(broker, name)
+            spent = broker.processor_seconds() - spent
+            rates[topic].append(result["messagesPerSecond"])
+            left = broker.json("subscription", "describe", name)
+            say("  %-7s %9s messages of other keys, %9s/s, %.2f us of the broker's processor "
+                "each; %9s left; memory %.0f MiB before, at most %.0f MiB" % (
+                    topic, number(result["messages"]), number(result["messagesPerSecond"]),
+                    spent * 1e6 / max(1, result["messages"]), number(left["backlog"]),
+                    before / (1 << 20), memory.most / (1 << 20)))
+            if topic == "with" and grown is None:
+                grown = memory.most - before
+            if name != names[-1]:
                 broker.cli("subscription", "delete", name)
         ratio = sum(rates["with"]) / max(1e-9, sum(rates["without"]))
         say("  other keys beside the stuck one, to the same without it: ratio %.2f (goal 0.95); "
             "%.1f bytes of memory for each message that waits"
             % (ratio, max(0, grown) / (sizes["with"] / 2)))
-        restarted = broker_restart(broker, options)
-        say(restarted)
+        broker.kill()
+        seconds = broker.start(timeout=600)
+        resident = broker_memory(broker)
+        with MemoryWatch(broker.process.pid) as memory:
+            again = stuck(broker, names[-1], "--quiet", "15s")
+        say("  after kill -9: listens after %.2f s, memory %.0f MiB; %s messages of other keys came "
+            "again; memory at most %.0f MiB" % (
+                seconds, resident / (1 << 20), number(again["messages"]),
+                memory.most / (1 << 20)))
         code = broker.stop()
         return 0 if code == 0 else 1
 
@@ -107,11 +120,10 @@ def broker_memory(broker):
     return MemoryWatch(broker.process.pid).now()
 
 
-def broker_restart(broker, _):
-    broker.kill()
-    seconds = broker.start(timeout=600)
-    return "  restart after kill -9: %.2f s, memory %.0f MiB" % (
-        seconds, broker_memory(broker) / (1 << 20))
+def stuck(broker, subscription, *arguments):
+    """Handles what a subscription has, but for one key."""
+    return bench(broker, "handle", subscription, "--stuck-key", "busy", "--window", "20000",
+                 *arguments)
 
 
 # A backlog.
