@@ -58,6 +58,36 @@ import Testing
         #expect(host.machine.checkInvariants() == nil)
     }
 
+    @Test func `Lists go on behind a name, in order, whatever comes and goes`() {
+        let host = BrokerHost()
+        host.createTopic("a")
+        host.createTopic("b")
+        var names = (0..<1_500).map { "s\($0 &* 7_919 % 1_500)" }
+        for (number, name) in names.enumerated() {
+            host.subscribe(name: name, topic: number % 3 == 0 ? "a" : "b")
+        }
+        for _ in 0..<400 {
+            let name = names.removeLast()
+            _ = host.ask { .deleteSubscription($0, name: name) }
+        }
+        for topic in [nil, "a", "b"] {
+            var listed: [String] = []
+            while case let page = host.machine.subscriptions(
+                after: listed.last ?? "", of: topic, limit: 37), !page.isEmpty
+            {
+                #expect(page.allSatisfy { topic == nil || $0.topicName == topic })
+                listed += page.map(\.name)
+            }
+            let expected = host.machine.subscriptions()
+                .filter { topic == nil || $0.topicName == topic }.map(\.name)
+            #expect(listed == expected)
+        }
+        #expect(host.machine.subscriptionCount == 1_100)
+        #expect(host.machine.topics(after: "", limit: 1).map(\.name) == ["a"])
+        #expect(host.machine.topics(after: "a", limit: 5).map(\.name) == ["b"])
+        #expect(host.machine.subscriptions(after: "", of: "c", limit: 5).isEmpty)
+    }
+
     @Test func `A topic that could take no message is refused`() {
         let host = BrokerHost()
         let none = host.ask { .createTopic($0, name: "t", TopicSettings(maximumBytes: 0)) }

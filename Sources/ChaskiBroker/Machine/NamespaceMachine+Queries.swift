@@ -7,6 +7,47 @@ extension NamespaceMachine {
         directory.topics.values.map(info).sorted { $0.name < $1.name }
     }
 
+    package var topicCount: Int { directory.topics.count }
+    package var subscriptionCount: Int { directory.subscriptions.count }
+
+    /// At most `limit` topics whose names come after `name`, in order of name.
+    package func topics(after name: String, limit: Int) -> [TopicInfo] {
+        var page: [TopicInfo] = []
+        directory.topicNames.forEach(after: name) { _, id in
+            guard page.count < limit else { return false }
+            if let topic = directory.topics[id] { page.append(info(topic)) }
+            return true
+        }
+        return page
+    }
+
+    /// At most `limit` subscriptions whose names come after `name`, in order of name; of one topic
+    /// where it is named.
+    package func subscriptions(
+        after name: String, of topic: String? = nil, limit: Int
+    )
+        -> [SubscriptionInfo]
+    {
+        if let topic {
+            guard let topic = directory.topic(named: topic) else { return [] }
+            if topic.subscriptions.count <= 1_000 {
+                return topic.subscriptions.filter { $0.created.name > name }
+                    .sorted { $0.created.name < $1.created.name }.prefix(limit).map(info)
+            }
+        }
+        var page: [SubscriptionInfo] = []
+        directory.subscriptionNames.forEach(after: name) { _, id in
+            guard page.count < limit else { return false }
+            if let subscription = directory.subscriptions[id],
+                topic == nil || subscription.topic.name == topic
+            {
+                page.append(info(subscription))
+            }
+            return true
+        }
+        return page
+    }
+
     package func topic(named name: String) -> TopicInfo? {
         directory.topic(named: name).map(info)
     }

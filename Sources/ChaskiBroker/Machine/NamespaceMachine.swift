@@ -54,9 +54,9 @@ package final class NamespaceMachine {
 /// Topics and subscriptions by id and by name.
 struct Directory {
     var topics: [TopicID: TopicState] = [:]
-    var topicNames: [String: TopicID] = [:]
+    var topicNames = NameTable<TopicID>()
     var subscriptions: [SubscriptionID: SubscriptionState] = [:]
-    var subscriptionNames: [String: SubscriptionID] = [:]
+    var subscriptionNames = NameTable<SubscriptionID>()
     /// Dead letters of all of them.
     var deadLetters = 0
     /// Ids never given before; the tail's proposals included.

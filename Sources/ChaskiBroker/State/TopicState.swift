@@ -39,7 +39,8 @@ final class TopicState {
     var lowestUnsettled: Offset? { subscriptions.map(\.window.settledBelow).min() }
 
     func insert(_ subscription: SubscriptionState) {
-        let place = subscriptions.firstIndex { $0.id > subscription.id } ?? subscriptions.count
+        // Most are younger than all before them.
+        let place = subscriptions.lastIndex { $0.id < subscription.id }.map { $0 + 1 } ?? 0
         subscriptions.insert(subscription, at: place)
     }
 }

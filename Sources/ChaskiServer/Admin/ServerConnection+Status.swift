@@ -49,8 +49,8 @@ extension Shard {
     func status() -> Chaski_V1_NamespaceStatus {
         .with {
             $0.name = namespace
-            $0.topics = UInt64(machine.topics().count)
-            $0.subscriptions = UInt64(machine.subscriptions().count)
+            $0.topics = UInt64(machine.topicCount)
+            $0.subscriptions = UInt64(machine.subscriptionCount)
             $0.syncs = counters.syncs
             $0.bytesWritten = counters.bytesWritten
             $0.messagesAppended = counters.messagesAppended

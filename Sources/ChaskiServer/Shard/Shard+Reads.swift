@@ -84,7 +84,7 @@ extension Shard {
     /// Messages of a subscription cannot be read, or can again: said once in the log.
     func stalled(_ subscription: SubscriptionID, _ failure: Failure?) {
         var metadata: Logger.Metadata = ["subscription": "\(subscription.rawValue)"]
-        if let info = machine.subscriptions().first(where: { $0.id == subscription }) {
+        if let info = machine.subscription(subscription) {
             metadata["subscription"] = "\(info.name)"
             metadata["topic"] = "\(info.topicName)"
         }

@@ -119,8 +119,7 @@ extension NamespaceService {
 
     private func list(_ message: Chaski_V1_ListTopicsRequest) -> Chaski_V1_ListTopicsResponse {
         let limit = Page.limit(message.limit)
-        let page = machine.topics().filter { $0.name > message.after }
-            .sorted { $0.name < $1.name }.prefix(limit + 1)
+        let page = machine.topics(after: message.after, limit: limit + 1)
         return .with {
             $0.topics = page.prefix(limit).map(describe)
             $0.more = page.count > limit
@@ -133,11 +132,9 @@ extension NamespaceService {
         -> Chaski_V1_ListSubscriptionsResponse
     {
         let limit = Page.limit(message.limit)
-        let page = machine.subscriptions()
-            .filter {
-                $0.name > message.after && (message.topic.isEmpty || $0.topicName == message.topic)
-            }
-            .sorted { $0.name < $1.name }.prefix(limit + 1)
+        let page = machine.subscriptions(
+            after: message.after, of: message.topic.isEmpty ? nil : message.topic,
+            limit: limit + 1)
         return .with {
             $0.subscriptions = page.prefix(limit).map(describe)
             $0.more = page.count > limit
