@@ -110,7 +110,7 @@ def latency(options, space, wanted):
             subprocess.Popen(
                 [broker.binary, "bench", "publish", "--topic", topic, "--size", str(MESSAGE_BYTES),
                  "--batch", "20", "--rate", rate, "--seconds", "5s", "--server", broker.address],
-                stdout=subprocess.DEVNULL)
+                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
             for topic, rate in (("kept", "4000"), ("dropped", "6000"))]
         for writer in writers:
             writer.wait()
