@@ -59,7 +59,7 @@ struct MessageRecord {
 final class SubscriptionModel {
     let id: SubscriptionID
     let name: String
-    let topic: TopicModel
+    unowned let topic: TopicModel
     let settings: SubscriptionSettings
     /// Bounds of the first offset that it delivers.
     let startLow: Offset
