@@ -49,7 +49,10 @@ extension ServerConnection: StreamsHost {
         return links.count - 1
     }
 
-    func send(_ request: ShardRequest, over line: Int) { links[line].send(request) }
+    func send(_ request: ShardRequest, over line: Int) {
+        guard !isEnded else { return }
+        links[line].send(request)
+    }
 
     func flushLines() {
         for link in links { link.flush() }

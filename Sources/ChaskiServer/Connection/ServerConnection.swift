@@ -17,7 +17,8 @@ final class ServerConnection: ConnectionOwner {
     private(set) lazy var streams = ConnectionStreams(
         number: number, settings: broker.streams, host: self)
     private var isDraining = false
-    private var isEnded = false
+    /// Nothing is asked of shards any more.
+    private(set) var isEnded = false
 
     init(number: UInt64, loop: any EventLoop, broker: BrokerContext) {
         self.number = number
@@ -49,6 +50,8 @@ final class ServerConnection: ConnectionOwner {
         streams.connectionEnded()
         for link in links { link.send(.detach) }
         flushLines()
+        // A line knows its connection: they would keep each other.
+        links.removeAll()
         broker.connections.remove(number)
         broker.metrics.connectionClosed(connection.machine.counters)
         self.connection = nil
