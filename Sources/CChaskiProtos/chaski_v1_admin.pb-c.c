@@ -307,6 +307,18 @@ void   ck__chaski__v1__redrive_dead_letters_response__init
   static const Ck__Chaski__V1__RedriveDeadLettersResponse init_value = CK__CHASKI__V1__REDRIVE_DEAD_LETTERS_RESPONSE__INIT;
   *message = init_value;
 }
+void   ck__chaski__v1__redrive_edited_request__init
+                     (Ck__Chaski__V1__RedriveEditedRequest         *message)
+{
+  static const Ck__Chaski__V1__RedriveEditedRequest init_value = CK__CHASKI__V1__REDRIVE_EDITED_REQUEST__INIT;
+  *message = init_value;
+}
+void   ck__chaski__v1__redrive_edited_response__init
+                     (Ck__Chaski__V1__RedriveEditedResponse         *message)
+{
+  static const Ck__Chaski__V1__RedriveEditedResponse init_value = CK__CHASKI__V1__REDRIVE_EDITED_RESPONSE__INIT;
+  *message = init_value;
+}
 void   ck__chaski__v1__purge_dead_letters_request__init
                      (Ck__Chaski__V1__PurgeDeadLettersRequest         *message)
 {
@@ -684,7 +696,7 @@ const ProtobufCMessageDescriptor ck__chaski__v1__retry_policy__descriptor =
   (ProtobufCMessageInit) ck__chaski__v1__retry_policy__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor ck__chaski__v1__dead_letter_policy__field_descriptors[2] =
+static const ProtobufCFieldDescriptor ck__chaski__v1__dead_letter_policy__field_descriptors[3] =
 {
   {
     "f1",
@@ -710,15 +722,28 @@ static const ProtobufCFieldDescriptor ck__chaski__v1__dead_letter_policy__field_
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "f3",
+    3,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Ck__Chaski__V1__DeadLetterPolicy, has_f3),
+    offsetof(Ck__Chaski__V1__DeadLetterPolicy, f3),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned ck__chaski__v1__dead_letter_policy__field_indices_by_name[] = {
   0,   /* field[0] = f1 */
   1,   /* field[1] = f2 */
+  2,   /* field[2] = f3 */
 };
 static const ProtobufCIntRange ck__chaski__v1__dead_letter_policy__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 2 }
+  { 0, 3 }
 };
 const ProtobufCMessageDescriptor ck__chaski__v1__dead_letter_policy__descriptor =
 {
@@ -728,7 +753,7 @@ const ProtobufCMessageDescriptor ck__chaski__v1__dead_letter_policy__descriptor 
   "Ck__Chaski__V1__DeadLetterPolicy",
   "ck.chaski.v1",
   sizeof(Ck__Chaski__V1__DeadLetterPolicy),
-  2,
+  3,
   ck__chaski__v1__dead_letter_policy__field_descriptors,
   ck__chaski__v1__dead_letter_policy__field_indices_by_name,
   1,  ck__chaski__v1__dead_letter_policy__number_ranges,
@@ -1198,7 +1223,7 @@ const ProtobufCMessageDescriptor ck__chaski__v1__breaker__descriptor =
   (ProtobufCMessageInit) ck__chaski__v1__breaker__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor ck__chaski__v1__subscription__field_descriptors[26] =
+static const ProtobufCFieldDescriptor ck__chaski__v1__subscription__field_descriptors[29] =
 {
   {
     "f1",
@@ -1465,6 +1490,42 @@ static const ProtobufCFieldDescriptor ck__chaski__v1__subscription__field_descri
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
+    "f34",
+    34,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_UINT64,
+    offsetof(Ck__Chaski__V1__Subscription, has_f34),
+    offsetof(Ck__Chaski__V1__Subscription, f34),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "f35",
+    35,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Ck__Chaski__V1__Subscription, f35),
+    &ck__chaski__v1__status__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "f36",
+    36,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_UINT64,
+    offsetof(Ck__Chaski__V1__Subscription, has_f36),
+    offsetof(Ck__Chaski__V1__Subscription, f36),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
     "f40",
     40,
     PROTOBUF_C_LABEL_OPTIONAL,
@@ -1530,11 +1591,14 @@ static const unsigned ck__chaski__v1__subscription__field_indices_by_name[] = {
   19,   /* field[19] = f31 */
   20,   /* field[20] = f32 */
   21,   /* field[21] = f33 */
+  22,   /* field[22] = f34 */
+  23,   /* field[23] = f35 */
+  24,   /* field[24] = f36 */
   3,   /* field[3] = f4 */
-  22,   /* field[22] = f40 */
-  23,   /* field[23] = f41 */
-  24,   /* field[24] = f42 */
-  25,   /* field[25] = f43 */
+  25,   /* field[25] = f40 */
+  26,   /* field[26] = f41 */
+  27,   /* field[27] = f42 */
+  28,   /* field[28] = f43 */
   4,   /* field[4] = f5 */
   5,   /* field[5] = f6 */
   6,   /* field[6] = f7 */
@@ -1545,8 +1609,8 @@ static const ProtobufCIntRange ck__chaski__v1__subscription__number_ranges[3 + 1
 {
   { 1, 0 },
   { 30, 18 },
-  { 40, 22 },
-  { 0, 26 }
+  { 40, 25 },
+  { 0, 29 }
 };
 const ProtobufCMessageDescriptor ck__chaski__v1__subscription__descriptor =
 {
@@ -1556,7 +1620,7 @@ const ProtobufCMessageDescriptor ck__chaski__v1__subscription__descriptor =
   "Ck__Chaski__V1__Subscription",
   "ck.chaski.v1",
   sizeof(Ck__Chaski__V1__Subscription),
-  26,
+  29,
   ck__chaski__v1__subscription__field_descriptors,
   ck__chaski__v1__subscription__field_indices_by_name,
   3,  ck__chaski__v1__subscription__number_ranges,
@@ -3504,7 +3568,7 @@ const ProtobufCMessageDescriptor ck__chaski__v1__attempt__descriptor =
   (ProtobufCMessageInit) ck__chaski__v1__attempt__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor ck__chaski__v1__stored_message__field_descriptors[5] =
+static const ProtobufCFieldDescriptor ck__chaski__v1__stored_message__field_descriptors[8] =
 {
   {
     "f1",
@@ -3566,6 +3630,42 @@ static const ProtobufCFieldDescriptor ck__chaski__v1__stored_message__field_desc
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "f6",
+    6,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_INT64,
+    offsetof(Ck__Chaski__V1__StoredMessage, has_f6),
+    offsetof(Ck__Chaski__V1__StoredMessage, f6),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "f7",
+    7,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_UINT64,
+    offsetof(Ck__Chaski__V1__StoredMessage, has_f7),
+    offsetof(Ck__Chaski__V1__StoredMessage, f7),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "f8",
+    8,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_UINT64,
+    offsetof(Ck__Chaski__V1__StoredMessage, has_f8),
+    offsetof(Ck__Chaski__V1__StoredMessage, f8),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned ck__chaski__v1__stored_message__field_indices_by_name[] = {
   0,   /* field[0] = f1 */
@@ -3573,11 +3673,14 @@ static const unsigned ck__chaski__v1__stored_message__field_indices_by_name[] = 
   2,   /* field[2] = f3 */
   3,   /* field[3] = f4 */
   4,   /* field[4] = f5 */
+  5,   /* field[5] = f6 */
+  6,   /* field[6] = f7 */
+  7,   /* field[7] = f8 */
 };
 static const ProtobufCIntRange ck__chaski__v1__stored_message__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 5 }
+  { 0, 8 }
 };
 const ProtobufCMessageDescriptor ck__chaski__v1__stored_message__descriptor =
 {
@@ -3587,14 +3690,14 @@ const ProtobufCMessageDescriptor ck__chaski__v1__stored_message__descriptor =
   "Ck__Chaski__V1__StoredMessage",
   "ck.chaski.v1",
   sizeof(Ck__Chaski__V1__StoredMessage),
-  5,
+  8,
   ck__chaski__v1__stored_message__field_descriptors,
   ck__chaski__v1__stored_message__field_indices_by_name,
   1,  ck__chaski__v1__stored_message__number_ranges,
   (ProtobufCMessageInit) ck__chaski__v1__stored_message__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor ck__chaski__v1__show_dead_letter_request__field_descriptors[2] =
+static const ProtobufCFieldDescriptor ck__chaski__v1__show_dead_letter_request__field_descriptors[3] =
 {
   {
     "f1",
@@ -3620,15 +3723,28 @@ static const ProtobufCFieldDescriptor ck__chaski__v1__show_dead_letter_request__
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "f3",
+    3,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_UINT64,
+    offsetof(Ck__Chaski__V1__ShowDeadLetterRequest, has_f3),
+    offsetof(Ck__Chaski__V1__ShowDeadLetterRequest, f3),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned ck__chaski__v1__show_dead_letter_request__field_indices_by_name[] = {
   0,   /* field[0] = f1 */
   1,   /* field[1] = f2 */
+  2,   /* field[2] = f3 */
 };
 static const ProtobufCIntRange ck__chaski__v1__show_dead_letter_request__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 2 }
+  { 0, 3 }
 };
 const ProtobufCMessageDescriptor ck__chaski__v1__show_dead_letter_request__descriptor =
 {
@@ -3638,7 +3754,7 @@ const ProtobufCMessageDescriptor ck__chaski__v1__show_dead_letter_request__descr
   "Ck__Chaski__V1__ShowDeadLetterRequest",
   "ck.chaski.v1",
   sizeof(Ck__Chaski__V1__ShowDeadLetterRequest),
-  2,
+  3,
   ck__chaski__v1__show_dead_letter_request__field_descriptors,
   ck__chaski__v1__show_dead_letter_request__field_indices_by_name,
   1,  ck__chaski__v1__show_dead_letter_request__number_ranges,
@@ -3861,6 +3977,108 @@ const ProtobufCMessageDescriptor ck__chaski__v1__redrive_dead_letters_response__
   ck__chaski__v1__redrive_dead_letters_response__field_indices_by_name,
   1,  ck__chaski__v1__redrive_dead_letters_response__number_ranges,
   (ProtobufCMessageInit) ck__chaski__v1__redrive_dead_letters_response__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor ck__chaski__v1__redrive_edited_request__field_descriptors[3] =
+{
+  {
+    "f1",
+    1,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Ck__Chaski__V1__RedriveEditedRequest, has_f1),
+    offsetof(Ck__Chaski__V1__RedriveEditedRequest, f1),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "f2",
+    2,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_UINT64,
+    offsetof(Ck__Chaski__V1__RedriveEditedRequest, has_f2),
+    offsetof(Ck__Chaski__V1__RedriveEditedRequest, f2),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "f3",
+    3,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Ck__Chaski__V1__RedriveEditedRequest, has_f3),
+    offsetof(Ck__Chaski__V1__RedriveEditedRequest, f3),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned ck__chaski__v1__redrive_edited_request__field_indices_by_name[] = {
+  0,   /* field[0] = f1 */
+  1,   /* field[1] = f2 */
+  2,   /* field[2] = f3 */
+};
+static const ProtobufCIntRange ck__chaski__v1__redrive_edited_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 3 }
+};
+const ProtobufCMessageDescriptor ck__chaski__v1__redrive_edited_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "ck.chaski.v1.RedriveEditedRequest",
+  "RedriveEditedRequest",
+  "Ck__Chaski__V1__RedriveEditedRequest",
+  "ck.chaski.v1",
+  sizeof(Ck__Chaski__V1__RedriveEditedRequest),
+  3,
+  ck__chaski__v1__redrive_edited_request__field_descriptors,
+  ck__chaski__v1__redrive_edited_request__field_indices_by_name,
+  1,  ck__chaski__v1__redrive_edited_request__number_ranges,
+  (ProtobufCMessageInit) ck__chaski__v1__redrive_edited_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor ck__chaski__v1__redrive_edited_response__field_descriptors[1] =
+{
+  {
+    "f1",
+    1,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_UINT64,
+    offsetof(Ck__Chaski__V1__RedriveEditedResponse, has_f1),
+    offsetof(Ck__Chaski__V1__RedriveEditedResponse, f1),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned ck__chaski__v1__redrive_edited_response__field_indices_by_name[] = {
+  0,   /* field[0] = f1 */
+};
+static const ProtobufCIntRange ck__chaski__v1__redrive_edited_response__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 1 }
+};
+const ProtobufCMessageDescriptor ck__chaski__v1__redrive_edited_response__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "ck.chaski.v1.RedriveEditedResponse",
+  "RedriveEditedResponse",
+  "Ck__Chaski__V1__RedriveEditedResponse",
+  "ck.chaski.v1",
+  sizeof(Ck__Chaski__V1__RedriveEditedResponse),
+  1,
+  ck__chaski__v1__redrive_edited_response__field_descriptors,
+  ck__chaski__v1__redrive_edited_response__field_indices_by_name,
+  1,  ck__chaski__v1__redrive_edited_response__number_ranges,
+  (ProtobufCMessageInit) ck__chaski__v1__redrive_edited_response__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor ck__chaski__v1__purge_dead_letters_request__field_descriptors[2] =

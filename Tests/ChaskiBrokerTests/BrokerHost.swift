@@ -20,6 +20,7 @@ final class BrokerHost {
     private(set) var ended: [(ConsumerID, Failure)] = []
     private(set) var removed: [TopicID] = []
     private(set) var stalls: [(consumers: [ConsumerID], failure: Failure?)] = []
+    private(set) var held: [FailureReason?] = []
     private(set) var reads: [ReadRequest] = []
     private(set) var replyCounts: [UInt64: Int] = [:]
     var answersReads = true
@@ -151,6 +152,7 @@ final class BrokerHost {
             case .read(let read): asked.append(read)
             case .released(let topic, let range): released.append((topic, range))
             case .topicRemoved(let topic): removed.append(topic)
+            case .deathsHeld(_, let failure): held.append(failure?.reason)
             case .consumerEnded(let consumer, let failure): ended.append((consumer, failure))
             case .stalled(_, let consumers, let failure): stalls.append((consumers, failure))
             }

@@ -265,7 +265,10 @@ import Testing
         #expect(host.takeDeliveries().isEmpty)
         host.advance(second)
         #expect(host.takeDeliveries().map(\.offset) == [2, 3])
+        #expect(host.held == [.deadStoreFull])
         host.ask { .purge($0, subscription: "s", [0..<2]) }
+        host.advance(second)
+        #expect(host.held == [.deadStoreFull, nil])
         host.settle(consumer, .fail, host.tokens([2, 3], handout: 2))
         #expect(letters(host).map(\.offset) == [2, 3])
         #expect(host.machine.past(of: 2, subscription: "s")?.attempts == 2)

@@ -136,6 +136,8 @@ import Testing
         host.advance(2 * second)
         #expect(letters(host).map(\.offset) == [1])
         #expect(log(host, again).map { mark($0.1, .reason) } == ["broken"])
+        // Told once, however often it was tried.
+        #expect(host.held == [.unknownTopic])
         #expect(host.machine.subscription(named: "s")?.dyingBlockedBy == nil)
         #expect(host.machine.checkInvariants() == nil)
     }
@@ -174,6 +176,7 @@ import Testing
         host.advance(2 * second)
         #expect(letters(host).map(\.offset) == [1, 2, 3])
         #expect(log(host, dead).compactMap { mark($0.1, .of) } == ["t@0", "t@1", "t@2", "t@3"])
+        #expect(host.held == [.diskFull, nil, .diskFull, .deadStoreFull, nil])
         #expect(host.machine.checkInvariants() == nil)
     }
 

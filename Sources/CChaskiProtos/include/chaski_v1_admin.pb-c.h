@@ -66,6 +66,8 @@ typedef struct Ck__Chaski__V1__ShowDeadLetterRequest Ck__Chaski__V1__ShowDeadLet
 typedef struct Ck__Chaski__V1__ShowDeadLetterResponse Ck__Chaski__V1__ShowDeadLetterResponse;
 typedef struct Ck__Chaski__V1__RedriveDeadLettersRequest Ck__Chaski__V1__RedriveDeadLettersRequest;
 typedef struct Ck__Chaski__V1__RedriveDeadLettersResponse Ck__Chaski__V1__RedriveDeadLettersResponse;
+typedef struct Ck__Chaski__V1__RedriveEditedRequest Ck__Chaski__V1__RedriveEditedRequest;
+typedef struct Ck__Chaski__V1__RedriveEditedResponse Ck__Chaski__V1__RedriveEditedResponse;
 typedef struct Ck__Chaski__V1__PurgeDeadLettersRequest Ck__Chaski__V1__PurgeDeadLettersRequest;
 typedef struct Ck__Chaski__V1__PurgeDeadLettersResponse Ck__Chaski__V1__PurgeDeadLettersResponse;
 typedef struct Ck__Chaski__V1__BrokerStatusRequest Ck__Chaski__V1__BrokerStatusRequest;
@@ -166,10 +168,12 @@ struct  Ck__Chaski__V1__DeadLetterPolicy
   uint32_t f1;
   protobuf_c_boolean has_f2;
   uint64_t f2;
+  protobuf_c_boolean has_f3;
+  ProtobufCBinaryData f3;
 };
 #define CK__CHASKI__V1__DEAD_LETTER_POLICY__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&ck__chaski__v1__dead_letter_policy__descriptor) \
-    , 0, 0, 0, 0 }
+    , 0, 0, 0, 0, 0, {0,NULL} }
 
 
 struct  Ck__Chaski__V1__OrderPolicy
@@ -315,10 +319,15 @@ struct  Ck__Chaski__V1__Subscription
   uint64_t f32;
   protobuf_c_boolean has_f33;
   protobuf_c_boolean f33;
+  protobuf_c_boolean has_f34;
+  uint64_t f34;
+  Ck__Chaski__V1__Status *f35;
+  protobuf_c_boolean has_f36;
+  uint64_t f36;
 };
 #define CK__CHASKI__V1__SUBSCRIPTION__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&ck__chaski__v1__subscription__descriptor) \
-    , 0, {0,NULL}, 0, 0, 0, {0,NULL}, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL, NULL, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+    , 0, {0,NULL}, 0, 0, 0, {0,NULL}, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL, NULL, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL, 0, 0 }
 
 
 struct  Ck__Chaski__V1__CreateTopicRequest
@@ -796,10 +805,16 @@ struct  Ck__Chaski__V1__StoredMessage
   int64_t f4;
   protobuf_c_boolean has_f5;
   int64_t f5;
+  protobuf_c_boolean has_f6;
+  int64_t f6;
+  protobuf_c_boolean has_f7;
+  uint64_t f7;
+  protobuf_c_boolean has_f8;
+  uint64_t f8;
 };
 #define CK__CHASKI__V1__STORED_MESSAGE__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&ck__chaski__v1__stored_message__descriptor) \
-    , 0, {0,NULL}, 0, {0,NULL}, 0,NULL, 0, 0, 0, 0 }
+    , 0, {0,NULL}, 0, {0,NULL}, 0,NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 
 
 struct  Ck__Chaski__V1__ShowDeadLetterRequest
@@ -809,10 +824,12 @@ struct  Ck__Chaski__V1__ShowDeadLetterRequest
   ProtobufCBinaryData f1;
   protobuf_c_boolean has_f2;
   uint64_t f2;
+  protobuf_c_boolean has_f3;
+  uint64_t f3;
 };
 #define CK__CHASKI__V1__SHOW_DEAD_LETTER_REQUEST__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&ck__chaski__v1__show_dead_letter_request__descriptor) \
-    , 0, {0,NULL}, 0, 0 }
+    , 0, {0,NULL}, 0, 0, 0, 0 }
 
 
 struct  Ck__Chaski__V1__ShowDeadLetterResponse
@@ -859,6 +876,32 @@ struct  Ck__Chaski__V1__RedriveDeadLettersResponse
 #define CK__CHASKI__V1__REDRIVE_DEAD_LETTERS_RESPONSE__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&ck__chaski__v1__redrive_dead_letters_response__descriptor) \
     , 0, 0, 0, 0, 0, 0 }
+
+
+struct  Ck__Chaski__V1__RedriveEditedRequest
+{
+  ProtobufCMessage base;
+  protobuf_c_boolean has_f1;
+  ProtobufCBinaryData f1;
+  protobuf_c_boolean has_f2;
+  uint64_t f2;
+  protobuf_c_boolean has_f3;
+  ProtobufCBinaryData f3;
+};
+#define CK__CHASKI__V1__REDRIVE_EDITED_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&ck__chaski__v1__redrive_edited_request__descriptor) \
+    , 0, {0,NULL}, 0, 0, 0, {0,NULL} }
+
+
+struct  Ck__Chaski__V1__RedriveEditedResponse
+{
+  ProtobufCMessage base;
+  protobuf_c_boolean has_f1;
+  uint64_t f1;
+};
+#define CK__CHASKI__V1__REDRIVE_EDITED_RESPONSE__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&ck__chaski__v1__redrive_edited_response__descriptor) \
+    , 0, 0 }
 
 
 struct  Ck__Chaski__V1__PurgeDeadLettersRequest
@@ -1096,6 +1139,12 @@ void   ck__chaski__v1__redrive_dead_letters_request__init
 /* Ck__Chaski__V1__RedriveDeadLettersResponse methods */
 void   ck__chaski__v1__redrive_dead_letters_response__init
                      (Ck__Chaski__V1__RedriveDeadLettersResponse         *message);
+/* Ck__Chaski__V1__RedriveEditedRequest methods */
+void   ck__chaski__v1__redrive_edited_request__init
+                     (Ck__Chaski__V1__RedriveEditedRequest         *message);
+/* Ck__Chaski__V1__RedriveEditedResponse methods */
+void   ck__chaski__v1__redrive_edited_response__init
+                     (Ck__Chaski__V1__RedriveEditedResponse         *message);
 /* Ck__Chaski__V1__PurgeDeadLettersRequest methods */
 void   ck__chaski__v1__purge_dead_letters_request__init
                      (Ck__Chaski__V1__PurgeDeadLettersRequest         *message);
@@ -1263,6 +1312,12 @@ typedef void (*Ck__Chaski__V1__RedriveDeadLettersRequest_Closure)
 typedef void (*Ck__Chaski__V1__RedriveDeadLettersResponse_Closure)
                  (const Ck__Chaski__V1__RedriveDeadLettersResponse *message,
                   void *closure_data);
+typedef void (*Ck__Chaski__V1__RedriveEditedRequest_Closure)
+                 (const Ck__Chaski__V1__RedriveEditedRequest *message,
+                  void *closure_data);
+typedef void (*Ck__Chaski__V1__RedriveEditedResponse_Closure)
+                 (const Ck__Chaski__V1__RedriveEditedResponse *message,
+                  void *closure_data);
 typedef void (*Ck__Chaski__V1__PurgeDeadLettersRequest_Closure)
                  (const Ck__Chaski__V1__PurgeDeadLettersRequest *message,
                   void *closure_data);
@@ -1334,6 +1389,8 @@ extern const ProtobufCMessageDescriptor ck__chaski__v1__show_dead_letter_request
 extern const ProtobufCMessageDescriptor ck__chaski__v1__show_dead_letter_response__descriptor;
 extern const ProtobufCMessageDescriptor ck__chaski__v1__redrive_dead_letters_request__descriptor;
 extern const ProtobufCMessageDescriptor ck__chaski__v1__redrive_dead_letters_response__descriptor;
+extern const ProtobufCMessageDescriptor ck__chaski__v1__redrive_edited_request__descriptor;
+extern const ProtobufCMessageDescriptor ck__chaski__v1__redrive_edited_response__descriptor;
 extern const ProtobufCMessageDescriptor ck__chaski__v1__purge_dead_letters_request__descriptor;
 extern const ProtobufCMessageDescriptor ck__chaski__v1__purge_dead_letters_response__descriptor;
 extern const ProtobufCMessageDescriptor ck__chaski__v1__broker_status_request__descriptor;

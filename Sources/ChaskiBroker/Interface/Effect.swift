@@ -117,4 +117,7 @@ package enum Effect: Sendable {
     /// Messages of the subscription cannot be read, for what reason; or, with none, they can
     /// again. What can be read is delivered meanwhile.
     case stalled(SubscriptionID, [ConsumerID], Failure?)
+    /// Messages of the subscription failed for good and cannot be dead letters yet, for what reason;
+    /// or, with none, nothing is held back so any more.
+    case deathsHeld(SubscriptionID, Failure?)
 }

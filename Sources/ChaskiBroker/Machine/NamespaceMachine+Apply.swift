@@ -97,6 +97,7 @@ extension NamespaceMachine {
         for holder in subscription.activity.connected {
             if let consumer = holder.consumer { effects.append(.consumerEnded(consumer, failure)) }
         }
+        if subscription.deaths.told != nil { effects.append(.deathsHeld(id, nil)) }
         remove(subscription)
         if isRunning { releaseAll(of: topic, &effects) }
     }

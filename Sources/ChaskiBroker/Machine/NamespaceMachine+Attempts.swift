@@ -28,6 +28,7 @@ extension NamespaceMachine {
                     continue
                 }
                 // What should die and cannot waits for the store to have room.
+                if cause != nil { parked(subscription) }
                 let policy = subscription.settings.retry
                 let delay =
                     cause != nil

@@ -28,7 +28,37 @@ extension NamespaceMachine {
                 !subscription.activity.isDeleting
             else { continue }
             serveDeaths(of: subscription, now, &effects)
+            tellHeld(subscription, now, &effects)
         }
+    }
+
+    /// Tells once why messages that should be dead are not, and once that none are held back.
+    private func tellHeld(
+        _ subscription: SubscriptionState, _ now: Now, _ effects: inout [Effect]
+    ) {
+        var held = subscription.deaths.block?.failure
+        if subscription.deaths.hasParked {
+            do throws(Failure) {
+                _ = try roomForDeaths(subscription)
+                subscription.deaths.hasParked = false
+            } catch {
+                held = held ?? error
+            }
+        }
+        if held != nil {
+            // Room may come from anywhere.
+            setDeathTimer(subscription, at: now.clock.addingSaturating(Self.deathRetryNanos))
+        }
+        guard held?.reason != subscription.deaths.told else { return }
+        subscription.deaths.told = held?.reason
+        effects.append(.deathsHeld(subscription.id, held))
+    }
+
+    /// What should have died waits for the dead store to have room.
+    func parked(_ subscription: SubscriptionState) {
+        guard isRunning else { return }
+        subscription.deaths.hasParked = true
+        markDying(subscription)
     }
 
     /// Takes the next step towards the death of some.

@@ -68,6 +68,7 @@ extension NamespaceMachine {
                     record(attempt, offset, slot, subscription)
                     beginToDie(offset, .abandoned, failed: before.failed, subscription, time)
                 } else {
+                    parked(subscription)
                     attempt.delayNanos = subscription.settings.retry.maximumBackoffNanos
                     record(attempt, offset, slot, subscription)
                     var waiting = Slot(state: .waiting)

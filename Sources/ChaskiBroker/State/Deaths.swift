@@ -30,6 +30,10 @@ struct Deaths {
     var step = Step.idle
     var block: Block?
     var timer: Int64?
+    /// Messages that should have died were put off: the dead store was full.
+    var hasParked = false
+    /// What was told last of why messages are held back.
+    var told: FailureReason?
     /// In the machine's list.
     var isListed = false
 

@@ -118,11 +118,38 @@ extension AttemptInfo {
     }
 }
 
-extension DeadLetterDetails {
-    private func text(_ bytes: [UInt8]) -> String {
+extension Message {
+    private static func text(_ bytes: [UInt8]) -> String {
         Text.decoded(bytes) ?? "base64:" + Base64.encode(bytes)
     }
 
+    fileprivate func append(to fields: inout FieldList) {
+        if let key { fields.append("key", Self.text(key)) }
+        for attribute in attributes {
+            fields.append("attribute", "\(attribute.name)=\(attribute.value)")
+        }
+        fields.append("payload", Self.text(payload))
+    }
+
+    var fields: FieldList {
+        var fields = FieldList()
+        append(to: &fields)
+        return fields
+    }
+
+    fileprivate var keyJSON: JSONValue { key.map { .string(Self.text($0)) } ?? .null }
+    fileprivate var payloadJSON: JSONValue { .string(Self.text(payload)) }
+    fileprivate var attributesJSON: JSONValue {
+        .array(
+            attributes.map { .object(["name": .string($0.name), "value": .string($0.value)]) })
+    }
+
+    var json: JSONValue {
+        .object(["key": keyJSON, "attributes": attributesJSON, "payload": payloadJSON])
+    }
+}
+
+extension DeadLetterDetails {
     func fields(_ kind: OutputKind) -> FieldList {
         var fields = FieldList()
         fields.append("offset", String(letter.offset))
@@ -136,13 +163,7 @@ extension DeadLetterDetails {
         if let appendedNanos {
             fields.append("published", Units.timestamp(wallNanos: appendedNanos))
         }
-        if let message {
-            if let key = message.key { fields.append("key", text(key)) }
-            for attribute in message.attributes {
-                fields.append("attribute", "\(attribute.name)=\(attribute.value)")
-            }
-            fields.append("payload", text(message.payload))
-        }
+        message?.append(to: &fields)
         if let unreadable { fields.append("cannot be read", unreadable.message) }
         return fields
     }
@@ -152,12 +173,9 @@ extension DeadLetterDetails {
             "deadLetter": letter.json, "attemptCount": .unsigned(UInt64(attemptCount)),
             "attempts": .array(attempts.map(\.json)),
             "published": appendedNanos.map { .string(Units.timestamp(wallNanos: $0)) } ?? .null,
-            "key": message?.key.map { .string(text($0)) } ?? .null,
-            "attributes": .array(
-                (message?.attributes ?? []).map {
-                    .object(["name": .string($0.name), "value": .string($0.value)])
-                }),
-            "payload": message.map { .string(text($0.payload)) } ?? .null,
+            "key": message?.keyJSON ?? .null,
+            "attributes": message?.attributesJSON ?? .array([]),
+            "payload": message?.payloadJSON ?? .null,
             "unreadable": unreadable.map { .string($0.message) } ?? .null,
         ])
     }

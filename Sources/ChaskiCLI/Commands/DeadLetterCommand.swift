@@ -6,9 +6,10 @@ import ChaskiModel
 struct DeadLetterCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "deadletter",
-        abstract: "List, show, redrive and purge the messages that are dead for a subscription.",
+        abstract: "List, show, redrive, mend and purge the dead messages of a subscription.",
         subcommands: [
-            DeadLetterList.self, DeadLetterShow.self, DeadLetterRedrive.self, DeadLetterPurge.self,
+            DeadLetterList.self, DeadLetterShow.self, DeadLetterRedrive.self, DeadLetterEdit.self,
+            DeadLetterPurge.self,
         ])
 }
 

@@ -189,11 +189,25 @@ extension SubscriptionInfo {
         fields.append("to be handed out again", kind.count(pendingAgain))
         fields.append(
             "dead", kind.count(dead) + (deadLettersFull ? " (full: what should die waits)" : ""))
+        if dying > 0 {
+            fields.append(
+                "dying", kind.count(dying) + (dyingBlockedBy.map { ": \($0.message)" } ?? ""))
+        }
         fields.append("consumers", kind.count(consumers))
         fields.append(
             "since creation",
             "\(kind.count(handedOut)) handed out, \(kind.count(acked)) acknowledged, "
                 + "\(kind.count(failed)) failed")
+        let ends: [(UInt64, String)] = [
+            (forwarded, "forwarded"), (redriven, "redriven"), (purged, "purged"),
+            (expired, "removed by age"),
+        ]
+        if ends.contains(where: { $0.0 > 0 }) {
+            fields.append(
+                "dead letters since then",
+                ends.filter { $0.0 > 0 }.map { "\(kind.count($0.0)) \($0.1)" }
+                    .joined(separator: ", "))
+        }
         let retry = settings.retry
         fields.append(
             "retry",
@@ -205,6 +219,9 @@ extension SubscriptionInfo {
             "dead letters kept",
             "\(kind.count(UInt64(settings.deadLetters.maximum))) for "
                 + Units.duration(nanos: settings.deadLetters.retentionNanos))
+        if let topic = settings.deadLetters.forwardTo {
+            fields.append("dead forwarded to", topic)
+        }
         fields.append("lease", Units.duration(nanos: settings.leaseNanos))
         fields.append(
             "tracked at once",
@@ -237,6 +254,10 @@ extension SubscriptionInfo {
             "acked": .unsigned(acked), "failed": .unsigned(failed),
             "redriven": .unsigned(redriven), "purged": .unsigned(purged),
             "expired": .unsigned(expired), "deadLettersFull": .bool(deadLettersFull),
+            "dying": .unsigned(dying), "forwarded": .unsigned(forwarded),
+            "dyingBlockedBy": dyingBlockedBy.map {
+                .object(["reason": .string($0.reason.rawValue), "message": .string($0.message)])
+            } ?? .null,
             "settings": .object([
                 "start": .string(startText),
                 "minimumBackoffNanos": .integer(settings.retry.minimumBackoffNanos),
@@ -246,6 +267,7 @@ extension SubscriptionInfo {
                 "maximumAgeNanos": settings.retry.maximumAgeNanos.map { .integer($0) } ?? .null,
                 "maximumDeadLetters": .unsigned(UInt64(settings.deadLetters.maximum)),
                 "deadLetterRetentionNanos": .integer(settings.deadLetters.retentionNanos),
+                "forwardDeadTo": settings.deadLetters.forwardTo.map { .string($0) } ?? .null,
                 "leaseNanos": .integer(settings.leaseNanos),
                 "maximumUnsettled": .unsigned(UInt64(settings.maximumUnsettled)),
                 "rateLimit": settings.rateLimit.map { .unsigned(UInt64($0)) } ?? .null,

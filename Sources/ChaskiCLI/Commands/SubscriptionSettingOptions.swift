@@ -31,6 +31,12 @@ struct SubscriptionSettingOptions: ParsableArguments {
     var deadLetterRetention: DurationArgument?
 
     @Option(
+        help: ArgumentHelp(
+            "Topic that gets a copy of each message that dies; \"\": none (none).",
+            valueName: "topic"))
+    var forwardDeadTo: String?
+
+    @Option(
         help: .duration("How long a delivery may stay without a verdict or heartbeat (30s)."))
     var lease: DurationArgument?
 
@@ -72,6 +78,7 @@ struct SubscriptionSettingOptions: ParsableArguments {
         change.maximumAgeNanos = maxAge?.nanos
         change.maximumDeadLetters = maxDeadLetters
         change.deadLetterRetentionNanos = deadLetterRetention?.nanos
+        change.forwardDeadTo = forwardDeadTo
         change.leaseNanos = lease?.nanos
         change.maximumUnsettled = maxUnsettled
         change.rateLimit = rate

@@ -29,15 +29,16 @@ public struct AtomicRequest: Sendable {
     /// Spends an attempt of a delivery: it comes back after the subscription's backoff, or after
     /// `delay`; dead after its maximum of failures.
     public mutating func retry(
-        _ delivery: Delivery, after delay: Duration? = nil, reason: String = ""
+        _ delivery: Delivery, after delay: Duration? = nil, reason: String = "", code: String = ""
     ) {
-        verdicts.append(
-            (delivery, Verdict(.retry, delayNanos: delay?.clampedNanos, reason: reason)))
+        let verdict = Verdict(
+            .retry, delayNanos: delay?.clampedNanos, reason: reason, code: code)
+        verdicts.append((delivery, verdict))
     }
 
     /// Makes a delivery dead.
-    public mutating func fail(_ delivery: Delivery, reason: String = "") {
-        verdicts.append((delivery, Verdict(.fail, reason: reason)))
+    public mutating func fail(_ delivery: Delivery, reason: String = "", code: String = "") {
+        verdicts.append((delivery, Verdict(.fail, reason: reason, code: code)))
     }
 
     /// Gives a delivery back; no attempt is spent.

@@ -1,6 +1,7 @@
 import ChaskiMessages
 public import ChaskiModel
 import ChaskiProtobuf
+import ChaskiRecords
 import ChaskiWire
 
 extension ChaskiClient {
@@ -35,13 +36,28 @@ extension ChaskiClient {
     public func deadLetter(
         subscription: String, offset: Offset
     ) async throws -> DeadLetterDetails {
-        let response: Chaski_V1_ShowDeadLetterResponse = try await call(
+        var response = try await show(subscription, offset, payloadFrom: 0)
+        // A long payload comes in parts.
+        while response.hasMessage, response.message.payload.count < response.message.payloadBytes {
+            let have = UInt64(response.message.payload.count)
+            let more = try await show(subscription, offset, payloadFrom: have)
+            if more.hasUnreadable { return DeadLetterDetails(more) }
+            guard !more.message.payload.isEmpty else { break }
+            response.message.payload += more.message.payload
+        }
+        return DeadLetterDetails(response)
+    }
+
+    private func show(
+        _ subscription: String, _ offset: Offset, payloadFrom first: UInt64
+    ) async throws -> Chaski_V1_ShowDeadLetterResponse {
+        try await call(
             "Subscriptions/ShowDeadLetter",
             Chaski_V1_ShowDeadLetterRequest.with {
                 $0.subscription = subscription
                 $0.offset = offset
+                $0.payloadFrom = first
             }, isRepeatable: true)
-        return DeadLetterDetails(response)
     }
 
     /// Gives the dead letters in these ranges to consumers again, each as if it had never failed;
@@ -65,6 +81,46 @@ extension ChaskiClient {
                     $0.note = note
                 }, isRepeatable: true)
             return (response.count, response.more ? response.nextOffset : nil)
+        }
+    }
+
+    /// Publishes an edited message in the place of a dead one, and settles that for good, in one atomic
+    /// step. It is a new message of the subscription's topic, for all of the topic's subscriptions,
+    /// with the attribute `redriveOf` that names the dead one.
+    ///
+    /// - Parameters:
+    ///   - message: what to publish; without a dedup id. Begin with that of
+    ///     ``deadLetter(subscription:offset:)``.
+    ///   - note: kept in the journal, at most 1 KiB.
+    /// - Returns: the offset of the new message.
+    /// - Throws: `ChaskiError`, as `unknown-dead-letter`; after `indeterminate` asking again does no
+    ///   harm: where it had been done the dead letter is unknown.
+    @discardableResult
+    public func redriveDeadLetter(
+        subscription: String, offset: Offset, as message: ChaskiModel.Message, note: String = ""
+    ) async throws -> Offset {
+        guard message.dedupID == nil else {
+            throw ChaskiError(
+                Failure(
+                    .invalidArgument, .invalidBatch,
+                    "an edited message has no dedup id: it stands for the dead one"))
+        }
+        do {
+            var batch = RecordBatchBuilder()
+            try batch.append(message: message)
+            let request = try Coding.encode(
+                Chaski_V1_RedriveEditedRequest.with {
+                    $0.subscription = subscription
+                    $0.offset = offset
+                    $0.note = note
+                })
+            let answer = try await call(
+                "chaski.v1.Subscriptions/RedriveEdited", request,
+                attachment: batch.finish(compression: .deflate())[...], isRepeatable: false)
+            let response: Chaski_V1_RedriveEditedResponse = try Coding.decode(answer)
+            return response.offset
+        } catch let failure as Failure {
+            throw ChaskiError(failure)
         }
     }
 

@@ -50,7 +50,9 @@ extension DeadLetterDetails {
                 Message(
                     stored.payload, key: stored.hasKey ? stored.key : nil,
                     attributes: stored.attributes.map { Attribute($0.name, $0.value) },
-                    eventTimeNanos: stored.hasEventUnixNanos ? stored.eventUnixNanos : nil)
+                    eventTimeNanos: stored.hasEventUnixNanos ? stored.eventUnixNanos : nil,
+                    expiryNanos: stored.hasExpiryUnixNanos ? stored.expiryUnixNanos : nil,
+                    schemaID: stored.hasSchemaID ? stored.schemaID : nil)
             },
             appendedNanos: stored?.appendedUnixNanos,
             unreadable: response.hasUnreadable

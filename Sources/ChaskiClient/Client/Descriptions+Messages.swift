@@ -26,7 +26,10 @@ extension SubscriptionInfo {
             handedOut: subscription.handedOut, failed: subscription.failed,
             redriven: subscription.redriven, purged: subscription.purged,
             expired: subscription.expired, deadLettersFull: subscription.deadLettersFull,
-            windowFull: subscription.windowFull,
+            dying: subscription.dying,
+            dyingBlockedBy: subscription.hasDyingBlockedBy
+                ? subscription.dyingBlockedBy.failure.map { ChaskiError($0) } : nil,
+            forwarded: subscription.forwarded, windowFull: subscription.windowFull,
             stalledBy: subscription.hasStalledBy
                 ? subscription.stalledBy.failure.map { ChaskiError($0) } : nil,
             tracked: subscription.tracked,

@@ -64,6 +64,12 @@ public struct SubscriptionInfo: Hashable, Sendable {
     public var expired: UInt64
     /// Whether there are as many dead letters as may be: what should die waits.
     public var deadLettersFull: Bool
+    /// Messages that failed for good and wait to be forwarded, and then dead.
+    public var dying: UInt64
+    /// Why they cannot be at the moment.
+    public var dyingBlockedBy: ChaskiError?
+    /// Messages of which a copy was forwarded as they died, since its creation.
+    public var forwarded: UInt64
     /// Whether nothing new is handed out because `maximumUnsettled` messages are tracked.
     public var windowFull: Bool
     /// Why the next messages cannot be read from the broker's disk at the moment.

@@ -6,7 +6,6 @@
 public import ChaskiProtobuf
 internal import CChaskiProtos
 
-/// In a request for a new subscription, what is absent takes its default; in an update, it stays.
 /// What a dead message does to those behind it of its key.
 public enum Chaski_V1_AfterDeath: ChaskiProtobuf.Enum {
     case unspecified
@@ -298,17 +297,30 @@ public struct Chaski_V1_DeadLetterPolicy: ChaskiProtobuf.Message {
     /// Unsets `retentionNanos`.
     public mutating func clearRetentionNanos() { _retentionNanos = nil }
 
+    /// The topic that gets a copy of each message that dies, in the same atomic step; empty: none,
+    /// which is also the default. While it does not take the copy the message waits.
+    public var forwardTo: String {
+        get { _forwardTo ?? "" }
+        set { _forwardTo = newValue }
+    }
+    /// True when `forwardTo` is set.
+    public var hasForwardTo: Bool { _forwardTo != nil }
+    /// Unsets `forwardTo`.
+    public mutating func clearForwardTo() { _forwardTo = nil }
+
     public var unknownFields = ChaskiProtobuf.UnknownFields()
 
     public init() {}
 
-    public init(maximum: UInt32? = nil, retentionNanos: UInt64? = nil) {
+    public init(maximum: UInt32? = nil, retentionNanos: UInt64? = nil, forwardTo: String? = nil) {
         self._maximum = maximum
         self._retentionNanos = retentionNanos
+        self._forwardTo = forwardTo
     }
 
     fileprivate var _maximum: UInt32?
     fileprivate var _retentionNanos: UInt64?
+    fileprivate var _forwardTo: String?
 }
 
 /// Messages of one key are handed out in their order: one consumer at a time has a key, as a run of
@@ -339,6 +351,7 @@ public struct Chaski_V1_OrderPolicy: ChaskiProtobuf.Message {
     fileprivate var _runLength: UInt32?
 }
 
+/// In a request for a new subscription, what is absent takes its default; in an update, it stays.
 public struct Chaski_V1_SubscriptionSettings: ChaskiProtobuf.Message {
     /// Absent: earliest.
     public var start: Chaski_V1_StartPosition {
@@ -735,6 +748,21 @@ public struct Chaski_V1_Subscription: ChaskiProtobuf.Message {
     /// The dead letters have reached their maximum: what should die waits.
     public var deadLettersFull: Bool = false
 
+    /// Messages that failed for good and wait to be forwarded, and then dead; why they cannot be at the
+    /// moment, absent while they can; and how many were, since creation.
+    public var dying: UInt64 = 0
+
+    public var dyingBlockedBy: Chaski_V1_Status {
+        get { _dyingBlockedBy._orEmpty }
+        _modify { yield &_dyingBlockedBy._orEmpty }
+    }
+    /// True when `dyingBlockedBy` is set.
+    public var hasDyingBlockedBy: Bool { _dyingBlockedBy != nil }
+    /// Unsets `dyingBlockedBy`.
+    public mutating func clearDyingBlockedBy() { _dyingBlockedBy = nil }
+
+    public var forwarded: UInt64 = 0
+
     public var unknownFields = ChaskiProtobuf.UnknownFields()
 
     public init() {}
@@ -765,7 +793,10 @@ public struct Chaski_V1_Subscription: ChaskiProtobuf.Message {
         redriven: UInt64 = 0,
         purged: UInt64 = 0,
         expired: UInt64 = 0,
-        deadLettersFull: Bool = false
+        deadLettersFull: Bool = false,
+        dying: UInt64 = 0,
+        dyingBlockedBy: Chaski_V1_Status? = nil,
+        forwarded: UInt64 = 0
     ) {
         self.name = name
         self.id = id
@@ -793,6 +824,9 @@ public struct Chaski_V1_Subscription: ChaskiProtobuf.Message {
         self.purged = purged
         self.expired = expired
         self.deadLettersFull = deadLettersFull
+        self.dying = dying
+        self._dyingBlockedBy = dyingBlockedBy
+        self.forwarded = forwarded
     }
 
     fileprivate var _settings: ChaskiProtobuf.Boxed<Chaski_V1_SubscriptionSettings>?
@@ -800,6 +834,7 @@ public struct Chaski_V1_Subscription: ChaskiProtobuf.Message {
     fileprivate var _pause: Chaski_V1_Pause?
     fileprivate var _breaker: Chaski_V1_Breaker?
     fileprivate var _rateTokens: UInt64?
+    fileprivate var _dyingBlockedBy: Chaski_V1_Status?
 }
 
 public struct Chaski_V1_CreateTopicRequest: ChaskiProtobuf.Message {
@@ -1574,7 +1609,7 @@ public struct Chaski_V1_ListDeadLettersRequest: ChaskiProtobuf.Message {
     /// From this offset on.
     public var fromOffset: UInt64 = 0
 
-    /// At most so many; 0 for 1,000, which is also the maximum.
+    /// At most so many; 0 for 1,000, which is also the maximum. An answer may have fewer.
     public var limit: UInt32 = 0
 
     public var filter: Chaski_V1_DeadLetterFilter {
@@ -1687,6 +1722,7 @@ public struct Chaski_V1_Attempt: ChaskiProtobuf.Message {
 }
 
 public struct Chaski_V1_StoredMessage: ChaskiProtobuf.Message {
+    /// At most 64 KiB of it, from the byte that was asked for on.
     public var payload: [UInt8] = []
 
     public var key: [UInt8] {
@@ -1711,6 +1747,27 @@ public struct Chaski_V1_StoredMessage: ChaskiProtobuf.Message {
     /// Unsets `eventUnixNanos`.
     public mutating func clearEventUnixNanos() { _eventUnixNanos = nil }
 
+    public var expiryUnixNanos: Int64 {
+        get { _expiryUnixNanos ?? 0 }
+        set { _expiryUnixNanos = newValue }
+    }
+    /// True when `expiryUnixNanos` is set.
+    public var hasExpiryUnixNanos: Bool { _expiryUnixNanos != nil }
+    /// Unsets `expiryUnixNanos`.
+    public mutating func clearExpiryUnixNanos() { _expiryUnixNanos = nil }
+
+    public var schemaID: UInt64 {
+        get { _schemaID ?? 0 }
+        set { _schemaID = newValue }
+    }
+    /// True when `schemaID` is set.
+    public var hasSchemaID: Bool { _schemaID != nil }
+    /// Unsets `schemaID`.
+    public mutating func clearSchemaID() { _schemaID = nil }
+
+    /// The whole payload's length.
+    public var payloadBytes: UInt64 = 0
+
     public var unknownFields = ChaskiProtobuf.UnknownFields()
 
     public init() {}
@@ -1720,17 +1777,25 @@ public struct Chaski_V1_StoredMessage: ChaskiProtobuf.Message {
         key: [UInt8]? = nil,
         attributes: [Chaski_V1_AttributeFilter] = [],
         appendedUnixNanos: Int64 = 0,
-        eventUnixNanos: Int64? = nil
+        eventUnixNanos: Int64? = nil,
+        expiryUnixNanos: Int64? = nil,
+        schemaID: UInt64? = nil,
+        payloadBytes: UInt64 = 0
     ) {
         self.payload = payload
         self._key = key
         self.attributes = attributes
         self.appendedUnixNanos = appendedUnixNanos
         self._eventUnixNanos = eventUnixNanos
+        self._expiryUnixNanos = expiryUnixNanos
+        self._schemaID = schemaID
+        self.payloadBytes = payloadBytes
     }
 
     fileprivate var _key: [UInt8]?
     fileprivate var _eventUnixNanos: Int64?
+    fileprivate var _expiryUnixNanos: Int64?
+    fileprivate var _schemaID: UInt64?
 }
 
 public struct Chaski_V1_ShowDeadLetterRequest: ChaskiProtobuf.Message {
@@ -1738,13 +1803,17 @@ public struct Chaski_V1_ShowDeadLetterRequest: ChaskiProtobuf.Message {
 
     public var offset: UInt64 = 0
 
+    /// From which byte on the payload is wanted.
+    public var payloadFrom: UInt64 = 0
+
     public var unknownFields = ChaskiProtobuf.UnknownFields()
 
     public init() {}
 
-    public init(subscription: String = "", offset: UInt64 = 0) {
+    public init(subscription: String = "", offset: UInt64 = 0, payloadFrom: UInt64 = 0) {
         self.subscription = subscription
         self.offset = offset
+        self.payloadFrom = payloadFrom
     }
 }
 
@@ -1844,6 +1913,42 @@ public struct Chaski_V1_RedriveDeadLettersResponse: ChaskiProtobuf.Message {
         self.count = count
         self.more = more
         self.nextOffset = nextOffset
+    }
+}
+
+/// Publishes an edited message in the place of a dead one, and settles that, in one atomic step. The
+/// new message is appended to the subscription's topic, for all of the topic's subscriptions, with
+/// the attribute "redriveOf". The attachment is a record batch of one message, without a dedup id.
+public struct Chaski_V1_RedriveEditedRequest: ChaskiProtobuf.Message {
+    public var subscription: String = ""
+
+    /// Of the dead letter.
+    public var offset: UInt64 = 0
+
+    /// Kept in the journal; at most 1 KiB.
+    public var note: String = ""
+
+    public var unknownFields = ChaskiProtobuf.UnknownFields()
+
+    public init() {}
+
+    public init(subscription: String = "", offset: UInt64 = 0, note: String = "") {
+        self.subscription = subscription
+        self.offset = offset
+        self.note = note
+    }
+}
+
+public struct Chaski_V1_RedriveEditedResponse: ChaskiProtobuf.Message {
+    /// Of the new message.
+    public var offset: UInt64 = 0
+
+    public var unknownFields = ChaskiProtobuf.UnknownFields()
+
+    public init() {}
+
+    public init(offset: UInt64 = 0) {
+        self.offset = offset
     }
 }
 
@@ -2059,6 +2164,11 @@ public enum Chaski_V1_Subscriptions {
         Chaski_V1_RedriveDeadLettersRequest, Chaski_V1_RedriveDeadLettersResponse
     >(path: "chaski.v1.Subscriptions/RedriveDeadLetters")
 
+    /// `Subscriptions.RedriveEdited`.
+    public static let redriveEdited = ChaskiProtobuf.RPCMethod<
+        Chaski_V1_RedriveEditedRequest, Chaski_V1_RedriveEditedResponse
+    >(path: "chaski.v1.Subscriptions/RedriveEdited")
+
     /// `Subscriptions.PurgeDeadLetters`.
     public static let purgeDeadLetters = ChaskiProtobuf.RPCMethod<
         Chaski_V1_PurgeDeadLettersRequest, Chaski_V1_PurgeDeadLettersResponse
@@ -2264,7 +2374,7 @@ extension Chaski_V1_DeadLetterPolicy {
         protoMessageName,
         Ck__Chaski__V1__DeadLetterPolicy(),
         ck__chaski__v1__dead_letter_policy__init,
-        fields: "1:maximum:u 2:retention_nanos:u")
+        fields: "1:maximum:u 2:retention_nanos:u 3:forward_to:s")
 
     public mutating func _unpack(
         _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
@@ -2276,6 +2386,9 @@ extension Chaski_V1_DeadLetterPolicy {
         if c.pointee.has_f2 != 0 {
             _retentionNanos = c.pointee.f2
         }
+        if c.pointee.has_f3 != 0 {
+            _forwardTo = try reader.string(c.pointee.f3.data, c.pointee.f3.len, 3, of: Self.self)
+        }
         try reader.unknown(pointer, &unknownFields, of: Self.self)
     }
 
@@ -2285,6 +2398,10 @@ extension Chaski_V1_DeadLetterPolicy {
         let c = pointer.assumingMemoryBound(to: Ck__Chaski__V1__DeadLetterPolicy.self)
         if let value = _maximum { (c.pointee.f1, c.pointee.has_f1) = (value, 1) }
         if let value = _retentionNanos { (c.pointee.f2, c.pointee.has_f2) = (value, 1) }
+        if let value = _forwardTo {
+            (c.pointee.f3.data, c.pointee.f3.len) = writer.string(value)
+            c.pointee.has_f3 = 1
+        }
         writer.records(unknownFields.bytes, pointer)
     }
 }
@@ -2534,7 +2651,8 @@ extension Chaski_V1_Subscription {
             11:consumers:u 12:backlog:u 13:created_unix_nanos:i 14:acked:u \
             15:handed_out:u 16:failed:u 17:window_full:B 18:stalled_by:m \
             40:pause:m 41:breaker:m 42:rate_tokens:u 43:tracked:u 30:redriven:u \
-            31:purged:u 32:expired:u 33:dead_letters_full:B 
+            31:purged:u 32:expired:u 33:dead_letters_full:B 34:dying:u \
+            35:dying_blocked_by:m 36:forwarded:u 
             """,
         children: {
             switch $0 {
@@ -2542,6 +2660,7 @@ extension Chaski_V1_Subscription {
             case 18: Chaski_V1_Status._schema
             case 40: Chaski_V1_Pause._schema
             case 41: Chaski_V1_Breaker._schema
+            case 35: Chaski_V1_Status._schema
             default: nil
             }
         })
@@ -2582,6 +2701,9 @@ extension Chaski_V1_Subscription {
         self.purged = c.pointee.f31
         self.expired = c.pointee.f32
         self.deadLettersFull = c.pointee.f33 != 0
+        self.dying = c.pointee.f34
+        _dyingBlockedBy = try reader.message(c.pointee.f35)
+        self.forwarded = c.pointee.f36
         try reader.unknown(pointer, &unknownFields, of: Self.self)
     }
 
@@ -2635,6 +2757,11 @@ extension Chaski_V1_Subscription {
             c.pointee.f33 = self.deadLettersFull ? 1 : 0
             c.pointee.has_f33 = 1
         }
+        if self.dying != 0 { (c.pointee.f34, c.pointee.has_f34) = (self.dying, 1) }
+        if let value = _dyingBlockedBy {
+            c.pointee.f35 = try writer.message(value)
+        }
+        if self.forwarded != 0 { (c.pointee.f36, c.pointee.has_f36) = (self.forwarded, 1) }
         writer.records(unknownFields.bytes, pointer)
     }
 }
@@ -3988,7 +4115,8 @@ extension Chaski_V1_StoredMessage {
         protoMessageName, Ck__Chaski__V1__StoredMessage(), ck__chaski__v1__stored_message__init,
         fields: """
             1:payload:b 2:key:b 3:attributes:m 4:appended_unix_nanos:i \
-            5:event_unix_nanos:i 
+            5:event_unix_nanos:i 6:expiry_unix_nanos:i 7:schema_id:u \
+            8:payload_bytes:u 
             """,
         children: {
             switch $0 {
@@ -4014,6 +4142,13 @@ extension Chaski_V1_StoredMessage {
         if c.pointee.has_f5 != 0 {
             _eventUnixNanos = c.pointee.f5
         }
+        if c.pointee.has_f6 != 0 {
+            _expiryUnixNanos = c.pointee.f6
+        }
+        if c.pointee.has_f7 != 0 {
+            _schemaID = c.pointee.f7
+        }
+        self.payloadBytes = c.pointee.f8
         try reader.unknown(pointer, &unknownFields, of: Self.self)
     }
 
@@ -4038,6 +4173,9 @@ extension Chaski_V1_StoredMessage {
             c.pointee.has_f4 = 1
         }
         if let value = _eventUnixNanos { (c.pointee.f5, c.pointee.has_f5) = (value, 1) }
+        if let value = _expiryUnixNanos { (c.pointee.f6, c.pointee.has_f6) = (value, 1) }
+        if let value = _schemaID { (c.pointee.f7, c.pointee.has_f7) = (value, 1) }
+        if self.payloadBytes != 0 { (c.pointee.f8, c.pointee.has_f8) = (self.payloadBytes, 1) }
         writer.records(unknownFields.bytes, pointer)
     }
 }
@@ -4049,7 +4187,7 @@ extension Chaski_V1_ShowDeadLetterRequest {
         protoMessageName,
         Ck__Chaski__V1__ShowDeadLetterRequest(),
         ck__chaski__v1__show_dead_letter_request__init,
-        fields: "1:subscription:s 2:offset:u")
+        fields: "1:subscription:s 2:offset:u 3:payload_from:u")
 
     public mutating func _unpack(
         _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
@@ -4060,6 +4198,7 @@ extension Chaski_V1_ShowDeadLetterRequest {
                 c.pointee.f1.data, c.pointee.f1.len, 1, of: Self.self)
         }
         self.offset = c.pointee.f2
+        self.payloadFrom = c.pointee.f3
         try reader.unknown(pointer, &unknownFields, of: Self.self)
     }
 
@@ -4072,6 +4211,7 @@ extension Chaski_V1_ShowDeadLetterRequest {
             c.pointee.has_f1 = 1
         }
         if self.offset != 0 { (c.pointee.f2, c.pointee.has_f2) = (self.offset, 1) }
+        if self.payloadFrom != 0 { (c.pointee.f3, c.pointee.has_f3) = (self.payloadFrom, 1) }
         writer.records(unknownFields.bytes, pointer)
     }
 }
@@ -4211,6 +4351,73 @@ extension Chaski_V1_RedriveDeadLettersResponse {
         if self.count != 0 { (c.pointee.f1, c.pointee.has_f1) = (self.count, 1) }
         if self.more { (c.pointee.f2, c.pointee.has_f2) = (self.more ? 1 : 0, 1) }
         if self.nextOffset != 0 { (c.pointee.f3, c.pointee.has_f3) = (self.nextOffset, 1) }
+        writer.records(unknownFields.bytes, pointer)
+    }
+}
+
+extension Chaski_V1_RedriveEditedRequest {
+    public static let protoMessageName = "chaski.v1.RedriveEditedRequest"
+
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName,
+        Ck__Chaski__V1__RedriveEditedRequest(),
+        ck__chaski__v1__redrive_edited_request__init,
+        fields: "1:subscription:s 2:offset:u 3:note:s")
+
+    public mutating func _unpack(
+        _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
+    ) throws(ChaskiProtobuf.DecodingError) {
+        let c = pointer.assumingMemoryBound(to: Ck__Chaski__V1__RedriveEditedRequest.self)
+        if c.pointee.f1.len != 0 {
+            self.subscription = try reader.string(
+                c.pointee.f1.data, c.pointee.f1.len, 1, of: Self.self)
+        }
+        self.offset = c.pointee.f2
+        if c.pointee.f3.len != 0 {
+            self.note = try reader.string(c.pointee.f3.data, c.pointee.f3.len, 3, of: Self.self)
+        }
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
+    }
+
+    public func _pack(
+        _ pointer: UnsafeMutableRawPointer, _ writer: inout ChaskiProtobuf.MessageWriter
+    ) throws(ChaskiProtobuf.EncodingError) {
+        let c = pointer.assumingMemoryBound(to: Ck__Chaski__V1__RedriveEditedRequest.self)
+        if !self.subscription.isEmpty {
+            (c.pointee.f1.data, c.pointee.f1.len) = writer.string(self.subscription)
+            c.pointee.has_f1 = 1
+        }
+        if self.offset != 0 { (c.pointee.f2, c.pointee.has_f2) = (self.offset, 1) }
+        if !self.note.isEmpty {
+            (c.pointee.f3.data, c.pointee.f3.len) = writer.string(self.note)
+            c.pointee.has_f3 = 1
+        }
+        writer.records(unknownFields.bytes, pointer)
+    }
+}
+
+extension Chaski_V1_RedriveEditedResponse {
+    public static let protoMessageName = "chaski.v1.RedriveEditedResponse"
+
+    public static let _schema: ChaskiProtobuf.MessageSchema = .init(
+        protoMessageName,
+        Ck__Chaski__V1__RedriveEditedResponse(),
+        ck__chaski__v1__redrive_edited_response__init,
+        fields: "1:offset:u")
+
+    public mutating func _unpack(
+        _ pointer: UnsafeRawPointer, _ reader: inout ChaskiProtobuf.MessageReader
+    ) throws(ChaskiProtobuf.DecodingError) {
+        let c = pointer.assumingMemoryBound(to: Ck__Chaski__V1__RedriveEditedResponse.self)
+        self.offset = c.pointee.f1
+        try reader.unknown(pointer, &unknownFields, of: Self.self)
+    }
+
+    public func _pack(
+        _ pointer: UnsafeMutableRawPointer, _ writer: inout ChaskiProtobuf.MessageWriter
+    ) throws(ChaskiProtobuf.EncodingError) {
+        let c = pointer.assumingMemoryBound(to: Ck__Chaski__V1__RedriveEditedResponse.self)
+        if self.offset != 0 { (c.pointee.f1, c.pointee.has_f1) = (self.offset, 1) }
         writer.records(unknownFields.bytes, pointer)
     }
 }

@@ -60,6 +60,15 @@ final class BrokerMetrics: Sendable {
         bytesSynced.increment(by: bytes)
     }
 
+    /// So many subscriptions of a namespace have messages that failed for good and cannot be dead
+    /// letters yet.
+    func deathsHeld(of subscriptions: Int, namespace: String) {
+        Gauge(
+            label: "chaski_subscriptions_with_held_dead_letters",
+            dimensions: [("namespace", namespace)]
+        ).record(subscriptions)
+    }
+
     func upkeepDone(_ figures: UpkeepFigures) {
         filesCompacted.increment(by: Int64(clamping: figures.compactions))
         bytesCompacted.increment(by: Int64(clamping: figures.bytesCopied))

@@ -27,6 +27,8 @@ extension Shard {
             commit.wantsMaintenance = true
         case .stalled(let subscription, _, let failure):
             stalled(subscription, failure)
+        case .deathsHeld(let subscription, let failure):
+            deathsHeld(subscription, failure)
         }
     }
 }

@@ -83,11 +83,7 @@ extension Shard {
 
     /// Messages of a subscription cannot be read, or can again: said once in the log.
     func stalled(_ subscription: SubscriptionID, _ failure: Failure?) {
-        var metadata: Logger.Metadata = ["subscription": "\(subscription.rawValue)"]
-        if let info = machine.subscription(subscription) {
-            metadata["subscription"] = "\(info.name)"
-            metadata["topic"] = "\(info.topicName)"
-        }
+        var metadata = metadata(of: subscription)
         if let failure {
             metadata["reason"] = "\(failure.reason.rawValue)"
             metadata["detail"] = "\(failure.message)"
@@ -95,5 +91,28 @@ extension Shard {
         } else {
             logger.notice("messages can be read again", metadata: metadata)
         }
+    }
+
+    /// Messages of a subscription that failed for good cannot be dead letters yet, or none waits for
+    /// that any more: said once in the log, and counted.
+    func deathsHeld(_ subscription: SubscriptionID, _ failure: Failure?) {
+        var metadata = metadata(of: subscription)
+        if let failure {
+            deathsHeldBack.insert(subscription)
+            metadata["reason"] = "\(failure.reason.rawValue)"
+            metadata["detail"] = "\(failure.message)"
+            logger.warning("messages cannot become dead letters: they wait", metadata: metadata)
+        } else {
+            deathsHeldBack.remove(subscription)
+            logger.notice("messages can become dead letters again", metadata: metadata)
+        }
+        metrics.deathsHeld(of: deathsHeldBack.count, namespace: namespace)
+    }
+
+    private func metadata(of subscription: SubscriptionID) -> Logger.Metadata {
+        guard let info = machine.subscription(subscription) else {
+            return ["subscription": "\(subscription.rawValue)"]
+        }
+        return ["subscription": "\(info.name)", "topic": "\(info.topicName)"]
     }
 }

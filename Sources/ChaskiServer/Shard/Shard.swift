@@ -37,6 +37,8 @@ final class Shard {
     var reads = ReadQueue()
     var publishing = PublishingGate()
     var counters = ShardCounters()
+    /// Subscriptions with messages that failed for good and cannot be dead letters yet.
+    var deathsHeldBack: Set<SubscriptionID> = []
     var timer: (moment: Int64, task: Scheduled<Void>)?
     var isInTurn = false
     var drained: EventLoopPromise<Void>?

@@ -1,5 +1,6 @@
 import ChaskiBroker
 import ChaskiModel
+import ChaskiRecords
 import ChaskiStreams
 
 /// Turns what clients send into commands, as the server's connections do.
@@ -74,7 +75,8 @@ extension BrokerHost {
     private func call(_ method: Method, _ bytes: [UInt8], tag: UInt64, on number: Int) {
         let id = request(tag, on: number, .called)
         do throws(Failure) {
-            guard let admin = try AdminRequest(method, bytes[...]) else {
+            guard let admin = try AdminRequest(method, bytes[...], attachment: [], limits: .maximum)
+            else {
                 preconditionFailure("\(method) is not unary")
             }
             expectAnswer(id, admin)

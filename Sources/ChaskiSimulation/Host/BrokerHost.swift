@@ -225,6 +225,9 @@ final class BrokerHost {
             simulation.note(
                 "stalled", subscription.rawValue, UInt64(consumers.count),
                 failure?.reason.rawValue ?? "")
+        case .deathsHeld(let subscription, let failure):
+            simulation.note(
+                "deaths held", subscription.rawValue, 0, failure?.reason.rawValue ?? "")
         case .read: break
         }
     }
@@ -244,7 +247,7 @@ final class BrokerHost {
                 return
             }
             simulation.respond(.ended(consumer, failure), on: connection)
-        case .stalled: break
+        case .stalled, .deathsHeld: break
         }
     }
 

@@ -178,7 +178,7 @@ package final class Oracle {
             replied(id, result, now: now)
         case .deliver(let consumer, let subscription, let deliveries):
             delivered(consumer, subscription, deliveries, now: now)
-        case .read, .stalled: break
+        case .read, .stalled, .deathsHeld: break
         case .released(let topic, let range): released(topic, range)
         case .topicRemoved(let id):
             guard let topic = topics[id] else {

@@ -1,5 +1,6 @@
 package import ChaskiMessages
 package import ChaskiModel
+package import ChaskiRecords
 
 /// A unary request to a namespace, decoded.
 package enum AdminRequest: Sendable {
@@ -18,6 +19,8 @@ package enum AdminRequest: Sendable {
     case deleteSubscription(Chaski_V1_DeleteSubscriptionRequest)
     case showDeadLetter(Chaski_V1_ShowDeadLetterRequest)
     case redriveDeadLetters(Chaski_V1_RedriveDeadLettersRequest)
+    /// With the edited message, as a batch.
+    case redriveEdited(Chaski_V1_RedriveEditedRequest, Bytes)
     case purgeDeadLetters(Chaski_V1_PurgeDeadLettersRequest)
     case listDeadLetters(Chaski_V1_ListDeadLettersRequest)
 }
@@ -39,6 +42,7 @@ package enum Method: String, CaseIterable {
     case deleteSubscription = "chaski.v1.Subscriptions/Delete"
     case showDeadLetter = "chaski.v1.Subscriptions/ShowDeadLetter"
     case redriveDeadLetters = "chaski.v1.Subscriptions/RedriveDeadLetters"
+    case redriveEdited = "chaski.v1.Subscriptions/RedriveEdited"
     case purgeDeadLetters = "chaski.v1.Subscriptions/PurgeDeadLetters"
     case listDeadLetters = "chaski.v1.Subscriptions/ListDeadLetters"
     case status = "chaski.v1.Broker/Status"
@@ -51,8 +55,11 @@ extension AdminRequest {
     /// Decodes the request of a unary `method`; nil for the methods that are none, or not a
     /// namespace's.
     ///
-    /// - Throws: `protocol-error` for bytes that are no such message.
-    package init?(_ method: Method, _ bytes: Bytes) throws(Failure) {
+    /// - Throws: `protocol-error` for bytes that are no such message; what a batch that should be
+    ///   attached is refused with.
+    package init?(
+        _ method: Method, _ bytes: Bytes, attachment: Bytes, limits: RecordBatchLimits
+    ) throws(Failure) {
         switch method {
         case .createTopic: self = .createTopic(try .init(control: bytes))
         case .describeTopic: self = .describeTopic(try .init(control: bytes))
@@ -70,6 +77,9 @@ extension AdminRequest {
         case .deleteSubscription: self = .deleteSubscription(try .init(control: bytes))
         case .showDeadLetter: self = .showDeadLetter(try .init(control: bytes))
         case .redriveDeadLetters: self = .redriveDeadLetters(try .init(control: bytes))
+        case .redriveEdited:
+            _ = try RecordBatchView(validating: attachment, limits: limits, origin: .published)
+            self = .redriveEdited(try .init(control: bytes), attachment)
         case .purgeDeadLetters: self = .purgeDeadLetters(try .init(control: bytes))
         case .listDeadLetters: self = .listDeadLetters(try .init(control: bytes))
         case .status, .publish, .publishAtomically, .consume: return nil

@@ -41,9 +41,15 @@ extension Chaski_V1_Attempt {
 }
 
 extension Chaski_V1_StoredMessage {
-    init(_ record: Record, appended: Int64) {
+    /// So that an answer fits a frame.
+    private static let payloadBytesMost = 64 * 1024
+
+    /// With what fits of the payload from a byte on.
+    init(_ record: Record, appended: Int64, payloadFrom first: UInt64) {
         self.init()
-        payload = Array(record.payload)
+        let skipped = min(first, UInt64(record.payload.count))
+        payload = Array(record.payload.dropFirst(Int(skipped)).prefix(Self.payloadBytesMost))
+        payloadBytes = UInt64(record.payload.count)
         if let found = record.key { key = Array(found) }
         attributes = record.attributes.map { attribute in
             .with {
@@ -53,6 +59,8 @@ extension Chaski_V1_StoredMessage {
         }
         appendedUnixNanos = appended
         if let event = record.eventTimeNanos { eventUnixNanos = event }
+        if let expiry = record.expiryNanos { expiryUnixNanos = expiry }
+        if let schema = record.schemaID { schemaID = schema }
     }
 }
 

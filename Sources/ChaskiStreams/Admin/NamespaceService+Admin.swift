@@ -43,7 +43,8 @@ extension NamespaceService {
         case .deleteSubscription(let message):
             return .deleteSubscription(request, name: message.name)
         case .describeTopic, .listTopics, .describeSubscription, .listSubscriptions,
-            .listDeadLetters, .showDeadLetter, .redriveDeadLetters, .purgeDeadLetters, .explain:
+            .listDeadLetters, .showDeadLetter, .redriveDeadLetters, .redriveEdited,
+            .purgeDeadLetters, .explain:
             return nil
         }
     }
@@ -110,7 +111,8 @@ extension NamespaceService {
             return try list(message).bytes()
         case .listSubscriptions(let message):
             return try list(message).bytes()
-        case .listDeadLetters, .showDeadLetter, .redriveDeadLetters, .purgeDeadLetters:
+        case .listDeadLetters, .showDeadLetter, .redriveDeadLetters, .redriveEdited,
+            .purgeDeadLetters:
             throw .unexpectedReply
         }
     }
@@ -180,6 +182,9 @@ extension NamespaceService {
             $0.purged = info.purged
             $0.expired = info.expired
             $0.deadLettersFull = info.isDeadStoreFull
+            $0.dying = info.dying
+            if let failure = info.dyingBlockedBy { $0.dyingBlockedBy = Chaski_V1_Status(failure) }
+            $0.forwarded = info.forwarded
             if let failure = info.blockedBy { $0.stalledBy = Chaski_V1_Status(failure) }
             if let flow = machine.flow(of: info.id, now: now) { $0.set(flow) }
         }

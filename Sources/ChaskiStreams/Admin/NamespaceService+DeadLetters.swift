@@ -9,8 +9,9 @@ import ChaskiWire
 enum DeadLetterFollowUp {
     /// The letters of a page whose messages the filter is to be tried on, and where the page ends.
     case list(MessageFilter, [DeadLetter], next: Offset?)
-    case show(DeadLetter, MessagePast)
+    case show(DeadLetter, MessagePast, payloadFrom: UInt64)
     case redrive
+    case redriveEdited
     case purge
 }
 
@@ -37,7 +38,9 @@ struct MessageFilter {
 extension AdminRequest {
     var isAboutDeadLetters: Bool {
         switch self {
-        case .listDeadLetters, .showDeadLetter, .redriveDeadLetters, .purgeDeadLetters: true
+        case .listDeadLetters, .showDeadLetter, .redriveDeadLetters, .redriveEdited,
+            .purgeDeadLetters:
+            true
         default: false
         }
     }
@@ -60,6 +63,12 @@ extension NamespaceService {
                 followUps[request] = .deadLetters(.redrive)
                 return .redrive(
                     request, subscription: message.subscription, ranges, note: message.note)
+            case .redriveEdited(let message, let batch):
+                let edited = EditedRedrive(
+                    subscription: message.subscription, offset: message.offset,
+                    batch: batch, note: message.note)
+                followUps[request] = .deadLetters(.redriveEdited)
+                return .redriveEdited(request, edited)
             case .purgeDeadLetters(let message):
                 let ranges = try Self.ranges(message.ranges)
                 followUps[request] = .deadLetters(.purge)
@@ -78,8 +87,8 @@ extension NamespaceService {
             switch (followUp, result) {
             case (.list(let filter, let letters, let next), .fetched(let fetched)):
                 return .success(try list(letters, filter, fetched, next: next).bytes())
-            case (.show(let letter, let past), .fetched(let fetched)):
-                return .success(try show(letter, past, fetched).bytes())
+            case (.show(let letter, let past, let first), .fetched(let fetched)):
+                return .success(try show(letter, past, fetched, payloadFrom: first).bytes())
             case (.redrive, .lettersTaken(let count, let next)):
                 return .success(
                     try Chaski_V1_RedriveDeadLettersResponse.with {
@@ -87,6 +96,9 @@ extension NamespaceService {
                         $0.more = next != nil
                         $0.nextOffset = next ?? 0
                     }.bytes())
+            case (.redriveEdited, .redrivenEdited(let offset)):
+                return .success(
+                    try Chaski_V1_RedriveEditedResponse.with { $0.offset = offset }.bytes())
             case (.purge, .lettersTaken(let count, let next)):
                 return .success(
                     try Chaski_V1_PurgeDeadLettersResponse.with {
@@ -141,8 +153,15 @@ extension NamespaceService {
     private static func page(
         _ letters: [DeadLetter], next: Offset?, unreadable: Int
     ) -> Chaski_V1_ListDeadLettersResponse {
-        .with {
-            $0.deadLetters = letters.map { Chaski_V1_DeadLetter($0) }
+        // What does not fit a frame is for the next page.
+        var bytes = 0
+        let fitting = letters.prefix { letter in
+            bytes += letter.reason.utf8.count + letter.code.utf8.count + 96
+            return bytes <= 96 * 1024
+        }
+        let next = fitting.count < letters.count ? letters[fitting.count].offset : next
+        return .with {
+            $0.deadLetters = fitting.map { Chaski_V1_DeadLetter($0) }
             $0.more = next != nil
             $0.nextOffset = next ?? 0
             $0.unreadable = UInt32(clamping: unreadable)
@@ -162,17 +181,16 @@ extension NamespaceService {
         guard let letter = page.letters.first,
             let past = machine.past(of: letter.offset, subscription: message.subscription)
         else {
-            throw Failure(
-                .notFound, .unknownDeadLetter,
-                "offset \(message.offset) is no dead letter of subscription "
-                    + "\"\(message.subscription)\"")
+            throw .unknownDeadLetter(message.offset, message.subscription)
         }
-        followUps[request] = .deadLetters(.show(letter, past))
+        followUps[request] = .deadLetters(
+            .show(letter, past, payloadFrom: message.payloadFrom))
         return .fetch(request, subscription: message.subscription, [letter.offset])
     }
 
     private func show(
-        _ letter: DeadLetter, _ past: MessagePast, _ fetched: FetchedMessages
+        _ letter: DeadLetter, _ past: MessagePast, _ fetched: FetchedMessages,
+        payloadFrom first: UInt64
     ) throws(Failure) -> Chaski_V1_ShowDeadLetterResponse {
         var response = Chaski_V1_ShowDeadLetterResponse()
         response.deadLetter = Chaski_V1_DeadLetter(letter)
@@ -182,7 +200,7 @@ extension NamespaceService {
             if let failure = fetched.failure { throw failure }
             response.message = Chaski_V1_StoredMessage(
                 try fetched.record(at: letter.offset),
-                appended: try fetched.appendTime(of: letter.offset))
+                appended: try fetched.appendTime(of: letter.offset), payloadFrom: first)
         } catch {
             response.unreadable = Chaski_V1_Status(error)
         }

@@ -28,8 +28,8 @@ extension ConnectionStreams {
         case .createTopic, .describeTopic, .listTopics, .deleteTopic, .createSubscription,
             .describeSubscription, .listSubscriptions, .updateSubscription, .pauseSubscription,
             .resumeSubscription, .setBreaker, .explain, .deleteSubscription,
-            .listDeadLetters, .showDeadLetter, .redriveDeadLetters, .purgeDeadLetters,
-            .publishAtomically:
+            .listDeadLetters, .showDeadLetter, .redriveDeadLetters, .redriveEdited,
+            .purgeDeadLetters, .publishAtomically:
             return .unary(UnaryStream(id, method, link: try link(to: open.namespace), self))
         }
     }

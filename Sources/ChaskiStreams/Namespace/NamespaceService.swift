@@ -59,7 +59,7 @@ package final class NamespaceService {
             send(.ended(consumer, failure), to: consumer)
         case .stalled(_, let consumers, let failure):
             for consumer in consumers { send(.stalled(consumer, failure), to: consumer) }
-        case .read, .released, .topicRemoved:
+        case .read, .released, .topicRemoved, .deathsHeld:
             return false
         }
         return true

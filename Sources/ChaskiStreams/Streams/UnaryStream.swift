@@ -31,7 +31,11 @@ package final class UnaryStream {
             if messages > 0 { owner.host.batchReceived(messages: messages) }
             isBusy = true
             owner.send(.command(.atomic(owner.expect(.atomic(self)), command)), over: link)
-        } else if let link, let request = try AdminRequest(method, message.protobuf) {
+        } else if let link,
+            let request = try AdminRequest(
+                method, message.protobuf, attachment: message.attachment,
+                limits: owner.settings.recordLimits)
+        {
             isBusy = true
             owner.send(.admin(owner.expect(.unary(self)), request), over: link)
         } else {

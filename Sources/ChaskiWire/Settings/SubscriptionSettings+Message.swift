@@ -44,6 +44,7 @@ extension Chaski_V1_SubscriptionSettings {
         if let nanos = change.deadLetterRetentionNanos {
             deadLetter.retentionNanos = UInt64(clamping: nanos)
         }
+        if let topic = change.forwardDeadTo { deadLetter.forwardTo = topic }
     }
 }
 
@@ -100,5 +101,6 @@ extension SubscriptionChange {
         if dead.hasRetentionNanos {
             deadLetterRetentionNanos = Int64(clamping: dead.retentionNanos)
         }
+        if dead.hasForwardTo { forwardDeadTo = dead.forwardTo }
     }
 }

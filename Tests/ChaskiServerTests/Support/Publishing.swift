@@ -126,7 +126,8 @@ struct RawConsumer {
 
     /// Settles and waits for the answer.
     func settle(
-        _ verb: Chaski_V1_SettleVerb, _ tokens: [TokenRange], delayNanos: UInt64? = nil
+        _ verb: Chaski_V1_SettleVerb, _ tokens: [TokenRange], delayNanos: UInt64? = nil,
+        reason: String = "", code: String = ""
     ) async throws -> Chaski_V1_Settled {
         var settle = Chaski_V1_ConsumeRequest()
         settle.settle.requestID = 7
@@ -134,6 +135,8 @@ struct RawConsumer {
         settle.settle.verb = verb
         settle.settle.epoch = tokens.first?.epoch ?? 0
         if let delayNanos { settle.settle.delayNanos = delayNanos }
+        settle.settle.reason = reason
+        settle.settle.code = code
         var attachment: [UInt8] = []
         TokenRanges.encode(tokens, to: &attachment)
         try await client.send(settle, attachment: attachment, on: stream)
