@@ -323,7 +323,7 @@ class Workspace:
     def __exit__(self, kind, value, trace):
         for item in reversed(self.open):
             try:
-                if isinstance(item, (Broker, Verifier)):
+                if isinstance(item, (Broker, Verifier)) or hasattr(item, "need_alive"):
                     item.kill()
                 elif isinstance(item, Disk) and item.mounted:
                     item.unmount()

@@ -14,7 +14,7 @@ struct BenchCommand: AsyncParsableCommand {
             """,
         subcommands: [
             BenchPublish.self, BenchSubscribe.self, BenchHandle.self, BenchSubscriptions.self,
-            BenchPingPong.self, BenchVerify.self,
+            BenchPingPong.self, BenchVerify.self, BenchDelivery.self,
         ])
 }
 

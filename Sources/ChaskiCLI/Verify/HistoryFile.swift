@@ -34,6 +34,15 @@ package final class HistoryWriter: Sendable {
         }
     }
 
+    /// One line of another kind of history, without its newline.
+    package func append(line: String) {
+        state.withLock { state in
+            state.buffer += line.utf8
+            state.buffer.append(0x0A)
+            if state.buffer.count >= Self.flushBytes { Self.flush(&state, to: descriptor) }
+        }
+    }
+
     /// A mark with the time of this moment.
     package func mark(_ what: String) {
         append(.mark(nanos: Clock.nanos(), what))
