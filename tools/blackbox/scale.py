@@ -343,3 +343,4 @@ def report_rate(times, deaths, dead):
             " ".join("%.1f" % ((moment - first) / 1e9) for moment in deaths),
             "%.1f" % ((dead - first) / 1e9) if dead else "-",
             max(slow) + 1 - death if slow else 0))
+    say("  messages in each second: " + " ".join(str(count) for count in buckets))
