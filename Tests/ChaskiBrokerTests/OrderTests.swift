@@ -126,6 +126,28 @@ import Testing
         }
     }
 
+    @Test("A redriven message waits until its key is idle, and goes before those that wait")
+    func redriven() {
+        let (host, topic) = host(["a", "a", "a", "a", "a", "b"], runLength: 2)
+        let consumer = host.open(1).id
+        #expect(offsets(host) == [0, 1, 5])
+        host.settle(consumer, .fail, host.tokens([0]))
+        #expect(offsets(host) == [1, 2])
+        host.settle(consumer, .fail, host.tokens([1], handout: 2))
+        #expect(offsets(host) == [2, 3])
+        // Two of the key are out: neither goes before both are done with.
+        host.ask { .redrive($0, subscription: "s", [0..<2], note: "") }
+        host.open(2)
+        #expect(offsets(host).isEmpty)
+        host.settle(consumer, .ack, host.tokens([2], handout: 2))
+        #expect(offsets(host).isEmpty)
+        host.publish(topic, 6, keys: ["a"])
+        #expect(offsets(host).isEmpty)
+        host.settle(consumer, .ack, host.tokens([3]))
+        #expect(offsets(host) == [0, 1])
+        #expect(host.machine.checkInvariants() == nil)
+    }
+
     @Test("Messages without a key go in any order")
     func noKey() {
         let (host, topic) = host(["a"])

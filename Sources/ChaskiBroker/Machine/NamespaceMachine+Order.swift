@@ -56,14 +56,18 @@ extension NamespaceMachine {
         if order.laneOf[offset] == nil {
             guard let key = key() else { return .anybody }
             let lane = order.lanes[key] ?? order.makeLane(key)
-            lane.front.insert(offset, at: lane.out)
+            let place = lane.front[lane.out...].firstIndex { $0 > offset }
+            lane.front.insert(offset, at: place ?? lane.front.endIndex)
             order.note(offset, in: lane)
         }
         guard let lane = order.laneOf[offset], lane.out < lane.front.count,
             lane.front[lane.out] == offset, !subscription.holdsKey(lane.key)
         else { return .later }
         guard lane.out > 0 else { return .anybody }
-        guard lane.out < subscription.runLength else { return .later }
+        // One that was redriven waits until nobody has a later one: its key is idle then.
+        guard lane.out < subscription.runLength, lane.front[lane.out - 1] < offset else {
+            return .later
+        }
         return .only(lane.holder)
     }
 
