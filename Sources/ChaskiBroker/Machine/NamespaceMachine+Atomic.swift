@@ -107,11 +107,7 @@ extension NamespaceMachine {
         }
         signOfLife(holder, now)
         let found = examine(settlement.ranges, settlement.verb, holder, now)
-        if settlement.verb == .ack {
-            markUncertain(found.ranges, subscription)
-        } else {
-            supersede(after: found.ranges, holder)
-        }
+        markUncertain(found.ranges, subscription)
         if !found.ranges.isEmpty {
             let entries = verdicts(
                 found.ranges, by: holder, settlement.verb, delayNanos: settlement.delayNanos,
@@ -133,7 +129,20 @@ extension NamespaceMachine {
         }
     }
 
-    /// An ack of a request that may still be refused confirms no other ack of the message.
+    /// The request is on disk: what comes back by it takes the later ones of its keys along, which
+    /// a request that is refused must not.
+    func supersede(behind work: AtomicWork) {
+        for mark in work.marks where mark.settled.verb != .ack {
+            guard
+                let holder = sessions.byID[mark.settled.session]?
+                    .holders[mark.settled.subscription]
+            else { continue }
+            supersede(after: mark.settled.ranges, holder)
+        }
+    }
+
+    /// A verdict of a request that may still be refused: an ack confirms no other ack of the message,
+    /// and what follows of its key waits.
     private func markUncertain(_ ranges: [EntryRange], _ subscription: SubscriptionState) {
         for range in ranges {
             for offset in range.first..<range.end {

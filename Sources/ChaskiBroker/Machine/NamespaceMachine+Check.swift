@@ -127,7 +127,8 @@ extension NamespaceMachine {
         for (key, lane) in order.lanes {
             if lane.key != key { return "a lane is not its key's" }
             if lane.isEmpty { return "a lane is empty" }
-            if lane.out > max(subscription.runLength, 1), lane.front.count == lane.out {
+            // What was out before an update to shorter runs is out still.
+            if lane.out > Self.maximumRunLength {
                 return "\(lane.out) of a key are out"
             }
             for (place, offset) in lane.front.enumerated() {

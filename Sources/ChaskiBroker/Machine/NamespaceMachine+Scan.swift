@@ -146,7 +146,7 @@ extension NamespaceMachine {
             laneHandedOut(offset, holder, order, subscription)
         }
         if round.group?.holder != holder.index {
-            let deadline = now.clock.addingSaturating(subscription.settings.leaseNanos)
+            let deadline = now.clock.addingSaturating(holder.leaseNanos)
             round.group = (holder.index, leaseGroup(of: holder, deadline: deadline))
         }
         guard let group = round.group?.index else { return }

@@ -176,6 +176,9 @@ extension NamespaceMachine {
         return invalid("with a maximum of 0 bytes a topic would refuse every message")
     }
 
+    /// Messages of a key that one holder may have, at most.
+    static var maximumRunLength: Int { 1_000 }
+
     static func check(_ settings: SubscriptionSettings) -> Failure? {
         if let failure = check(settings.deadLetters) { return failure }
         let retry = settings.retry
@@ -205,7 +208,7 @@ extension NamespaceMachine {
         if !(1...255).contains(settings.maximumAbandoned) {
             return invalid("the maximum of abandonments is 1 to 255")
         }
-        if let order = settings.order, !(1...1_000).contains(order.runLength) {
+        if let order = settings.order, !(1...UInt32(maximumRunLength)).contains(order.runLength) {
             return invalid("a run of messages of one key has 1 to 1,000")
         }
         if let text = checkFlow(settings) { return invalid(text) }

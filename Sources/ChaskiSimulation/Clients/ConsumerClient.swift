@@ -40,6 +40,9 @@ final class ConsumerClient: SimulatedClient {
     private var draining = false
     /// It sleeps long, since it has nothing in hand.
     private var rests = false
+    /// When it dies of a message that kills whoever handles it, and how often it did.
+    private var diesAt = Int64.max
+    private var deaths = 0
     private let spacing: Int64
     private let beats: Bool
     private let lapses: Bool
@@ -81,6 +84,7 @@ final class ConsumerClient: SimulatedClient {
         connection = nil
         consumer = nil
         phase = .closed
+        diesAt = .max
         for place in held.indices { held[place].asked = 0 }
         transforming.connectionLost()
         simulation.wake(
@@ -207,6 +211,7 @@ final class ConsumerClient: SimulatedClient {
             send(.heartbeat(session))
         }
         guard !draining else { return }
+        if simulation.now >= diesAt { return die() }
         if plan.has(.doubleAck) || plan.has(.staleVerbs), !spent.isEmpty, random.chance(1, in: 12) {
             useSpentToken()
         }
@@ -226,6 +231,15 @@ final class ConsumerClient: SimulatedClient {
             simulation.drop(connection)
             connectionLost()
         }
+    }
+
+    /// The process is gone, with all that it held.
+    private func die() {
+        deaths += 1
+        session = SessionID(rawValue: UInt128(random.next()) << 64 | UInt128(index))
+        held = []
+        if let connection { simulation.drop(connection) }
+        connectionLost()
     }
 
     /// One verb for a random handful of what is due.
@@ -332,6 +346,11 @@ final class ConsumerClient: SimulatedClient {
             token: token, verb: .ack, delay: nil, due: simulation.now + random.skewed(mean: pace))
         if draining {
             held.due = simulation.now
+            return held
+        }
+        if plan.has(.abandonment), token.offset % 61 == 5, deaths < 12 {
+            diesAt = min(diesAt, held.due)
+            held.due = .max
             return held
         }
         let roll = random.below(24)

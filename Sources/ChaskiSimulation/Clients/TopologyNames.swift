@@ -38,6 +38,14 @@ struct TopologyNames {
                 minimumVerdicts: random.pick([1, 3, 10]),
                 openNanos: random.pick([50_000_000, 400_000_000, 2_000_000_000]))
         }
+        if plan.has(.retryPolicy) {
+            settings.retry.multiplierThousandths = UInt32(
+                random.pick([1_000, 1_500, 3_000, 10_000]))
+            settings.retry.maximumAgeNanos = random.pick([nil, 50_000_000, 1_000_000_000])
+        }
+        if plan.has(.abandonment) {
+            settings.maximumAbandoned = UInt32(random.pick([1, 1, 2, 3]))
+        }
         if plan.has(.ordered), random.chance(2, in: 3) {
             settings.order = OrderPolicy(runLength: UInt32(random.pick([1, 3, 16])))
         }
@@ -56,7 +64,6 @@ extension Simulation {
                     name, topic: topics[number % topics.count], names.settings(plan, &random)))
         }
         if plan.has(.smallWindow) { hit(.smallWindow) }
-        if plan.has(.rateLimit) { hit(.rateLimit) }
         if plan.has(.latestStart) { hit(.latestStart) }
         oracle.transforms = plan.has(.atomicSettle)
         let isAtomic = plan.has(.atomicPublish) || plan.has(.dedup)
@@ -104,6 +111,9 @@ extension Simulation {
                     self, index: clients.count, subscription: name, random: random.split()))
         }
         if isAtomic { add(AtomicClient(self, index: clients.count, random: random.split())) }
+        if plan.has(.settingsUpdate) {
+            add(SettingsClient(self, index: clients.count, random: random.split()))
+        }
         for client in clients.indices { wake(client, after: random.nanos(in: 0...20_000_000)) }
     }
 }

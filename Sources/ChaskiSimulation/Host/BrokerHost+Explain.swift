@@ -38,6 +38,13 @@ extension BrokerHost {
         }.joined(separator: "; ")
     }
 
+    /// Where a message stands for a subscription.
+    func state(of offset: Offset, _ subscription: SubscriptionModel) -> MessageState? {
+        guard let machine, machine.subscription(named: subscription.name)?.id == subscription.id
+        else { return nil }
+        return machine.messageState(subscription: subscription.name, offset: offset)
+    }
+
     /// Tells the oracle how the breaker of what was just handed out stands.
     func noteBreaker(_ effect: Effect) {
         guard case .deliver(_, let id, let deliveries) = effect,

@@ -82,6 +82,7 @@ extension BrokerHost {
             if simulation.plan.has(.frequentCheckpoints) { simulation.hit(.frequentCheckpoints) }
         }
         carryOut()
+        noteDeaths()
     }
 
     /// The journal's life is over; somebody will start the broker again.

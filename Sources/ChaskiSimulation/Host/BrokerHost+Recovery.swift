@@ -197,12 +197,14 @@ extension BrokerHost {
     /// Nothing is under way: the broker's own view, the log, and the dead letters must be those of
     /// the model.
     func checkAtRest() {
-        guard machine != nil, let journal else { return }
+        guard let machine, let journal else { return }
         learnAbandoned()
         checkInvariants()
         checkTables()
         checkDurableState()
         checkLeftovers()
+        for info in machine.subscriptions() { oracle.checkSettings(info.settings, of: info.id) }
+        oracle.checkJitter()
         oracle.checkDrained(lag: { self.lag(of: $0) })
         oracle.checkAnswered()
         for topic in oracle.topicOrder where !topic.removed {
@@ -214,6 +216,33 @@ extension BrokerHost {
         }
         checkLetterCounts()
         oracle.checkOutputs()
+    }
+
+    /// Tells the model which messages died abandoned, and nothing else: the core may be ahead of the
+    /// answers that the model has seen.
+    func learnVanished() {
+        guard let machine else { return }
+        for subscription in oracle.subscriptionOrder where !subscription.removed {
+            guard machine.subscription(named: subscription.name)?.id == subscription.id else {
+                continue
+            }
+            let dead =
+                machine.deadLetters(subscription: subscription.name, from: 0, limit: 1_000_000)
+                ?? []
+            for letter in dead where letter.cause == .abandoned {
+                oracle.learnAbandoned(subscription, letter.offset, at: letter.clockNanos)
+            }
+            oracle.learnExpired(subscription, Set(dead.map(\.offset)), now: now)
+        }
+    }
+
+    /// After a group: deaths that nobody is told of are learned before age removes them again.
+    func noteDeaths() {
+        guard let machine else { return }
+        let counts = machine.subscriptions().reduce(UInt64(0)) { $0 &* 31 &+ $1.dead &+ $1.expired }
+        guard counts != deathsSeen else { return }
+        deathsSeen = counts
+        learnVanished()
     }
 
     /// Tells the model which messages died abandoned, and which dead letters were removed by age:

@@ -53,6 +53,7 @@ extension BrokerHost {
     func tookUpkeep(_ result: UpkeepResult) {
         upkeep.isUnderWay = false
         upkeep.figures.add(result.figures)
+        if result.figures.compactions > 0 { simulation.hit(.compaction) }
         simulation.note("upkeep", result.figures.compactions, result.figures.historyEntries)
         scheduleUpkeep(after: settings.readNanos)
     }

@@ -59,6 +59,8 @@ final class BrokerHost {
     private(set) var asked: [RequestID: Command] = [:]
     var eventsSinceCheck = 0
     var pendingReads = 0
+    /// Dead letters when they were last looked at.
+    var deathsSeen: UInt64 = 0
     /// A write returned whose answer the core has not had.
     var shadowIsAhead = false
     var upkeep = HostUpkeep()

@@ -196,6 +196,19 @@ extension Oracle {
         }
     }
 
+    /// Dead letters that are old enough, and on their way out for no other reason, were removed.
+    func learnExpired(_ subscription: SubscriptionModel, _ listed: Set<Offset>, now: Now) {
+        let leaving = letters.kept[subscription.id]?.leaving ?? []
+        for index in subscription.messages.indices
+        where subscription.messages[index].state == .dead && !listed.contains(Offset(index))
+            && !leaving.contains(Offset(index))
+            && mayBeExpired(Offset(index), subscription, now: now)
+        {
+            gone(Offset(index), subscription)
+            tookEffect(.purge)
+        }
+    }
+
     // MARK: - Comparing
 
     /// Q1 to Q3, Q5: what the broker has as dead is what the model has, with all that happened to
@@ -204,14 +217,7 @@ extension Oracle {
         _ subscription: SubscriptionModel, _ listed: [DeadLetter], now: Now,
         past: (Offset) -> MessagePast?
     ) {
-        let offsets = Set(listed.map(\.offset))
-        for index in subscription.messages.indices
-        where subscription.messages[index].state == .dead && !offsets.contains(Offset(index)) {
-            if mayBeExpired(Offset(index), subscription, now: now) {
-                gone(Offset(index), subscription)
-                tookEffect(.purge)
-            }
-        }
+        learnExpired(subscription, Set(listed.map(\.offset)), now: now)
         checkDead(subscription, listed.map { ($0.offset, $0.failed, $0.cause) })
         for letter in listed {
             let kept = letters.kept[subscription.id]

@@ -25,10 +25,29 @@ extension Oracle {
             }
         }
         checkLimit(of: number, subscription, now: now)
-        if deliveries.count == 1, deliveries[0].runs.count == 1, deliveries[0].runs[0].count == 1,
-            deliveries[0].runs[0].handout > 1, held(by: number, subscription, now: now) == 1
-        {
-            subscription.withRecord(deliveries[0].runs[0].first) { $0.alone += 1 }
+        noteAlone(number, now: now)
+    }
+
+    /// Whoever holds one message and nothing else may vanish with it alone. Looked at whenever the
+    /// broker hears of a consumer, and when it gives or takes something.
+    func noteAlone(_ number: Int, now: Now) {
+        guard let subscription = consumers[number].subscription else { return }
+        var certain: [Int] = []
+        var perhaps: [Int] = []
+        for index in subscription.window where certain.count < 2 {
+            let record = subscription.messages[index]
+            guard record.state == .leased, record.consumer == Int32(number),
+                now.clock < leaseEnd(record)
+            else { continue }
+            // With an earlier message of its key it may have come back.
+            let held = orderExpectation(Offset(index), .extend, subscription, now: now) == .accept
+            if held { certain.append(index) } else { perhaps.append(index) }
+        }
+        guard certain.count < 2 else { return }
+        for index in certain.isEmpty ? perhaps : certain
+        where !subscription.messages[index].wasAlone {
+            subscription.messages[index].wasAlone = true
+            subscription.messages[index].alone += 1
         }
     }
 
@@ -115,6 +134,7 @@ extension Oracle {
         if run.handout > 1 { supersede(after: offset, subscription) }
         checkHandOutOrder(offset, consumer, subscription, now: now)
         forget(outstandingOf: record)
+        let lease = leaseNanos(of: consumer, subscription)
         subscription.withRecord(offset) {
             $0.state = .leased
             $0.mayBeSettled = false
@@ -126,9 +146,10 @@ extension Oracle {
             $0.handout = run.handout
             $0.consumer = Int32(consumer)
             $0.isSuperseded = false
+            $0.wasAlone = false
             $0.failedLow = run.failed
             $0.failedHigh = max($0.failedHigh, run.failed)
-            $0.leaseUntil = now.clock + subscription.settings.leaseNanos
+            $0.leaseUntil = now.clock + lease
             $0.extendedUntil = .min
             $0.probe = .no
         }
@@ -156,20 +177,22 @@ extension Oracle {
     func leaseEnd(_ record: MessageRecord) -> Int64 {
         guard record.consumer >= 0, !record.isSuperseded else { return record.leaseUntil }
         let holder = consumers[Int(record.consumer)]
-        guard holder.heartbeatsSince < record.leaseUntil, holder.connected,
-            let subscription = holder.subscription
-        else { return record.leaseUntil }
-        return max(record.leaseUntil, holder.heartbeat + subscription.settings.leaseNanos)
+        guard holder.heartbeatsSince < record.leaseUntil, holder.connected else {
+            return record.leaseUntil
+        }
+        return max(record.leaseUntil, holder.heartbeat + holder.heartbeatLease)
     }
 
     /// A heartbeat renews what has not run out.
     func beat(_ consumer: Int, now: Now) {
-        guard let lease = consumers[consumer].subscription?.settings.leaseNanos else { return }
+        guard let subscription = consumers[consumer].subscription else { return }
         let last = consumers[consumer].heartbeat
-        if last == .min || now.clock >= last + lease {
+        if last == .min || now.clock >= last + consumers[consumer].heartbeatLease {
             consumers[consumer].heartbeatsSince = now.clock
         }
         consumers[consumer].heartbeat = now.clock
+        consumers[consumer].heartbeatLease = leaseNanos(of: consumer, subscription)
+        noteAlone(consumer, now: now)
     }
 
     /// A delivery that counted against its consumer's limit no longer does.

@@ -108,7 +108,7 @@ extension Oracle {
                 violated("Q3", "\(subscription.name)@\(offset) is dead without a cause")
             }
             subscription.withRecord(offset) { $0.state = .dead }
-            if cause == .maximumFailures, failed < subscription.settings.retry.maximumFailures {
+            if cause == .maximumFailures, failed < subscription.leastFailuresEver {
                 violated("Q3", "\(subscription.name)@\(offset) died after \(failed) failures")
             }
             if failed < record.failedLow {
@@ -124,11 +124,13 @@ extension Oracle {
 
     /// Q3: the broker says that whoever held this message alone vanished too often. Clients see no
     /// more of it than that each hand-out ended without a verdict.
-    func learnAbandoned(_ subscription: SubscriptionModel, _ offset: Offset) {
+    func learnAbandoned(
+        _ subscription: SubscriptionModel, _ offset: Offset, at clock: Int64? = nil
+    ) {
         guard offset < Offset(subscription.messages.count) else { return }
         let record = subscription.messages[Int(offset)]
         guard record.state != .dead else { return }
-        if record.state != .leased || record.alone + 1 < subscription.settings.maximumAbandoned {
+        if record.state != .leased || record.alone + 1 < subscription.leastAbandoned {
             violated(
                 "Q3",
                 "\(subscription.name)@\(offset) died abandoned, as \(record.state), after "
@@ -136,6 +138,7 @@ extension Oracle {
         }
         forget(outstandingOf: record)
         tookEffect(.abandonment)
+        if let clock { noteDeath(offset, subscription, from: clock) }
         subscription.withRecord(offset) { $0.state = .dead }
         supersede(after: offset, subscription)
     }

@@ -50,7 +50,7 @@ extension Oracle {
         if now.clock < subscription.flow.pausedUntil {
             violated("pause", "\(subscription.name) hands out although it is paused")
         }
-        if subscription.flow.isOpenByHand {
+        if subscription.flow.isOpenByHand, subscription.settings.breaker != nil {
             violated("breaker", "\(subscription.name) hands out; its breaker is open by hand")
         }
         guard let rate = subscription.settings.rateLimit else { return }
@@ -58,6 +58,7 @@ extension Oracle {
             violated(
                 "rate", "\(subscription.name) hands out \(count) more than its \(rate) a second")
         }
+        if subscription.flow.rate.isSpent(rate) { tookEffect(.rateLimit) }
     }
 
     // MARK: - Breakers
@@ -94,7 +95,7 @@ extension Oracle {
         _ settle: PendingSettle, _ record: MessageRecord, _ subscription: SubscriptionModel
     ) -> Int64 {
         let given = settle.command.delayNanos ?? 0
-        let open = subscription.settings.breaker?.openNanos ?? 0
+        let open = settle.openNanos
         switch record.probe {
         case .no: return given
         case .perhaps: return min(given, open)
@@ -123,6 +124,28 @@ struct RateModel {
     /// What was taken, in messages times nanoseconds, less what the time since gave back.
     private var debt: UInt64 = 0
     private var clock = Int64.min
+
+    /// Whether not one more may go in this moment.
+    func isSpent(_ rate: UInt32) -> Bool {
+        debt + 1_000_000_000 > UInt64(rate) * 1_000_000_000
+    }
+
+    /// Another rate from now on: what could go at once still may, up to a second's worth of the new
+    /// one. A limit that is new begins with nothing.
+    mutating func changed(from before: UInt32?, to rate: UInt32, clock: Int64) {
+        let most = UInt64(rate) * 1_000_000_000
+        guard let before else {
+            debt = most
+            self.clock = max(self.clock, clock)
+            return
+        }
+        let old = UInt64(before) * 1_000_000_000
+        // The time since the last hand-out counts at either rate, and at most as a second.
+        let nanos = UInt64(min(max(0, clock - max(self.clock, 0)), 1_000_000_000))
+        let level = old - min(old, debt) + nanos * UInt64(max(before, rate))
+        debt = most - min(most, level)
+        self.clock = max(self.clock, clock)
+    }
 
     mutating func take(_ count: UInt64, rate: UInt32, clock: Int64) -> Bool {
         if self.clock != .min, clock > self.clock {

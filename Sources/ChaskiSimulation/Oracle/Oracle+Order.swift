@@ -15,7 +15,7 @@ extension Oracle {
         var out: UInt32 = 0
         for earlier in unsettled(before: offset, of: key, subscription) {
             let record = subscription.withRecord(earlier) { $0 }
-            if record.mayBeSettled { continue }
+            if record.mayBeSettled || subscription.mayPrecedeStart(earlier) { continue }
             let isHeld = isHeld(record, by: session)
             if !isHeld || now.clock >= leaseEnd(record) {
                 // Clients do not see it when a message dies abandoned.
@@ -113,11 +113,15 @@ extension SubscriptionModel {
         return place
     }
 
-    /// Whether a message is settled, or before the start.
+    /// Whether a message is settled, or before the start for certain.
     fileprivate func isThrough(_ offset: Offset) -> Bool {
-        guard offset < Offset(messages.count) else { return offset < startHigh }
-        // Where it is not known where the subscription begins, a hand-out shows it.
-        let record = messages[Int(offset)]
-        return record.isSettled || (offset < startHigh && record.handout == 0)
+        if offset < startLow { return true }
+        return offset < Offset(messages.count) && messages[Int(offset)].isSettled
+    }
+
+    /// Whether a message was never handed out, and perhaps never will be.
+    fileprivate func mayPrecedeStart(_ offset: Offset) -> Bool {
+        guard offset < startHigh else { return false }
+        return offset >= Offset(messages.count) || messages[Int(offset)].handout == 0
     }
 }

@@ -52,6 +52,7 @@ extension Oracle {
     func writeReturned() {
         guard let group = groupInDoubt else { return }
         groupInDoubt = nil
+        lastGroupClock = group.time.clock
         writes += 1
         for entry in group.entries where entry.kind == .batch {
             if let topic = topics[entry.topic], topic.isAtomicOnly {

@@ -33,6 +33,7 @@ extension Oracle {
         case .createTopic(let name), .deleteTopic(let name): topicNames[name] = .unknown
         case .createSubscription(let name, _, _, let low):
             creationInDoubt(name, low)
+        // An update's proposal stays, in doubt.
         case .updateSubscription, .fetch: break
         case .letters(let taking): if let taking { letters.inDoubt.append(taking) }
         case .deleteSubscription(let name): subscriptionNames[name] = .unknown

@@ -66,13 +66,14 @@ extension Oracle {
         _ result: Result<Reply, Failure>, now: Now
     ) {
         guard case .success(let reply) = result else { return }
-        guard case .consumerOpened(let id, let epoch, _, let held) = reply,
+        guard case .consumerOpened(let id, let epoch, let lease, let held) = reply,
             let subscription = subscriptions[id]
         else { return violated("one reply", "an opened consumer was answered with \(reply)") }
         let number = number(of: consumer)
         if epoch != self.epoch { violated("A4", "tokens bear epoch \(epoch), not \(self.epoch)") }
         consumers[number].subscription = subscription
         consumers[number].open = true
+        consumers[number].toldLeaseNanos = lease
         var kept: Set<Offset> = []
         for range in held {
             for step in 0..<range.count {
@@ -124,12 +125,13 @@ extension Oracle {
                 "A2", "\(subscription.name)@\(offset) was left to a session after its verdict")
         }
         forget(outstandingOf: record)
+        let lease = leaseNanos(of: consumer, subscription)
         subscription.withRecord(offset) {
             $0.epoch = token.epoch
             $0.handout = token.handout
             $0.consumer = Int32(consumer)
             $0.leaseUntil = max(
-                now.clock + subscription.settings.leaseNanos, $0.extendedUntil)
+                now.clock + lease, $0.extendedUntil)
             $0.mayBeSettled = false
             $0.isSuperseded = false
         }

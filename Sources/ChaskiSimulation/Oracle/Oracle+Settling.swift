@@ -10,7 +10,11 @@ extension Oracle {
     /// What is expected of a verdict that the broker takes, which is under way from now on.
     func beginSettle(_ settle: SettleCommand, now: Now) -> PendingSettle {
         var expectations: [PendingSettle.Expectation] = []
+        var leaseNanos: Int64 = 0
+        var openNanos: Int64 = 0
         if let subscription = consumers[number(of: settle.consumer)].subscription {
+            leaseNanos = self.leaseNanos(of: number(of: settle.consumer), subscription)
+            openNanos = subscription.settings.breaker?.openNanos ?? 0
             for range in settle.ranges {
                 for step in 0..<range.count {
                     let offset = range.first + Offset(step)
@@ -20,7 +24,9 @@ extension Oracle {
                 }
             }
         }
-        return PendingSettle(command: settle, taken: now.clock, expectations: expectations)
+        return PendingSettle(
+            command: settle, taken: now.clock, leaseNanos: leaseNanos, openNanos: openNanos,
+            expectations: expectations)
     }
 
     private func expectation(
@@ -98,6 +104,7 @@ extension Oracle {
                     whole: whole, now: now)
             }
         }
+        noteAlone(number, now: now)
         if whole == nil, accepted != expectedAccepted || next != rejected.count {
             violated(
                 "A8", "a verdict says \(accepted) accepted, and lists others than it was asked")
@@ -150,7 +157,7 @@ extension Oracle {
         let verb = settle.command.verb
         if verb == .extend {
             let until =
-                settle.taken + (settle.command.delayNanos ?? subscription.settings.leaseNanos)
+                settle.taken + (settle.command.delayNanos ?? settle.leaseNanos)
             // A consumer that is gone meanwhile holds what it has for resumeGrace, or not at all.
             guard record.consumer >= 0, consumers[Int(record.consumer)].connected,
                 consumers[Int(record.consumer)].open
@@ -163,25 +170,16 @@ extension Oracle {
             return
         }
         if verb != .ack { supersede(after: offset, subscription) }
-        let delay = retryDelay(settle, record, subscription)
         noteFailure(settle.command, offset, record, subscription, isCertain: true)
         // Uncounted when the verdict began, unless another one is still under way.
+        if verb == .retry { applyRetry(settle, offset, subscription) }
         subscription.withRecord(offset) {
             $0.endedBy = verb
             switch verb {
             case .ack: $0.state = .acked
             case .fail: $0.state = .dead
             case .release: $0.state = .pending
-            case .retry:
-                if $0.probe == .no { $0.failedLow += 1 }
-                if $0.probe != .yes { $0.failedHigh += 1 }
-                $0.state =
-                    $0.failedLow >= subscription.settings.retry.maximumFailures ? .dead : .waiting
-                $0.mayBeSettled =
-                    $0.mayBeSettled
-                    || $0.failedHigh >= subscription.settings.retry.maximumFailures
-                $0.dueFrom = settle.taken + delay
-            case .extend: break
+            case .retry, .extend: break
             }
         }
         if subscription.messages[Int(offset)].state == .dead {
@@ -219,15 +217,22 @@ extension Oracle {
         if record.isNamed(by: token), record.state == .leased {
             noteFailure(settle, offset, record, subscription, isCertain: false)
         }
+        // Only in the group that was on its way.
+        let moment = groupInDoubt?.time.clock ?? lastGroupClock
         subscription.withRecord(offset) {
             guard $0.isNamed(by: token), $0.state == .leased else { return }
             switch verb {
             case .ack, .fail: $0.mayBeSettled = true
             case .retry:
                 $0.failedHigh += 1
-                if $0.failedHigh >= subscription.settings.retry.maximumFailures {
+                let first = min($0.firstFailureLow, moment)
+                let ages = subscription.possible.compactMap(\.retry.maximumAgeNanos)
+                if $0.failedHigh >= subscription.leastFailures
+                    || ages.contains(where: { first < moment && first + $0 <= moment })
+                {
                     $0.mayBeSettled = true
                 }
+                $0.firstFailureLow = first
             case .release, .extend: break
             }
             // It may have left its session, which then claims it in vain.

@@ -212,15 +212,19 @@ extension Oracle {
                 if known.removed {
                     violated("N1", "subscription \(name) is back after its deletion")
                 }
+                settingsFound(settings, known)
             } else if case .absent = subscriptionNames[name] ?? .absent {
                 violated("N1", "subscription \(name) appears after recovery")
             } else if let topic = topics[topicID] {
-                addSubscription(id, name, topic, settings, creationLow[name] ?? 0)
+                var low = creationLow[name] ?? 0
+                if case .offset(let offset) = settings.start { low = offset }
+                addSubscription(id, name, topic, settings, low)
             }
             subscriptionNames[name] = .present(id)
         }
         for (name, presence) in subscriptionNames {
             if case .unknown = presence { subscriptionNames[name] = .absent }
         }
+        creationLow.removeAll()
     }
 }

@@ -10,7 +10,7 @@ package final class Oracle {
         case createTopic(name: String)
         case deleteTopic(name: String)
         case createSubscription(name: String, topic: String, SubscriptionSettings, low: Offset)
-        case updateSubscription
+        case updateSubscription(String)
         /// A redrive or a purge; nil for one of a subscription that is not known.
         case letters(LetterModel.Taking?)
         case fetch
@@ -32,6 +32,9 @@ package final class Oracle {
         enum Expectation: UInt8 { case accept, reject, either }
         var command: SettleCommand
         var taken: Int64
+        /// How long the consumer's leases last, and a breaker that opens stays open.
+        var leaseNanos: Int64 = 0
+        var openNanos: Int64 = 0
         var expectations: [Expectation]
     }
 
@@ -83,6 +86,11 @@ package final class Oracle {
     var learnDeaths: () -> Void = {}
     /// Asks the host where a message stands that may have left the dead letters.
     var letterStanding: (String, Offset) -> LetterStanding = { _, _ in .dead }
+    /// Asks the host where the broker says that a message stands; nil without its subscription.
+    var stateOf: (SubscriptionModel, Offset) -> MessageState? = { _, _ in nil }
+    /// The broker clock in the group whose write returned last.
+    var lastGroupClock: Int64 = 0
+    var jitter = JitterModel()
     /// Told of features whose effect only the model sees.
     var tookEffect: (Feature) -> Void = { _ in }
     /// The messages of the publication that was looked at last.
@@ -112,7 +120,7 @@ package final class Oracle {
                 .createSubscription(
                     name: name, topic: topic, settings, low: startLow(topic, settings)))
             change(of: subscriptionKey(name), by: 1)
-        case .updateSubscription(let id, _, _): begin(id, .updateSubscription)
+        case .updateSubscription(let id, let name, let change): takenUpdate(id, name, change)
         case .redrive(let id, let name, let ranges, let note):
             beginTaking(id, name, ranges, .redrive(note: note))
         case .purge(let id, let name, let ranges): beginTaking(id, name, ranges, .purge)
@@ -216,7 +224,8 @@ package final class Oracle {
             if case .success = result { consumerEnded(consumer, now: now) }
         case .flow(let request): flowReplied(request, result)
         case .letters(let taking): takingReplied(taking, result, now: now)
-        case .updateSubscription, .fetch: break
+        case .updateSubscription(let name): updateReplied(id, name, result, now: now)
+        case .fetch: break
         case .createTopic, .deleteTopic, .createSubscription, .deleteSubscription:
             topologyReplied(request, result)
         }

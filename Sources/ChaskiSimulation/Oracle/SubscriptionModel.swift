@@ -30,8 +30,9 @@ struct MessageRecord {
     var handout: UInt32 = 0
     /// The consumer that holds it or held it last; -1 for none.
     var consumer: Int32 = -1
-    /// Hand-outs, but for the first, to one who held nothing else.
+    /// Hand-outs during which its consumer held nothing else; whether the last is one.
     var alone: UInt32 = 0
+    var wasAlone = false
     /// Whether its last hand-out was a breaker's probe.
     var probe = Probe.no
     /// Bounds of the attempts spent.
@@ -39,6 +40,9 @@ struct MessageRecord {
     var failedHigh: UInt32 = 0
     /// An earlier message of its key came back since it was handed out.
     var isSuperseded = false
+    /// Bounds of the moment of its first failure, broker clock; `max` for none.
+    var firstFailureLow = Int64.max
+    var firstFailureHigh = Int64.max
     /// Leased: nobody else may have it before this moment of the broker clock.
     var leaseUntil: Int64 = 0
     /// A confirmed extension of the last hand-out ends here; it holds across a restart.
@@ -60,7 +64,11 @@ final class SubscriptionModel {
     let id: SubscriptionID
     let name: String
     unowned let topic: TopicModel
-    let settings: SubscriptionSettings
+    private(set) var settings: SubscriptionSettings
+    /// Updates that are on their way, or in doubt: each with all settings that it leads to.
+    var proposals: [(request: RequestID, settings: SubscriptionSettings)] = []
+    /// The fewest failures of which a message could ever die.
+    private(set) var leastFailuresEver: UInt32
     /// Bounds of the first offset that it delivers.
     let startLow: Offset
     let startHigh: Offset
@@ -81,9 +89,21 @@ final class SubscriptionModel {
         self.name = name
         self.topic = topic
         self.settings = settings
+        leastFailuresEver = settings.retry.maximumFailures
         self.startLow = startLow
         self.startHigh = startHigh
         floor = Int(startLow)
+    }
+
+    /// Settings are others from now on.
+    func take(_ settings: SubscriptionSettings, clock: Int64) {
+        let before = self.settings
+        self.settings = settings
+        leastFailuresEver = min(leastFailuresEver, settings.retry.maximumFailures)
+        if let rate = settings.rateLimit, rate != before.rateLimit {
+            flow.rate.changed(from: before.rateLimit, to: rate, clock: clock)
+        }
+        if settings.breaker == nil { flow.isOpenByHand = false }
     }
 
     /// The record of an offset that the topic has.
@@ -103,6 +123,9 @@ final class SubscriptionModel {
             $0.alone = 0
             $0.failedLow = 0
             $0.failedHigh = 0
+            $0.firstFailureLow = .max
+            $0.firstFailureHigh = .max
+            $0.isSuperseded = false
         }
         floor = min(floor, Int(offset))
         keyFloors.removeAll()
@@ -138,6 +161,9 @@ struct ConsumerModel {
     /// clock. A row breaks when a whole lease passes without one.
     var heartbeat = Int64.min
     var heartbeatsSince = Int64.max
+    /// How long its leases lasted at that heartbeat, and as it was told.
+    var heartbeatLease: Int64 = 0
+    var toldLeaseNanos: Int64 = 0
     var open = false
     /// The broker has not been told that its connection is gone.
     var connected = true

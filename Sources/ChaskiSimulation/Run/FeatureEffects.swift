@@ -29,7 +29,6 @@ enum FeatureEffects {
             return features
         case (.redrive, .lettersTaken(let count, _)): return count > 0 ? [.redrive] : []
         case (.purge, .lettersTaken(let count, _)): return count > 0 ? [.purge] : []
-        case (.updateSubscription, _): return [.settingsUpdate]
         case (.pauseSubscription, _), (.resumeSubscription, _): return [.pause]
         case (.setBreaker, _): return [.breaker]
         default: return []

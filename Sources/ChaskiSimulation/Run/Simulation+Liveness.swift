@@ -58,6 +58,7 @@ extension Simulation {
 
     /// The disk has room again: publishes must soon be taken.
     func expectRoom() {
+        roomSince = now
         queue.schedule(.roomExpected(life: host.life), at: now + Self.roomNanos)
     }
 
@@ -70,6 +71,9 @@ extension Simulation {
         guard host.isServing, host.life == life, !isDiskFull, !host.hasFailed,
             host.refusal?.reason == .diskFull
         else { return }
+        // It was full once more since, or the process was stopped.
+        let due = max(roomSince, host.pausedUntil) + Self.roomNanos
+        guard now >= due else { return queue.schedule(.roomExpected(life: life), at: due) }
         oracle.violated("liveness", "publishes are refused although the disk has had room for long")
     }
 

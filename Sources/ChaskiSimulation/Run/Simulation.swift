@@ -61,6 +61,8 @@ package final class Simulation {
     var isFaultToCome = false
     var wallOffset: Int64 = 0
     var clockStepsForward = 0
+    /// When a full disk last had room again.
+    var roomSince: Int64 = 0
     /// The broker is not stopped before.
     var nextFreeze: Int64 = 0
     let names = TopologyNames()
@@ -87,8 +89,9 @@ package final class Simulation {
         oracle = Oracle(resumeGraceNanos: plan.resumeGraceNanos)
         host = BrokerHost(seed: seed, plan: plan, options: options, random: &random)
         host.simulation = self
-        oracle.learnDeaths = { [unowned host] in host.learnAbandoned() }
+        oracle.learnDeaths = { [unowned host] in host.learnVanished() }
         oracle.letterStanding = { [unowned host] in host.standing($0, $1) }
+        oracle.stateOf = { [unowned host] in host.state(of: $1, $0) }
         oracle.tookEffect = { [unowned self] in hit($0) }
     }
 
