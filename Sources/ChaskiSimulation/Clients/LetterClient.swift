@@ -8,7 +8,7 @@ import ChaskiStreams
 /// whatever lies in a range.
 final class LetterClient: SimulatedClient {
     /// Lists first, which is the dry run, then takes out what was listed.
-    private struct Task {
+    private struct Errand {
         var subscription: String
         var filter = Chaski_V1_DeadLetterFilter()
         var from: Offset = 0
@@ -25,7 +25,7 @@ final class LetterClient: SimulatedClient {
     private let index: Int
     private var random: SimulationRandom
     private var connection: Int?
-    private var task: Task?
+    private var task: Errand?
     /// The tag of the request under way; 0 for none, and what to do with its answer.
     private var asked: UInt64 = 0
     private var method = Method.listDeadLetters
@@ -79,9 +79,9 @@ final class LetterClient: SimulatedClient {
 
     // MARK: - Asking
 
-    private func think() -> Task {
+    private func think() -> Errand {
         let plan = simulation.plan
-        var task = Task(subscription: random.pick(subscriptions))
+        var task = Errand(subscription: random.pick(subscriptions))
         task.isPurge =
             plan.has(.purge) && (!plan.has(.redrive) || random.chance(1, in: 3))
         if random.chance(1, in: 4) {
