@@ -59,7 +59,7 @@ extension NamespaceService {
             case .listDeadLetters(let message): return try list(message, request)
             case .showDeadLetter(let message): return try show(message, request)
             case .redriveDeadLetters(let message):
-                let ranges = try Self.ranges(message.ranges)
+                let ranges = try [Range<Offset>](ascending: message.ranges)
                 followUps[request] = .deadLetters(.redrive)
                 return .redrive(
                     request, subscription: message.subscription, ranges, note: message.note)
@@ -70,7 +70,7 @@ extension NamespaceService {
                 followUps[request] = .deadLetters(.redriveEdited)
                 return .redriveEdited(request, edited)
             case .purgeDeadLetters(let message):
-                let ranges = try Self.ranges(message.ranges)
+                let ranges = try [Range<Offset>](ascending: message.ranges)
                 followUps[request] = .deadLetters(.purge)
                 return .purge(request, subscription: message.subscription, ranges)
             default: return nil
@@ -206,39 +206,13 @@ extension NamespaceService {
         }
         return response
     }
-
-    private static func ranges(
-        _ messages: [Chaski_V1_OffsetRange]
-    ) throws(Failure) -> [Range<Offset>] {
-        var ranges: [Range<Offset>] = []
-        for message in messages {
-            let (end, overflow) = message.first.addingReportingOverflow(message.count)
-            guard !overflow, message.count > 0, message.first >= ranges.last?.upperBound ?? 0,
-                ranges.count < 1_000
-            else {
-                throw .protocolError(
-                    "ranges must ascend, not overlap, not be empty, and be 1,000 at most")
-            }
-            ranges.append(message.first..<end)
-        }
-        return ranges
-    }
 }
 
 extension DeadLetterFilter {
     /// What a message asks of the letters themselves.
     fileprivate init(_ message: Chaski_V1_DeadLetterFilter) throws(Failure) {
         self.init()
-        for range in message.ranges {
-            let (end, overflow) = range.first.addingReportingOverflow(range.count)
-            guard !overflow, range.count > 0, range.first >= ranges.last?.upperBound ?? 0,
-                ranges.count < 1_000
-            else {
-                throw .protocolError(
-                    "ranges must ascend, not overlap, not be empty, and be 1,000 at most")
-            }
-            ranges.append(range.first..<end)
-        }
+        ranges = try [Range<Offset>](ascending: message.ranges)
         if !message.cause.isEmpty {
             guard let known = DeathCause.allCases.first(where: { $0.name == message.cause }) else {
                 let words = DeathCause.allCases.map(\.name).joined(separator: ", ")
@@ -252,5 +226,22 @@ extension DeadLetterFilter {
         code = message.code
         if message.hasDiedFromUnixNanos { diedFromNanos = message.diedFromUnixNanos }
         if message.hasDiedBeforeUnixNanos { diedBeforeNanos = message.diedBeforeUnixNanos }
+    }
+}
+
+extension [Range<Offset>] {
+    /// - Throws: `protocol-error` for ranges that do not ascend, are empty or too many.
+    fileprivate init(ascending messages: [Chaski_V1_OffsetRange]) throws(Failure) {
+        self.init()
+        for message in messages {
+            let (end, overflow) = message.first.addingReportingOverflow(message.count)
+            guard !overflow, message.count > 0, message.first >= last?.upperBound ?? 0,
+                count < 1_000
+            else {
+                throw .protocolError(
+                    "ranges must ascend, not overlap, not be empty, and be 1,000 at most")
+            }
+            append(message.first..<end)
+        }
     }
 }
