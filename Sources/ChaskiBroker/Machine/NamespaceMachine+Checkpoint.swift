@@ -22,8 +22,9 @@ struct CheckpointCycle {
 
     enum SubscriptionProgress {
         case header
-        /// From this offset on.
-        case heldKeys(Offset)
+        /// From this offset on; and where the window begins, as the header says it. What is settled
+        /// meanwhile must be in a slice: replay meets its verdict before what it was done to.
+        case heldKeys(Offset, windowFrom: Offset)
         /// Messages from the first offset on, up to the second.
         case window(Offset, Offset)
         case deadLetters(from: Offset)
@@ -182,13 +183,14 @@ extension NamespaceMachine {
                 created: subscription.created, settledBelow: window.settledBelow,
                 ceiling: subscription.ceiling.value, totals: subscription.totals,
                 pause: subscription.flow.pause, breakerSwitch: subscription.flow.breakerSwitch)
-            return (.subscription(header), .heldKeys(0))
-        case .heldKeys(let from):
+            return (.subscription(header), .heldKeys(0, windowFrom: header.settledBelow))
+        case .heldKeys(let from, let windowFrom):
             let keys = subscription.heldKeys.list(from: from, limit: 4_096)
-            guard let last = keys.last else {
-                return (nil, .window(window.settledBelow, window.end))
-            }
-            return (.heldKeys(subscription.id, keys), .heldKeys(last.offset + 1))
+            guard let last = keys.last else { return (nil, .window(windowFrom, window.end)) }
+            return (
+                .heldKeys(subscription.id, keys),
+                .heldKeys(last.offset + 1, windowFrom: windowFrom)
+            )
         case .window(let from, let end):
             guard from < end else { return (nil, .deadLetters(from: 0)) }
             let (pieces, next) = subscription.pieces(from: from, to: end)

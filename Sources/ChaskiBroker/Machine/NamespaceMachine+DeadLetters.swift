@@ -86,10 +86,12 @@ extension NamespaceMachine {
     /// Each counts again from no failure, keeps its hand-out number and what happened to it.
     func apply(_ redriven: Redriven, _ time: Now) {
         guard let subscription = directory.subscriptions[redriven.subscription] else { return }
+        // In a replay a letter may not be there, for the checkpoint took it after it was redriven:
+        // what the entry names counts.
+        subscription.totals.redriven &+= redriven.ranges.offsetTotal
         for range in redriven.ranges {
             for offset in range {
                 guard let record = removeLetter(offset, subscription) else { continue }
-                subscription.totals.redriven &+= 1
                 revive(record, redriven.note, subscription, time)
                 freeKey(offset, subscription)
             }
@@ -122,12 +124,12 @@ extension NamespaceMachine {
 
     func apply(_ purged: Purged) {
         guard let subscription = directory.subscriptions[purged.subscription] else { return }
+        switch purged.cause {
+        case .asked: subscription.totals.purged &+= purged.ranges.offsetTotal
+        case .retention: subscription.totals.expired &+= purged.ranges.offsetTotal
+        }
         for range in purged.ranges {
             for offset in range where removeLetter(offset, subscription) != nil {
-                switch purged.cause {
-                case .asked: subscription.totals.purged &+= 1
-                case .retention: subscription.totals.expired &+= 1
-                }
                 subscription.window.noteCleaned(offset)
                 freeKey(offset, subscription)
             }
@@ -182,6 +184,9 @@ extension NamespaceMachine {
 }
 
 extension [Range<Offset>] {
+    /// How many offsets they have.
+    var offsetTotal: UInt64 { reduce(0) { $0 &+ ($1.upperBound - $1.lowerBound) } }
+
     /// Appends one offset, above all others; it continues the last range where it can.
     mutating func append(offset: Offset) {
         if let last, last.upperBound == offset {

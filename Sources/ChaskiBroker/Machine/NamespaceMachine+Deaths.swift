@@ -219,13 +219,13 @@ extension NamespaceMachine {
     func apply(_ died: Died, _ time: Now) {
         if let forwarded = died.forwarded { note(appended: forwarded) }
         guard let subscription = directory.subscriptions[died.subscription] else { return }
+        if died.forwarded != nil { subscription.totals.forwarded &+= died.ranges.offsetTotal }
         for range in died.ranges {
             for offset in range {
                 guard let cause = subscription.deaths.cause(of: offset),
                     let slot = subscription.window.slot(offset)
                 else { continue }
                 die(offset, cause, failed: slot.pointee.failed, subscription, time)
-                if died.forwarded != nil { subscription.totals.forwarded &+= 1 }
             }
         }
         subscription.window.advance()

@@ -154,10 +154,9 @@ extension NamespaceMachine {
 
     func apply(_ edited: RedrivenEdited) {
         note(appended: edited.appended)
-        guard let subscription = directory.subscriptions[edited.subscription],
-            removeLetter(edited.offset, subscription) != nil
-        else { return }
+        guard let subscription = directory.subscriptions[edited.subscription] else { return }
         subscription.totals.redriven &+= 1
+        guard removeLetter(edited.offset, subscription) != nil else { return }
         subscription.window.noteCleaned(edited.offset)
         freeKey(edited.offset, subscription)
         work.touched.append(subscription)

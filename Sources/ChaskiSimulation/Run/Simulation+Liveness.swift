@@ -36,11 +36,16 @@ extension Simulation {
             && now >= wire.toClient.stalledUntil
     }
 
-    /// Retries that are due are not waiting any more.
+    /// Retries that are due are not waiting any more, once the broker runs and has room for verdicts
+    /// again.
     func checkRetries() {
         guard host.isServing, let machine = host.machine, now >= host.pausedUntil,
-            now >= host.servingSince + retrySlackNanos
-        else { return }
+            host.refusal == nil
+        else {
+            atRestSince = now
+            return
+        }
+        guard now >= max(atRestSince, host.servingSince) + retrySlackNanos else { return }
         let clock = host.now.clock
         for subscription in oracle.subscriptionOrder where !subscription.removed {
             for index in subscription.window where subscription.messages[index].state == .waiting {

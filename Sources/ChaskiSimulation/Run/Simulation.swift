@@ -55,6 +55,8 @@ package final class Simulation {
     private(set) var isDraining = false
     private var drainDeadline = Int64.max
     private var isProbed = false
+    /// Since when nothing keeps the broker from its work, while faults have ended.
+    var atRestSince: Int64 = 0
     /// The broker's life in which the probe began.
     var probedLife = 0
     /// The fault of a sweep had not struck when the probe began.
@@ -209,6 +211,7 @@ package final class Simulation {
 
     private func beginDrain() {
         isDraining = true
+        atRestSince = now
         nextDrainCheck = now + 1
         drainDeadline = now + 1_200_000_000_000
         note("drain begins", UInt64(operations))
