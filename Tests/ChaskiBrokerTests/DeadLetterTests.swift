@@ -180,6 +180,26 @@ import Testing
         #expect(host.machine.subscription(named: "s")?.backlog == 0)
     }
 
+    @Test func `A message that dies while a checkpoint is under way is dead after a restart`() {
+        var configuration = BrokerConfiguration(seed: 7)
+        configuration.checkpointSliceBytes = 1
+        let policy = RetryPolicy(minimumBackoffNanos: 0, maximumFailures: 2)
+        for groups in 0..<8 {
+            let (host, _, consumer) = host(3, SubscriptionSettings(retry: policy), configuration)
+            host.settle(consumer, .retry, host.tokens([0]), delay: 0)
+            host.advance(second)
+            host.machine.beginCheckpoint()
+            for _ in 0..<groups where host.gather() { host.sync() }
+            host.settle(consumer, .retry, host.tokens([0], handout: 2), delay: 0)
+            #expect(host.replayFrom > 0, "the checkpoint is complete")
+            let digest = host.machine.stateDigest()
+            host.crash()
+            #expect(host.machine.stateDigest() == digest, "after \(groups) groups")
+            #expect(letters(host).map(\.offset) == [0])
+            #expect(host.machine.subscription(named: "s")?.backlog == 2)
+        }
+    }
+
     @Test func `A purge frees what the dead pinned, and counts it`() {
         let (host, _, consumer) = host(600)
         host.settle(consumer, .fail, host.tokens([3, 4, 400]))
