@@ -208,6 +208,21 @@ package final class ConnectionStreams {
         host.send(protobuf, attachment, on: id, class: trafficClass, end: end)
     }
 
+    /// Ends a call with its answer. One that does not fit a frame of the peer ends it with
+    /// `too-large`: a call never ends well without its answer.
+    func finish(_ id: StreamID, _ answer: [UInt8]) {
+        let frame = host.peerLimits.frameBytes
+        guard answer.count <= frame - FrameHeader.bytes else {
+            let failure = Failure(
+                .resourceExhausted, .tooLarge,
+                "the answer has \(answer.count) bytes, and this connection takes frames of \(frame): "
+                    + "ask for less, or connect with a larger frame limit")
+            return end(id, failure)
+        }
+        send(answer, [], on: id, class: .rpc, end: true)
+        end(id, nil)
+    }
+
     /// Gives window bytes back for a message that was dealt with.
     func consumed(_ id: StreamID, _ bytes: Int) { host.consumed(id, bytes: bytes) }
 

@@ -68,9 +68,7 @@ package final class UnaryStream {
     package func answered(_ result: Result<[UInt8], Failure>) {
         isBusy = false
         switch result {
-        case .success(let bytes):
-            owner.send(bytes, [], on: id, class: .rpc, end: true)
-            owner.end(id, nil)
+        case .success(let bytes): owner.finish(id, bytes)
         case .failure(let failure):
             owner.end(id, failure)
         }
