@@ -73,6 +73,11 @@ final class Descriptor: File, FileLock {
         guard result == 0 else { throw FileError.from(errno, "sync \(path)") }
     }
 
+    func shrink(to bytes: Int) throws(FileError) {
+        precondition(bytes >= 0, "a size")
+        guard ftruncate(number, bytes) == 0 else { throw FileError.from(errno, "shrink \(path)") }
+    }
+
     func size() throws(FileError) -> Int {
         var status = stat()
         guard fstat(number, &status) == 0 else {

@@ -1,7 +1,8 @@
 /// One call that the simulated file system got.
 package struct DiskOperation: Hashable, Sendable {
     package enum Kind: String, Hashable, Sendable, CaseIterable {
-        case list, create, open, read, write, sync, size, rename, remove, syncDirectory, lock, space
+        case list, create, open, read, write, sync, shrink, size, rename, remove, syncDirectory
+        case lock, space
     }
     package var kind: Kind
     /// The file it is about; empty for the directory.

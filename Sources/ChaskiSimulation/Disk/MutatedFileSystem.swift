@@ -90,5 +90,7 @@ private final class MutatedFile: File {
         }
     }
 
+    func shrink(to bytes: Int) throws(FileError) { try base.shrink(to: bytes) }
+
     func size() throws(FileError) -> Int { try base.size() }
 }

@@ -275,6 +275,14 @@ struct SimulatedDisk {
         try perform(fate, Self.io("sync \(handle.name)")) { _ in }
     }
 
+    mutating func shrink(_ handle: Handle, to bytes: Int) throws(FileError) {
+        precondition(bytes >= 0, "a size")
+        let fate = try begin(.shrink, handle.name, life: handle.life)
+        try perform(fate, Self.io("shrink \(handle.name)")) { disk in
+            disk.inodes[handle.inode]?.shrink(to: bytes)
+        }
+    }
+
     mutating func size(_ handle: Handle) throws(FileError) -> Int {
         let fate = try begin(.size, handle.name, life: handle.life)
         return try perform(fate, Self.io("stat \(handle.name)")) { disk in

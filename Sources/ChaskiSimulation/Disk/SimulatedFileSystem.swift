@@ -157,6 +157,10 @@ final class SimulatedFile: File {
         try fileSystem.run { disk throws(FileError) in try disk.sync(handle) }
     }
 
+    func shrink(to bytes: Int) throws(FileError) {
+        try fileSystem.run { disk throws(FileError) in try disk.shrink(handle, to: bytes) }
+    }
+
     func size() throws(FileError) -> Int {
         try fileSystem.run { disk throws(FileError) in try disk.size(handle) }
     }

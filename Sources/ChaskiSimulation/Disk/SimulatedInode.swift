@@ -54,6 +54,15 @@ struct SimulatedInode {
                     dirtyRange.upperBound, touched.upperBound)
     }
 
+    mutating func shrink(to bytes: Int) {
+        guard bytes < cached.count else { return }
+        cached.removeLast(cached.count - bytes)
+        let left = Self.sectors(bytes)
+        dirty.removeLast(dirty.count - left)
+        unreadable.removeLast(unreadable.count - left)
+        dirtyRange = dirtyRange.clamped(to: 0..<left)
+    }
+
     /// All that is dirty reaches the device.
     mutating func sync() {
         persist { _, sector in sector }

@@ -46,6 +46,9 @@ package protocol File: AnyObject, Sendable {
     /// Returns once all that was written, and the size, is on the device. After an error nothing
     /// is known about what was written since the last good sync, and asking again proves nothing.
     func sync() throws(FileError)
+    /// Gives up what lies behind `bytes`, of a file that has no name any more: a large one is freed
+    /// in slices, as a file system makes everybody wait who syncs meanwhile.
+    func shrink(to bytes: Int) throws(FileError)
     /// Bytes of the file.
     func size() throws(FileError) -> Int
 }

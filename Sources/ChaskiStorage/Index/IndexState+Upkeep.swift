@@ -45,6 +45,8 @@ struct UpkeepState: Hashable, Sendable {
     var dead: [SegmentID] = []
     /// Broker clock before which no compaction is tried: the disk had no room for the last.
     var pausedUntil = Int64.min
+    /// What the last maintenance removed; upkeep frees the space.
+    var removed: [String] = []
     /// Broker clock of the last retirement; there is one now and then even if nothing is dead, as
     /// history grows old.
     var lastRetirement: Int64?
@@ -53,9 +55,9 @@ struct UpkeepState: Hashable, Sendable {
 }
 
 extension IndexState {
-    /// Files that go at once.
-    private static let filesPerRetirement = 16
-    private static let segmentsPerRetirement = 256
+    /// Files that go at once: a commit waits for their removal.
+    private static let filesPerRetirement = 4
+    private static let segmentsPerRetirement = 16
     /// Runs and segments that one call looks at.
     private static let looksPerCall = 4_096
     /// Topics that one plan moves out of a journal file.
@@ -104,11 +106,14 @@ extension IndexState {
         let last = upkeep.lastRetirement ?? clock
         let isDue = clock.saturatingSubtract(last) >= Self.retirementNanos
         upkeep.lastRetirement = last
-        guard !files.isEmpty || !upkeep.dead.isEmpty || isDue else { return nil }
+        guard !files.isEmpty || !upkeep.dead.isEmpty || isDue || !upkeep.removed.isEmpty else {
+            return nil
+        }
         upkeep.lastRetirement = clock
         let dead = Array(upkeep.dead.prefix(Self.segmentsPerRetirement))
         upkeep.dead.removeFirst(dead.count)
-        return .retire(files, segments: dead)
+        defer { upkeep.removed = [] }
+        return .retire(files, segments: dead, freeing: upkeep.removed)
     }
 
     /// Looks at some of the segments, and forgets those in which nothing is alive.
@@ -314,8 +319,9 @@ extension IndexState {
 
     // MARK: What came of it
 
-    mutating func upkeepDone(_ result: UpkeepResult) {
+    mutating func upkeepDone(_ result: UpkeepResult, removed: [String]) {
         upkeep.isUnderWay = false
+        upkeep.removed = removed
         guard let outcome = result.compaction else { return }
         for source in outcome.plan.sources { setUpkeep(of: source.file, outcome.end) }
         switch outcome.end {

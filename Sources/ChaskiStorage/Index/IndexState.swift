@@ -121,7 +121,7 @@ struct IndexState {
         for file in report.indexed {
             if let at = position(of: file), files[at].isClosed { files[at].memory = nil }
         }
-        if let done = report.upkeep { upkeepDone(done) }
+        if let done = report.upkeep { upkeepDone(done, removed: report.removed) }
     }
 
     // MARK: What nobody needs

@@ -61,6 +61,8 @@ package struct MaintenanceReport: Sendable {
     package var indexed: [UInt64] = []
     /// Files recycled or removed.
     package var dropped: [UInt64] = []
+    /// Names of files that are gone, durably; not those that were recycled.
+    var removed: [String] = []
     package var space: SpaceState = .available
     /// What ended the journal's life, in this maintenance or before it: no later OK.
     package var failure: Failure?

@@ -76,10 +76,12 @@ extension JournalWriter {
         _ droppable: [RetiredFile], _ upkeep: UpkeepResult?, _ report: inout MaintenanceReport
     ) throws(FileError) {
         var recycled: [String] = []
+        var removed: [String] = []
         var changed = false
         let segments = upkeep?.segments.map(JournalName.segmentFile) ?? []
         for name in orphans + (upkeep?.removals ?? []) + segments {
             try removeIfThere(name)
+            removed.append(name)
             changed = true
         }
         orphans = []
@@ -95,6 +97,7 @@ extension JournalWriter {
                 recycled.append(name)
             } else {
                 try life.fileSystem.remove(JournalName.journal(id))
+                removed.append(JournalName.journal(id))
             }
             try removeIfThere(JournalName.sidecar(id))
             closed.remove(at: at)
@@ -105,6 +108,7 @@ extension JournalWriter {
         obsolete = []
         guard changed else { return }
         try life.fileSystem.syncDirectory()
+        report.removed = removed
         for name in recycled { spares.add(recycled: name) }
     }
 

@@ -10,6 +10,14 @@ struct Upkeep: Sendable {
     private let fileSystem: any FileSystem
     private var history: HistoryWriter
     private var task: Task?
+    /// What the last retirement let go of, kept open: whoever closes a removed file waits for its
+    /// blocks to be freed, and so does each sync meanwhile. See `RemovedFiles`.
+    private var held: [(name: String, file: any File)] = []
+    private var removed = RemovedFiles([])
+
+    /// A slice frees so many bytes in the place of one that is read or written, and counts as half
+    /// a slice: nothing of it moves.
+    private static let freedPerMoved = 4
 
     init(fileSystem: any FileSystem, history: HistoryWriter) {
         self.fileSystem = fileSystem
@@ -19,7 +27,9 @@ struct Upkeep: Sendable {
     mutating func begin(_ plan: UpkeepPlan) {
         precondition(task == nil, "one plan at a time")
         switch plan {
-        case .retire(let files, let segments):
+        case .retire(let files, let segments, let freeing):
+            removed = RemovedFiles(held.filter { freeing.contains($0.name) }.map(\.file))
+            held = []
             task = .retirement(Retirement(files, fileSystem), files, segments)
         case .compact(let plan): task = .compaction(Compactor(plan, fileSystem))
         }
@@ -27,6 +37,9 @@ struct Upkeep: Sendable {
 
     mutating func step(maximumBytes: Int, now: Now, lend: () -> Bool) -> UpkeepStep {
         guard let current = task else { preconditionFailure("a step of nothing") }
+        if removed.shrink(by: maximumBytes * Self.freedPerMoved) {
+            return .working(bytes: maximumBytes / 2)
+        }
         // Taken out, so that it is not copied.
         task = nil
         switch current {
@@ -52,6 +65,9 @@ struct Upkeep: Sendable {
         var result = UpkeepResult()
         result.retired = files
         result.segments = segments
+        let names =
+            files.map { JournalName.journal($0.file) } + segments.map(JournalName.segmentFile)
+        held = names.compactMap { name in (try? fileSystem.open(name)).map { (name, $0) } }
         if history.isEnabled {
             history.finish(now: now)
             result.named = history.takeNaming()

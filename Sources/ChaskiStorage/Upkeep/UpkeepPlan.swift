@@ -10,8 +10,8 @@ package struct RetiredFile: Hashable, Sendable {
 /// Work for a thread of low priority, one piece at a time: see `JournalIndex.nextUpkeep`.
 package enum UpkeepPlan: Sendable {
     /// Moves the history of journal files out of them, before they go, and lets go of segments
-    /// in which nothing is alive.
-    case retire([RetiredFile], segments: [SegmentID])
+    /// in which nothing is alive. Before that it frees the space of what was removed since.
+    case retire([RetiredFile], segments: [SegmentID], freeing: [String])
     /// Copies what is alive in a journal file, or in segments, into new segments.
     case compact(CompactionPlan)
 }
