@@ -58,6 +58,7 @@ package struct Explanation: Hashable, Sendable {
         case verdict
         case suspicion
         case busyKey = "busy-key"
+        case heldKey = "held-key"
         case backoff
         case dying
         case deadStoreFull = "dead-store-full"
@@ -73,7 +74,7 @@ package struct Explanation: Hashable, Sendable {
             switch cause.kind {
             case .journal, .noConsumer, .paused, .breaker, .rateLimit, .stalled, .windowFull,
                 .ceiling, .reading, .credit, .silent, .suspicion,
-                .busyKey:
+                .busyKey, .heldKey:
                 true
             case .caughtUp, .notPublished, .beforeStart, .acked, .dead, .leased, .verdict,
                 .backoff, .dying, .deadStoreFull, .awaitingResume, .behind:

@@ -142,6 +142,17 @@ extension Explanation.Cause {
         }
     }
 
+    static func heldKeys(_ keys: Int, waiting: Int, first: Offset) -> Self {
+        Self(
+            .heldKey,
+            "\(waiting) messages wait behind dead ones of their \(keys) keys, the first at \(first): "
+                + "redrive or purge these"
+        ).with {
+            $0.offset = first
+            $0.count = UInt64(waiting)
+        }
+    }
+
     static func keysUnknown(from: Offset, to end: Offset) -> Self {
         Self(
             .reading,

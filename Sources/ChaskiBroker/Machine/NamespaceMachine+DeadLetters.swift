@@ -119,7 +119,15 @@ extension NamespaceMachine {
         }
         subscription.setHistory(history, record.offset, place)
         subscription.counts.enter(.returned)
-        if isRunning { queueAgain(slot, record.offset, subscription) }
+        guard isRunning else { return }
+        // Those that it held back come behind it.
+        if let order = subscription.order, record.offset < order.scanned,
+            order.laneOf[record.offset] == nil,
+            let key = subscription.heldKeys.byOffset[record.offset]
+        {
+            order.enter(record.offset, key)
+        }
+        queueAgain(slot, record.offset, subscription)
     }
 
     func apply(_ purged: Purged) {

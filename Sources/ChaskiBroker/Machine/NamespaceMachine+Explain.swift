@@ -95,7 +95,22 @@ extension NamespaceMachine {
             causes.append(
                 .awaitingResume(counts.unresolved, until: timers.restartGraceUntil))
         }
+        if let order = subscription.order {
+            appendHeld(order.lanes.values.filter(\.hasPending), subscription, &causes)
+        }
         appendFullStore(subscription, &causes)
+    }
+
+    /// Messages that wait behind dead ones of their keys.
+    private func appendHeld(
+        _ lanes: [Lane], _ subscription: SubscriptionState, _ causes: inout [Explanation.Cause]
+    ) {
+        let held = lanes.filter { subscription.holdsKey($0.key) }
+        guard !held.isEmpty else { return }
+        let keys = Set(held.map(\.key))
+        let first = subscription.heldKeys.byOffset.filter { keys.contains($0.value) }.keys.min()
+        let waiting = held.reduce(0) { $0 + $1.front.count - $1.out + $1.backlog.count }
+        causes.append(.heldKeys(held.count, waiting: waiting, first: first ?? 0))
     }
 
     /// Why messages that wait for nothing of their own are not handed out.
@@ -145,9 +160,9 @@ extension NamespaceMachine {
     private func appendLane(
         of offset: Offset, _ subscription: SubscriptionState, _ causes: inout [Explanation.Cause]
     ) {
-        guard let lane = subscription.order?.laneOf[offset], let first = lane.front.first,
-            first != offset
-        else { return }
+        guard let lane = subscription.order?.laneOf[offset] else { return }
+        appendHeld([lane], subscription, &causes)
+        guard let first = lane.front.first, first != offset else { return }
         causes.append(.busyKeys(1, waiting: lane.front.count + lane.backlog.count, first: first))
     }
 

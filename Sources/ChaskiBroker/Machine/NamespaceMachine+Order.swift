@@ -14,6 +14,8 @@ extension NamespaceMachine {
             guard window.slot(offset)?.pointee.staysWithHolder == true else { break }
             lane.out += 1
         }
+        // A redriven message waited behind those that were out; what came back goes behind it.
+        if lane.front.count > lane.out + 1 { lane.front[lane.out...].sort() }
         lane.holder = -1
         if lane.out > 0, let first = lane.front.first, let slot = window.slot(first) {
             lane.holder = subscription.leases.groups[Int(slot.pointee.a)].holder
@@ -55,20 +57,28 @@ extension NamespaceMachine {
     ) -> Turn {
         if order.laneOf[offset] == nil {
             guard let key = key() else { return .anybody }
-            let lane = order.lanes[key] ?? order.makeLane(key)
-            let place = lane.front[lane.out...].firstIndex { $0 > offset }
-            lane.front.insert(offset, at: place ?? lane.front.endIndex)
-            order.note(offset, in: lane)
+            order.enter(offset, key)
         }
         guard let lane = order.laneOf[offset], lane.out < lane.front.count,
             lane.front[lane.out] == offset, !subscription.holdsKey(lane.key)
         else { return .later }
-        guard lane.out > 0 else { return .anybody }
-        // One that was redriven waits until nobody has a later one: its key is idle then.
+        // One that was redriven waits until nobody has a later one: its key is idle then. A verdict
+        // of an atomic request may yet be refused, and leaves what it names where it is.
+        guard lane.out > 0 else {
+            return hasLeased(lane, subscription) ? .later : .anybody
+        }
         guard lane.out < subscription.runLength, lane.front[lane.out - 1] < offset else {
             return .later
         }
         return .only(lane.holder)
+    }
+
+    /// Whether somebody has one of a lane's next messages, and may keep it.
+    private func hasLeased(_ lane: Lane, _ subscription: SubscriptionState) -> Bool {
+        lane.front[lane.out...].contains {
+            guard let slot = subscription.window.slot($0)?.pointee else { return false }
+            return slot.state == .leased && !slot.has(Slot.returning)
+        }
     }
 
     /// Whether a message that a session claims after a restart follows those of its key that the

@@ -103,7 +103,7 @@ extension NamespaceMachine {
         where !subscription.isDeadOrDying(offset) {
             subscription.heldKeys.remove(offset)
         }
-        subscription.order?.scanned = window.nextOpen(from: window.settledBelow) ?? window.end
+        subscription.order?.scanned = window.nextOpen(from: window.firstOpen) ?? window.end
         subscription.retries = Heap(retries)
         setRetryTimer(subscription)
     }

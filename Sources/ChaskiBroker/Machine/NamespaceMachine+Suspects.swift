@@ -159,11 +159,13 @@ extension NamespaceMachine {
                 block(.again, of: subscription, .damagedBatch(batch), now)
                 return level != nil
             }
-            if let order = subscription.order,
-                case .later = turn(of: offset, walk.key(at: offset), order, subscription)
-            {
-                subscription.suspects.pop()
-                continue
+            if let order = subscription.order {
+                // Its lane says when nobody has anything of its key.
+                guard case .anybody = turn(of: offset, walk.key(at: offset), order, subscription)
+                else {
+                    subscription.suspects.pop()
+                    continue
+                }
             }
             if level == nil {
                 level = slot.pointee.suspicion

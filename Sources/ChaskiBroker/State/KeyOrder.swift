@@ -52,6 +52,14 @@ final class KeyOrder {
         return lane
     }
 
+    /// A message that no lane knows goes before the later ones of its key that nobody has.
+    func enter(_ offset: Offset, _ key: UInt64) {
+        let lane = lanes[key] ?? makeLane(key)
+        let place = lane.front[lane.out...].firstIndex { $0 > offset }
+        lane.front.insert(offset, at: place ?? lane.front.endIndex)
+        note(offset, in: lane)
+    }
+
     func remove(_ lane: Lane) {
         precondition(lane.isEmpty && lane.out == 0, "messages of the key are left")
         lanes[lane.key] = nil
