@@ -18,6 +18,8 @@ final class LetterClient: SimulatedClient {
         /// What is shown, then what is taken out.
         var show: Offset?
         var ranges: [Range<Offset>] = []
+        /// What an edited message takes the place of.
+        var edits: [Offset] = []
         var isPurge = false
         var isListed = false
     }
@@ -43,29 +45,32 @@ final class LetterClient: SimulatedClient {
         subscriptions = names
     }
 
+    /// While dead messages hold keys there is always something to do.
     var isDone: Bool { draining && asked == 0 }
+    private var isOver: Bool { draining && !simulation.plan.holdsKeys }
     var state: String { "undertaker: request \(asked)" }
 
     func drain() {
         draining = true
         task = nil
+        if !isOver { simulation.wake(index, after: 0) }
     }
 
     func connectionLost() {
         connection = nil
         asked = 0
         task = nil
-        if !draining { simulation.wake(index, after: random.skewed(mean: 50_000_000)) }
+        if !isOver { simulation.wake(index, after: random.skewed(mean: 50_000_000)) }
     }
 
     func woken() {
-        if connection == nil, !draining { connection = simulation.connect(client: index) }
+        guard !isOver else { return }
+        if connection == nil { connection = simulation.connect(client: index) }
         guard let connection else {
-            if !draining { simulation.wake(index, after: random.skewed(mean: 50_000_000)) }
-            return
+            return simulation.wake(index, after: random.skewed(mean: 50_000_000))
         }
-        if asked == 0, !draining {
-            if task == nil { task = think() }
+        if asked == 0 {
+            if task == nil { task = draining ? freeKeys() : think() }
             if let request = next() {
                 nextTag += 1
                 asked = nextTag
@@ -73,19 +78,31 @@ final class LetterClient: SimulatedClient {
                 simulation.send(request, tag: asked, on: connection)
             }
         }
-        guard !draining else { return }
         let rest: Int64 = task == nil ? 250_000_000 : asked != 0 ? 1_000_000_000 : 3_000_000
         simulation.wake(index, after: random.skewed(mean: rest))
     }
 
     // MARK: - Asking
 
+    /// At the end all that a dead message may hold back must come: while something is missing,
+    /// all dead letters of one subscription after another go.
+    private func freeKeys() -> Errand? {
+        guard !simulation.oracle.isDrained else { return nil }
+        var task = Errand(subscription: random.pick(subscriptions))
+        task.isPurge = random.chance(1, in: 2)
+        task.ranges = [0..<1_000_000]
+        task.isListed = true
+        return task
+    }
+
     private func think() -> Errand {
         let plan = simulation.plan
         var task = Errand(subscription: random.pick(subscriptions))
         task.isPurge =
-            plan.has(.purge) && (!plan.has(.redrive) || random.chance(1, in: 3))
-        if random.chance(1, in: 4) {
+            plan.has(.redrive)
+            ? plan.has(.purge) && random.chance(1, in: 3)
+            : plan.has(.purge) || random.chance(1, in: 2)
+        if plan.has(.redrive) || plan.has(.purge) || plan.holdsKeys, random.chance(1, in: 4) {
             // Without looking, whatever is there.
             let first = Offset(random.below(200))
             task.ranges = [first..<first + Offset(random.integer(in: 1...60))]
@@ -133,6 +150,10 @@ final class LetterClient: SimulatedClient {
             method = .showDeadLetter
             return .showDeadLetter(task.subscription, offset)
         }
+        if let offset = task.edits.last {
+            method = .redriveEdited
+            return .redriveEdited(task.subscription, offset, edited(of: offset))
+        }
         guard !task.ranges.isEmpty else {
             self.task = nil
             return nil
@@ -143,12 +164,25 @@ final class LetterClient: SimulatedClient {
             : .redrive(task.subscription, task.ranges, note: "by hand \(nextTag)")
     }
 
+    /// Nobody else has its payload; it says more than it may of where it comes from.
+    private func edited(of offset: Offset) -> ChaskiModel.Message {
+        var payload: [UInt8] = []
+        payload.append(littleEndian: random.next())
+        payload.append(littleEndian: random.next())
+        var message = Message(payload, attributes: [Attribute("edited", "\(offset)")])
+        if random.chance(2, in: 3) {
+            message.key = [UInt8(random.below(2)), UInt8(random.below(5))]
+        }
+        if random.chance(1, in: 4) { message.attributes.append(Attribute("redriveOf", "a@1")) }
+        return message
+    }
+
     // MARK: - Answers
 
     func received(_ response: Response) {
         guard case .answered(let tag, let result) = response, tag == asked else { return }
         asked = 0
-        if !draining { simulation.wake(index, after: random.skewed(mean: 3_000_000)) }
+        if !isOver { simulation.wake(index, after: random.skewed(mean: 3_000_000)) }
         switch result {
         case .success(let bytes):
             do {
@@ -174,6 +208,9 @@ final class LetterClient: SimulatedClient {
         case .showDeadLetter: task?.show = nil
         case .redriveDeadLetters:
             taken(try Chaski_V1_RedriveDeadLettersResponse(serializedBytes: bytes).more)
+        case .redriveEdited:
+            _ = try Chaski_V1_RedriveEditedResponse(serializedBytes: bytes)
+            _ = task?.edits.popLast()
         case .purgeDeadLetters:
             taken(try Chaski_V1_PurgeDeadLettersResponse(serializedBytes: bytes).more)
         default: break
@@ -185,7 +222,13 @@ final class LetterClient: SimulatedClient {
         task?.isListed = true
         guard let found = task?.found, !found.isEmpty else { return }
         task?.show = random.chance(1, in: 3) ? random.pick(found) : nil
-        guard random.chance(3, in: 4) else { return }
+        let plan = simulation.plan
+        let takesOut = plan.has(.redrive) || plan.has(.purge) || plan.holdsKeys
+        if plan.has(.editedRedrive), !takesOut || random.chance(1, in: 2) {
+            task?.edits = (0..<random.integer(in: 1...3)).map { _ in random.pick(found) }
+            return
+        }
+        guard takesOut, random.chance(3, in: 4) else { return }
         var ranges: [Range<Offset>] = []
         for offset in found where ranges.last.map({ $0.upperBound <= offset }) ?? true {
             if let last = ranges.last, last.upperBound == offset {
@@ -208,7 +251,8 @@ final class LetterClient: SimulatedClient {
         task = nil
         switch failure.reason {
         case .unknownSubscription, .diskFull, .overloaded: break
-        case .unknownDeadLetter where method == .showDeadLetter: break
+        case .unknownDeadLetter where method == .showDeadLetter || method == .redriveEdited: break
+        case .unknownTopic where method == .redriveEdited: break
         // Small frames do not hold every letter, nor every page.
         case .tooLarge
         where simulation.wireSettings.limits.frameBytes < 128 * 1_024

@@ -48,9 +48,15 @@ struct TopologyNames {
         }
         if plan.has(.ordered), random.chance(2, in: 3) {
             settings.order = OrderPolicy(runLength: UInt32(random.pick([1, 3, 16])))
+            if plan.has(.keyHold), random.chance(3, in: 4) { settings.order?.afterDeath = .hold }
         }
         return settings
     }
+}
+
+extension SwarmPlan {
+    /// Whether dead messages hold their keys on some subscriptions.
+    var holdsKeys: Bool { has(.ordered) && has(.keyHold) }
 }
 
 extension Simulation {
@@ -101,7 +107,7 @@ extension Simulation {
         if plan.has(.pause) || plan.has(.breaker) {
             add(FlowClient(self, index: clients.count, random: random.split()))
         }
-        if plan.has(.redrive) || plan.has(.purge), !plan.has(.ordered) {
+        if plan.has(.redrive) || plan.has(.purge) || plan.has(.editedRedrive) || plan.holdsKeys {
             add(LetterClient(self, index: clients.count, random: random.split()))
         }
         if isAtomic || oracle.transforms {

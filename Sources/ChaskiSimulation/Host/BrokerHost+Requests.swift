@@ -68,14 +68,19 @@ extension BrokerHost {
         case .close(let consumer):
             guard connectionOfConsumer[consumer] == number else { return }
             submit(.closeConsumer(self.request(tag, on: number), consumer))
-        case .call(let method, let bytes): call(method, bytes, tag: tag, on: number)
+        case .call(let method, let bytes, let attachment):
+            call(method, bytes, attachment, tag: tag, on: number)
         }
     }
 
-    private func call(_ method: Method, _ bytes: [UInt8], tag: UInt64, on number: Int) {
+    private func call(
+        _ method: Method, _ bytes: [UInt8], _ attachment: Bytes, tag: UInt64, on number: Int
+    ) {
         let id = request(tag, on: number, .called)
         do throws(Failure) {
-            guard let admin = try AdminRequest(method, bytes[...], attachment: [], limits: .maximum)
+            guard
+                let admin = try AdminRequest(
+                    method, bytes[...], attachment: attachment, limits: .maximum)
             else {
                 preconditionFailure("\(method) is not unary")
             }

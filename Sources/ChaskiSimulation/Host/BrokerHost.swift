@@ -147,6 +147,7 @@ final class BrokerHost {
         }
         switch command {
         case .redrive(_, let name, _, _), .purge(_, let name, _): compareLetters(named: name)
+        case .redriveEdited(_, let edited): compareLetters(named: edited.subscription)
         default: break
         }
         if let id = FeatureEffects.request(of: command) { asked[id] = command }

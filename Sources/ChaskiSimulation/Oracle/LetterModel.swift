@@ -36,6 +36,8 @@ struct LetterModel {
         var leaving: Set<Offset> = []
         /// Dead letters whose past was compared.
         var compared: Set<Offset> = []
+        /// Those whose edited messages are stored.
+        var replaced: Set<Offset> = []
         var redriven: UInt64 = 0
         /// Purged, or removed by age.
         var gone: UInt64 = 0
@@ -45,6 +47,9 @@ struct LetterModel {
     /// Requests that were under way when the broker died.
     var inDoubt: [Taking] = []
     var questions: [RequestID: LetterQuestion] = [:]
+    /// Edited messages by their payloads, and those under way when the broker died.
+    var editions: [[UInt8]: Edition] = [:]
+    var editsInDoubt: [[UInt8]] = []
 
     /// Items that the broker lists of one past, at most.
     static let listedAttempts = 32
@@ -139,6 +144,7 @@ extension Oracle {
     private func takenOut(
         _ offset: Offset, _ way: LetterModel.Way, _ subscription: SubscriptionModel
     ) {
+        noteFreed(offset, subscription)
         switch way {
         case .purge: gone(offset, subscription)
         case .redrive(let note):
@@ -147,7 +153,7 @@ extension Oracle {
         }
     }
 
-    private func gone(_ offset: Offset, _ subscription: SubscriptionModel) {
+    func gone(_ offset: Offset, _ subscription: SubscriptionModel) {
         letters.kept[subscription.id, default: .init()].gone += 1
         letters.kept[subscription.id]?.compared.remove(offset)
         subscription.withRecord(offset) { $0.state = .purged }
@@ -164,6 +170,7 @@ extension Oracle {
 
     /// After a restart: what was under way took effect or not, and from now on that holds.
     func resolveTakings(now: Now) {
+        resolveEdits(now: now)
         let doubts = letters.inDoubt
         letters.inDoubt = []
         for taking in doubts {
@@ -286,6 +293,14 @@ extension LetterModel.Kept {
             pasts[offset]?.removeLast()
         }
         pasts[offset, default: []].append(past)
+    }
+
+    /// An edited message has taken its place.
+    mutating func replace(_ offset: Offset) {
+        redriven += 1
+        leaving.remove(offset)
+        compared.remove(offset)
+        diedFrom[offset] = nil
     }
 
     fileprivate mutating func redriven(_ offset: Offset, _ note: String) {

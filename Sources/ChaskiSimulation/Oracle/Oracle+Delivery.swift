@@ -146,6 +146,7 @@ extension Oracle {
             $0.handout = run.handout
             $0.consumer = Int32(consumer)
             $0.isSuperseded = false
+            $0.isRedriven = false
             $0.wasAlone = false
             $0.failedLow = run.failed
             $0.failedHigh = max($0.failedHigh, run.failed)

@@ -16,11 +16,14 @@ extension Oracle {
         for earlier in unsettled(before: offset, of: key, subscription) {
             let record = subscription.withRecord(earlier) { $0 }
             if record.mayBeSettled || subscription.mayPrecedeStart(earlier) { continue }
+            // Where the key goes on after a death, a redriven one takes its place when it comes.
+            if record.isRedriven, !subscription.holdsKeys { continue }
             let isHeld = isHeld(record, by: session)
             if !isHeld || now.clock >= leaseEnd(record) {
                 // Clients do not see it when a message dies abandoned.
                 learnDeaths()
                 if subscription.isThrough(earlier) { continue }
+                if mayBeFreed(earlier, subscription) { continue }
             }
             if isHeld {
                 out += 1
@@ -29,12 +32,29 @@ extension Oracle {
             violated(
                 record.state == .leased ? "O3" : "O2",
                 "\(subscription.name)@\(offset) was handed out before \(earlier) of its key, which is "
-                    + "\(record.state)")
+                    + "\(record.state)\(record.isSuperseded ? ", superseded" : ""); the broker says "
+                    + (stateOf(subscription, earlier).map { "\($0)" } ?? "nothing"))
         }
         if out >= policy.runLength {
             violated("O2", "\(subscription.name)@\(offset) is one more than a run of its key")
         }
         if out > 0 { tookEffect(.ordered) }
+    }
+
+    /// Whether a dead message that holds its key may be on its way out.
+    private func mayBeFreed(_ offset: Offset, _ subscription: SubscriptionModel) -> Bool {
+        subscription.messages[Int(offset)].state == .dead
+            && letters.kept[subscription.id]?.leaving.contains(offset) == true
+    }
+
+    /// A dead message is taken out: whether it held back something.
+    func noteFreed(_ offset: Offset, _ subscription: SubscriptionModel) {
+        guard subscription.holdsKeys, let key = subscription.key(of: offset, publications) else {
+            return
+        }
+        let last = subscription.topic.offsets(of: key, publications).last ?? 0
+        guard last > offset, !subscription.mayBeOver(last) else { return }
+        tookEffect(.keyHold)
     }
 
     private func isHeld(_ record: MessageRecord, by session: SessionID) -> Bool {
@@ -113,10 +133,15 @@ extension SubscriptionModel {
         return place
     }
 
-    /// Whether a message is settled, or before the start for certain.
+    /// Whether the dead hold their keys.
+    var holdsKeys: Bool { settings.order?.afterDeath == .hold }
+
+    /// Whether a message is settled and holds back nothing, or before the start for certain.
     fileprivate func isThrough(_ offset: Offset) -> Bool {
         if offset < startLow { return true }
-        return offset < Offset(messages.count) && messages[Int(offset)].isSettled
+        guard offset < Offset(messages.count) else { return false }
+        let record = messages[Int(offset)]
+        return record.isSettled && !(record.state == .dead && holdsKeys)
     }
 
     /// Whether a message was never handed out, and perhaps never will be.

@@ -70,6 +70,7 @@ extension Oracle {
             return violated(
                 "P8", "a batch was stored in topic \(entry.topic.rawValue), which never was")
         }
+        if let index = storedEdition(entry, topic) { return storedAlone(index, entry, topic) }
         guard let index = identify(entry.body) else {
             return violated(
                 "P8", "offset \(entry.baseOffset) of \(topic.name) holds what nobody published")
@@ -91,8 +92,20 @@ extension Oracle {
         if publication.outstanding == 0 && !publication.inDoubt {
             violated("P3", "publication \(index) was stored although nobody waits for it")
         }
-        checkHeader(entry, topic)
         checkSequence(index, topic)
+        place(index, entry, topic)
+    }
+
+    /// A batch of the broker's own making is on disk.
+    private func storedAlone(_ index: Int, _ entry: JournalEntry, _ topic: TopicModel) {
+        if entry.baseOffset != topic.end {
+            violated("P7", "\(topic.name)@\(entry.baseOffset) does not follow \(topic.end)")
+        }
+        place(index, entry, topic)
+    }
+
+    private func place(_ index: Int, _ entry: JournalEntry, _ topic: TopicModel) {
+        checkHeader(entry, topic)
         publications[index].storedBase = entry.baseOffset
         publications[index].storedByWrite = writes
         if entry.baseOffset == topic.end {

@@ -36,6 +36,7 @@ extension Oracle {
         // An update's proposal stays, in doubt.
         case .updateSubscription, .fetch: break
         case .letters(let taking): if let taking { letters.inDoubt.append(taking) }
+        case .edit(let payload): if let payload { letters.editsInDoubt.append(payload) }
         case .deleteSubscription(let name): subscriptionNames[name] = .unknown
         case .publish(let publication, _):
             publications[publication].outstanding -= 1

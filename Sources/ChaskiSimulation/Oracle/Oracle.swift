@@ -13,6 +13,8 @@ package final class Oracle {
         case updateSubscription(String)
         /// A redrive or a purge; nil for one of a subscription that is not known.
         case letters(LetterModel.Taking?)
+        /// An edited message, by its payload; nil likewise.
+        case edit([UInt8]?)
         case fetch
         case deleteSubscription(name: String)
         case publish(publication: Int, sinceWrite: Int)
@@ -124,7 +126,8 @@ package final class Oracle {
         case .redrive(let id, let name, let ranges, let note):
             beginTaking(id, name, ranges, .redrive(note: note))
         case .purge(let id, let name, let ranges): beginTaking(id, name, ranges, .purge)
-        case .fetch(let id, _, _), .redriveEdited(let id, _): begin(id, .fetch)
+        case .redriveEdited(let id, let edited): beginEditing(id, edited)
+        case .fetch(let id, _, _): begin(id, .fetch)
         case .deleteSubscription(let id, let name):
             begin(id, .deleteSubscription(name: name))
             change(of: subscriptionKey(name), by: 1)
@@ -224,6 +227,7 @@ package final class Oracle {
             if case .success = result { consumerEnded(consumer, now: now) }
         case .flow(let request): flowReplied(request, result)
         case .letters(let taking): takingReplied(taking, result, now: now)
+        case .edit(let payload): editReplied(payload, result, now: now)
         case .updateSubscription(let name): updateReplied(id, name, result, now: now)
         case .fetch: break
         case .createTopic, .deleteTopic, .createSubscription, .deleteSubscription:

@@ -38,6 +38,8 @@ struct MessageRecord {
     /// Bounds of the attempts spent.
     var failedLow: UInt32 = 0
     var failedHigh: UInt32 = 0
+    /// It was dead, and was not handed out since.
+    var isRedriven = false
     /// An earlier message of its key came back since it was handed out.
     var isSuperseded = false
     /// Bounds of the moment of its first failure, broker clock; `max` for none.
@@ -126,6 +128,7 @@ final class SubscriptionModel {
             $0.firstFailureLow = .max
             $0.firstFailureHigh = .max
             $0.isSuperseded = false
+            $0.isRedriven = true
         }
         floor = min(floor, Int(offset))
         keyFloors.removeAll()

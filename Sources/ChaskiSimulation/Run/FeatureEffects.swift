@@ -29,6 +29,7 @@ enum FeatureEffects {
             return features
         case (.redrive, .lettersTaken(let count, _)): return count > 0 ? [.redrive] : []
         case (.purge, .lettersTaken(let count, _)): return count > 0 ? [.purge] : []
+        case (.redriveEdited, .redrivenEdited): return [.editedRedrive]
         case (.pauseSubscription, _), (.resumeSubscription, _): return [.pause]
         case (.setBreaker, _): return [.breaker]
         default: return []

@@ -2,6 +2,7 @@ import ChaskiBroker
 import ChaskiModel
 import ChaskiMessages
 import ChaskiProtobuf
+import ChaskiRecords
 import ChaskiStorage
 import ChaskiStreams
 import ChaskiWire
@@ -19,7 +20,7 @@ enum Request {
     case heartbeat(SessionID)
     case close(ConsumerID)
     /// A unary method with its encoded request; answered by `answered`.
-    case call(Method, [UInt8])
+    case call(Method, [UInt8], attachment: Bytes = [])
 }
 
 extension Request {
@@ -86,6 +87,24 @@ extension Request {
                 $0.ranges = ranges.map { Chaski_V1_OffsetRange($0) }
                 $0.note = note
             })
+    }
+
+    static func redriveEdited(
+        _ name: String, _ offset: Offset, _ message: ChaskiModel.Message
+    ) -> Request {
+        var builder = RecordBatchBuilder()
+        let edited = Chaski_V1_RedriveEditedRequest.with {
+            $0.subscription = name
+            $0.offset = offset
+            $0.note = "edited"
+        }
+        do {
+            try builder.append(message: message)
+            return .call(
+                .redriveEdited, try edited.serializedBytes(), attachment: builder.finish()[...])
+        } catch {
+            preconditionFailure("a request of our own cannot be encoded: \(error)")
+        }
     }
 
     static func purge(_ name: String, _ ranges: [Range<Offset>]) -> Request {

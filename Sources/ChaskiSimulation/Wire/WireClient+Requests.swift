@@ -58,11 +58,12 @@ extension WireClient {
                 $0.unsubscribe = .with { $0.alias = number }
             }
             try send(message, on: alias.stream)
-        case .call(let method, let bytes):
+        case .call(let method, let bytes, let attachment):
             let stream = try openStream(method.rawValue)
             calls[stream] = (tag, nil)
             try machine.send(
-                on: stream, protobuf: bytes, attachment: [], end: true, class: .rpc, now: now)
+                on: stream, protobuf: bytes, attachment: attachment, end: true, class: .rpc,
+                now: now)
         }
     }
 
