@@ -39,7 +39,15 @@ final class AdministratorClient: SimulatedClient {
         guard let connection else {
             return simulation.wake(index, after: random.skewed(mean: 50_000_000))
         }
-        if todo.isEmpty, !draining, simulation.plan.has(.topology) { think() }
+        if todo.isEmpty, !draining {
+            if simulation.plan.has(.forwarding), random.chance(1, in: 16) {
+                // Meanwhile what is to die waits.
+                let name = TopologyNames.forwardTopic
+                todo = [.createTopic(name), .deleteTopic(name)]
+            } else if simulation.plan.has(.topology) {
+                think()
+            }
+        }
         if asked == 0, let next = todo.last {
             nextTag += 1
             asked = nextTag

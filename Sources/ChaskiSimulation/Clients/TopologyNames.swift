@@ -10,6 +10,8 @@ struct TopologyNames {
     /// Topics that remember dedup ids, for atomic requests only, and a subscription on one of them.
     let atomicTopics = [atomicPrefix + "0", atomicPrefix + "1"]
     static let atomicPrefix = "atomic"
+    /// Where dead messages are forwarded to; comes and goes.
+    static let forwardTopic = "dead"
     let atomicSubscription = "a0"
 
     func topics(_ plan: SwarmPlan) -> [String] { (0..<plan.topics).map { "t\($0)" } }
@@ -27,6 +29,9 @@ struct TopologyNames {
             maximumUnsettled: plan.has(.smallWindow) ? UInt32(random.pick([1, 4, 32])) : 100_000)
         if plan.has(.rateLimit), random.chance(1, in: 2) {
             settings.rateLimit = random.pick([20, 150, 1_000])
+        }
+        if plan.has(.forwarding), random.chance(2, in: 3) {
+            settings.deadLetters.forwardTo = Self.forwardTopic
         }
         if plan.has(.purge), random.chance(1, in: 3) {
             settings.deadLetters.retentionNanos = random.pick([1_000_000_000, 5_000_000_000])
@@ -64,6 +69,7 @@ extension Simulation {
     func setUpClients() {
         var first: [Request] = names.topics(plan).map { .createTopic($0) }
         let topics = names.topics(plan)
+        if plan.has(.forwarding) { first.insert(.createTopic(TopologyNames.forwardTopic), at: 0) }
         for (number, name) in names.subscriptions(plan).enumerated() {
             first.append(
                 .createSubscription(

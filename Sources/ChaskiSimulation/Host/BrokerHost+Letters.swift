@@ -16,6 +16,20 @@ extension BrokerHost {
         }
     }
 
+    /// Tells the model which messages are to die abandoned, once they can be forwarded: by the
+    /// settings of now.
+    func learnDying(_ subscription: SubscriptionModel, _ machine: NamespaceMachine) {
+        guard machine.subscription(named: subscription.name)?.dying ?? 0 > 0 else { return }
+        for index in subscription.window where subscription.messages[index].state == .leased {
+            guard
+                case .dying(.abandoned, _)? = machine.messageState(
+                    subscription: subscription.name, offset: Offset(index))
+            else { continue }
+            // The group that it dies with is that one, or a later one.
+            oracle.learnAbandoned(subscription, Offset(index), at: oracle.lastGroupClock)
+        }
+    }
+
     func compareLetters(named name: String) {
         guard case .present(let id)? = oracle.subscriptionNames[name],
             let subscription = oracle.subscriptions[id]
@@ -46,6 +60,7 @@ extension BrokerHost {
     func standing(_ name: String, _ offset: Offset) -> LetterStanding {
         switch machine?.messageState(subscription: name, offset: offset) {
         case .dead?: .dead
+        case .dying?: .dying
         case .acked?, .beforeStart?, nil: .gone
         default: .open
         }
@@ -55,6 +70,11 @@ extension BrokerHost {
     func checkLetterCounts() {
         for info in machine?.subscriptions() ?? [] {
             guard let kept = oracle.letters.kept[info.id] else { continue }
+            if info.forwarded != kept.forwarded {
+                oracle.violated(
+                    "A9",
+                    "\(info.name) counts \(info.forwarded) copies; \(kept.forwarded) are stored")
+            }
             if info.redriven != kept.redriven || info.purged + info.expired != kept.gone {
                 oracle.violated(
                     "A9",

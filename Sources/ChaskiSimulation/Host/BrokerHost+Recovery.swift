@@ -215,6 +215,7 @@ extension BrokerHost {
             compareLetters(subscription)
         }
         checkLetterCounts()
+        oracle.checkCopies()
         oracle.checkOutputs()
     }
 
@@ -233,13 +234,16 @@ extension BrokerHost {
                 oracle.learnAbandoned(subscription, letter.offset, at: letter.clockNanos)
             }
             oracle.learnExpired(subscription, Set(dead.map(\.offset)), now: now)
+            learnDying(subscription, machine)
         }
     }
 
     /// After a group: deaths that nobody is told of are learned before age removes them again.
     func noteDeaths() {
         guard let machine else { return }
-        let counts = machine.subscriptions().reduce(UInt64(0)) { $0 &* 31 &+ $1.dead &+ $1.expired }
+        let counts = machine.subscriptions().reduce(UInt64(0)) {
+            $0 &* 31 &+ $1.dead &+ $1.expired &+ $1.dying &* 17
+        }
         guard counts != deathsSeen else { return }
         deathsSeen = counts
         learnVanished()

@@ -38,6 +38,11 @@ struct LetterModel {
         var compared: Set<Offset> = []
         /// Those whose edited messages are stored.
         var replaced: Set<Offset> = []
+        /// Failed for good, and not dead yet: their copies wait for the target.
+        var dying: Set<Offset> = []
+        /// Those with a copy in the target, in their present life.
+        var copied: [Offset: ForwardedCopy] = [:]
+        var forwarded: UInt64 = 0
         var redriven: UInt64 = 0
         /// Purged, or removed by age.
         var gone: UInt64 = 0
@@ -56,7 +61,7 @@ struct LetterModel {
 }
 
 /// Where a message stands that may have left the dead letters.
-enum LetterStanding { case dead, open, gone }
+enum LetterStanding { case dead, dying, open, gone }
 
 extension Oracle {
     // MARK: - What happened to a message
@@ -95,7 +100,7 @@ extension Oracle {
         guard case .present(let known)? = subscriptionNames[name],
             let subscription = subscriptions[known]
         else { return begin(id, .letters(nil)) }
-        let leaving = letters.kept[known]?.leaving ?? []
+        let leaving = letters.kept[known].map { $0.leaving.union($0.dying) } ?? []
         var offsets: [Offset] = []
         for range in ranges {
             let end = min(range.upperBound, Offset(subscription.messages.count))
@@ -190,6 +195,7 @@ extension Oracle {
     ) {
         switch letterStanding(subscription.name, offset) {
         case .dead: break
+        case .dying: violated("Q5", "\(subscription.name)@\(offset) was dead, and is to die")
         case .gone:
             if case .redrive = way, !mayBeExpired(offset, subscription, now: now) {
                 violated("Q5", "\(subscription.name)@\(offset) was redriven, and is gone")
@@ -210,6 +216,7 @@ extension Oracle {
         where subscription.messages[index].state == .dead && !listed.contains(Offset(index))
             && !leaving.contains(Offset(index))
             && mayBeExpired(Offset(index), subscription, now: now)
+            && letterStanding(subscription.name, Offset(index)) != .dying
         {
             gone(Offset(index), subscription)
             tookEffect(.purge)
@@ -225,7 +232,8 @@ extension Oracle {
         past: (Offset) -> MessagePast?
     ) {
         learnExpired(subscription, Set(listed.map(\.offset)), now: now)
-        checkDead(subscription, listed.map { ($0.offset, $0.failed, $0.cause) })
+        let dying = learnDying(subscription, Set(listed.map(\.offset)))
+        checkDead(subscription, listed.map { ($0.offset, $0.failed, $0.cause) }, dying: dying)
         for letter in listed {
             let kept = letters.kept[subscription.id]
             if kept?.diedFrom[letter.offset] == nil {
@@ -233,8 +241,25 @@ extension Oracle {
             }
             guard kept?.compared.contains(letter.offset) != true else { continue }
             letters.kept[subscription.id, default: .init()].compared.insert(letter.offset)
+            checkCopy(of: letter, subscription)
             compare(letter, past(letter.offset), subscription)
         }
+    }
+
+    /// Those that are dead for their consumers, and wait for their copies.
+    private func learnDying(
+        _ subscription: SubscriptionModel, _ listed: Set<Offset>
+    ) -> Set<Offset> {
+        guard subscription.settings.deadLetters.forwardTo != nil else { return [] }
+        var dying: Set<Offset> = []
+        for index in subscription.messages.indices
+        where subscription.messages[index].state == .dead && !listed.contains(Offset(index))
+            && letterStanding(subscription.name, Offset(index)) == .dying
+        {
+            dying.insert(Offset(index))
+        }
+        letters.kept[subscription.id, default: .init()].dying = dying
+        return dying
     }
 
     private func compare(
@@ -306,6 +331,7 @@ extension LetterModel.Kept {
     fileprivate mutating func redriven(_ offset: Offset, _ note: String) {
         redriven += 1
         compared.remove(offset)
+        copied[offset] = nil
         diedFrom[offset] = nil
         pasts[offset, default: []].append(
             LetterModel.Past(

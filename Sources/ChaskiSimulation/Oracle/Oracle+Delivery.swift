@@ -130,6 +130,9 @@ extension Oracle {
             }
         case .pending: break
         }
+        if letters.kept[subscription.id]?.copied[offset] != nil {
+            violated("Q1", "\(name()) was handed out after it was forwarded as dead")
+        }
         checkCounters(record, run, name: name)
         if run.handout > 1 { supersede(after: offset, subscription) }
         checkHandOutOrder(offset, consumer, subscription, now: now)

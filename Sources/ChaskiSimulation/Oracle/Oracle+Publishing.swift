@@ -57,6 +57,8 @@ extension Oracle {
         for entry in group.entries where entry.kind == .batch {
             if let topic = topics[entry.topic], topic.isAtomicOnly {
                 storedAtomically(entry, topic, clock: group.time.clock)
+            } else if let topic = topics[entry.topic], topic.isCopiesOnly {
+                storedCopies(entry, topic)
             } else {
                 stored(entry)
             }
@@ -97,7 +99,7 @@ extension Oracle {
     }
 
     /// A batch of the broker's own making is on disk.
-    private func storedAlone(_ index: Int, _ entry: JournalEntry, _ topic: TopicModel) {
+    func storedAlone(_ index: Int, _ entry: JournalEntry, _ topic: TopicModel) {
         if entry.baseOffset != topic.end {
             violated("P7", "\(topic.name)@\(entry.baseOffset) does not follow \(topic.end)")
         }

@@ -56,19 +56,8 @@ extension Oracle {
         let record = subscription.withRecord(offset) { $0 }
         func name() -> String { "\(subscription.name)@\(offset)" }
         switch state {
-        case .dead(let letter):
-            guard fate.mayDie else {
-                return violated(
-                    "retry",
-                    "\(name()) is dead (\(letter.cause)) after \(letter.failed) failures, "
-                        + "of \(policy.maximumFailures) within \(policy.maximumAgeNanos ?? .max) ns"
-                )
-            }
-            let isLast = letter.failed >= policy.maximumFailures
-            if isLast != (letter.cause == .maximumFailures) {
-                violated("retry", "\(name()) died of \(letter.cause) at failure \(letter.failed)")
-            }
-            if letter.cause == .maximumAge { tookEffect(.retryPolicy) }
+        case .dead(let letter): checkDeath(name(), letter.cause, letter.failed, fate, policy)
+        case .dying(let cause, let failed): checkDeath(name(), cause, failed, fate, policy)
         case .waiting(let failed, let due):
             if fate.mustDie {
                 return violated("retry", "\(name()) failed \(failed) times, and is not dead")
@@ -78,6 +67,22 @@ extension Oracle {
         default:
             if fate.mustDie { violated("retry", "\(name()) should be dead, and is \(state)") }
         }
+    }
+
+    private func checkDeath(
+        _ name: String, _ cause: DeathCause, _ failed: UInt32, _ fate: Fate, _ policy: RetryPolicy
+    ) {
+        guard fate.mayDie else {
+            return violated(
+                "retry",
+                "\(name) is dead (\(cause)) after \(failed) failures, of "
+                    + "\(policy.maximumFailures) within \(policy.maximumAgeNanos ?? .max) ns")
+        }
+        let isLast = failed >= policy.maximumFailures
+        if isLast != (cause == .maximumFailures) {
+            violated("retry", "\(name) died of \(cause) at failure \(failed)")
+        }
+        if cause == .maximumAge { tookEffect(.retryPolicy) }
     }
 
     private func checkDue(

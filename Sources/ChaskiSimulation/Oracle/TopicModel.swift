@@ -7,6 +7,8 @@ final class TopicModel {
     let name: String
     /// Only atomic requests write to it.
     var isAtomicOnly: Bool { name.hasPrefix(TopologyNames.atomicPrefix) }
+    /// Only copies of dead messages get into it.
+    var isCopiesOnly: Bool { name == TopologyNames.forwardTopic }
     /// Per offset, the publication and the message's number in it.
     private(set) var log: [(publication: Int32, index: UInt32)] = []
     /// The append time of the last batch.
