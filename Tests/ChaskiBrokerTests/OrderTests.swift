@@ -206,6 +206,33 @@ import Testing
         #expect([1, 2, 3].allSatisfy { host.state($0) == .acked })
     }
 
+    @Test("A suspect waits for a redriven message of its key that another session has")
+    func suspectBehindRedriven() {
+        let (host, topic) = host(["a", "a"])
+        let poisoned = host.open(1).id
+        host.settle(poisoned, .fail, host.tokens([0]))
+        // Two more are busy with a message each.
+        let second = host.open(2, messages: 2).id
+        let third = host.open(3, messages: 2).id
+        host.send(.setLimit(poisoned, ConsumerLimit(messages: 0, bytes: 0)))
+        host.publish(topic, 2, keys: ["c"])
+        host.publish(topic, 3, keys: ["d"])
+        _ = host.takeDeliveries()
+        host.send(.disconnected(poisoned))
+        host.advance(11 * 1_000_000_000)
+        #expect(offsets(host).isEmpty, "nobody is free for a suspect")
+        host.ask { .redrive($0, subscription: "s", [0..<1], note: "") }
+        #expect(offsets(host) == [0])
+        host.settle(second, .ack, host.tokens([2]))
+        host.settle(third, .ack, host.tokens([3]))
+        #expect(offsets(host).isEmpty, "its key is with another")
+        for consumer in [second, third] {
+            host.settle(consumer, .ack, host.tokens([0], handout: 2))
+        }
+        #expect(offsets(host) == [1])
+        #expect(host.machine.checkInvariants() == nil)
+    }
+
     @Test("One stuck key costs others nothing within the window, which it fills at last")
     func windowFull() {
         let (host, topic) = host(["a"], runLength: 1, maximumUnsettled: 10)
