@@ -148,6 +148,58 @@ import Testing
         #expect(host.machine.checkInvariants() == nil)
     }
 
+    @Test("A redriven message waits for verdicts on their way, and goes before what came back")
+    func redrivenBehindVerdict() {
+        let (host, _) = host(["a", "a", "b"])
+        let first = host.open(1).id
+        host.settle(first, .fail, host.tokens([0]))
+        let other = host.open(2).id
+        #expect(offsets(host) == [0, 1, 2, 1])
+        // It is read only when the retry is on its way.
+        host.answersReads = false
+        host.ask { .redrive($0, subscription: "s", [0..<1], note: "") }
+        let retry = SettleCommand(
+            consumer: first, verb: .retry, ranges: host.tokens([1], handout: 2),
+            delayNanos: 5 * second, reason: "", code: "")
+        host.send(.settle(host.request(), retry))
+        host.gather()
+        host.answersReads = true
+        host.answerReads()
+        #expect(offsets(host).isEmpty, "the first has it until the retry is durable")
+        host.refuse(Failure(.unavailable, .overloaded, "for now"))
+        #expect(offsets(host).isEmpty)
+        host.advance(2 * second)
+        #expect(offsets(host) == [0])
+        host.advance(6 * second)
+        for consumer in [first, other] {
+            host.settle(consumer, .ack, host.tokens([0], handout: 2))
+        }
+        #expect(offsets(host) == [1])
+        #expect(host.machine.checkInvariants() == nil)
+    }
+
+    @Test("What an atomic request named and kept is settled before one that was redriven")
+    func redrivenBehindAtomic() {
+        let (host, _) = host(["a", "a"])
+        let consumer = host.open(1).id
+        host.settle(consumer, .fail, host.tokens([0]))
+        _ = host.takeDeliveries()
+        host.ask { .redrive($0, subscription: "s", [0..<1], note: "") }
+        let settlement = AtomicSettlement(
+            subscription: "s", session: SessionID(rawValue: 1), verb: .ack,
+            ranges: host.tokens([1], handout: 2))
+        let command = AtomicCommand(
+            transaction: TransactionID(rawValue: 7), settlements: [settlement])
+        host.send(.atomic(host.request(), command))
+        host.gather()
+        host.refuse(Failure(.resourceExhausted, .diskFull, "the disk is full"))
+        #expect(offsets(host).isEmpty)
+        host.advance(2 * second)
+        #expect(host.settle(consumer, .ack, host.tokens([1], handout: 2))?.accepted == 1)
+        #expect(offsets(host) == [0])
+        #expect(host.machine.checkInvariants() == nil)
+    }
+
     @Test("Messages without a key go in any order")
     func noKey() {
         let (host, topic) = host(["a"])

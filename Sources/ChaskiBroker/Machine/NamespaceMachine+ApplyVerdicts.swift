@@ -191,6 +191,7 @@ extension NamespaceMachine {
     /// Undoes what a slot that changes its state counted for.
     func leave(_ slot: Slot, _ offset: Offset, _ subscription: SubscriptionState) {
         subscription.counts.leave(slot.state)
+        if slot.state == .unresolved { subscription.order?.laneOf[offset]?.unresolved -= 1 }
         if slot.has(Slot.extended) { subscription.extensions[offset] = nil }
         if slot.state == .dying { subscription.deaths.remove(offset) }
         guard slot.state == .leased else { return }

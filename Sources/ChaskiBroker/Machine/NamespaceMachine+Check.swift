@@ -124,7 +124,19 @@ extension NamespaceMachine {
         let window = subscription.window
         if order.scanned > window.end { return "looked at \(order.scanned), above the cursor" }
         var passed: UInt64 = 0
+        var unresolved: [UInt64: Int] = [:]
+        for (offset, lane) in order.laneOf
+        where window.slot(offset)?.pointee.state == .unresolved {
+            unresolved[lane.key, default: 0] += 1
+        }
         for (key, lane) in order.lanes {
+            if lane.unresolved != unresolved[key] ?? 0 {
+                return "\(lane.unresolved) of a key wait for sessions, not \(unresolved[key] ?? 0)"
+            }
+            for offset in lane.outOfTurn
+            where order.laneOf[offset] !== lane || window.slot(offset)?.pointee.state != .leased {
+                return "\(offset) keeps a key, and nobody has it"
+            }
             if lane.key != key { return "a lane is not its key's" }
             if lane.isEmpty { return "a lane is empty" }
             // What was out before an update to shorter runs is out still.
@@ -141,7 +153,9 @@ extension NamespaceMachine {
                     if !slot.staysWithHolder || group.holder != lane.holder {
                         return "\(offset) is with another than its lane says"
                     }
-                } else if place == lane.out, slot.staysWithHolder {
+                } else if place == lane.out, slot.staysWithHolder,
+                    !lane.outOfTurn.contains(offset)
+                {
                     return "\(offset) is out, and its lane does not know"
                 }
                 if slot.state == .passed { passed += 1 }

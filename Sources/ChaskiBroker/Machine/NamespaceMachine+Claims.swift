@@ -42,11 +42,14 @@ extension NamespaceMachine {
             let group = subscription.leases.groups[Int(slot.pointee.a)]
             // One on its way back, or with a verdict on its way, is the session's no more.
             return group.holder == holder.index && claim.epoch >= group.epoch
-                && !slot.pointee.has(Slot.inFlight)
+                && !slot.pointee.has(Slot.inFlight) && !subscription.isOutOfTurn(offset)
         case .unresolved:
             // Handed out before the restart; nobody else can have this hand-out number.
             guard claim.epoch < epoch, !slot.pointee.has(Slot.inFlight) else { return false }
-            if let order = subscription.order, !isTurn(of: offset, holder, order) { return false }
+            if let order = subscription.order {
+                guard isTurn(of: offset, holder, order, subscription) else { return false }
+                order.laneOf[offset]?.unresolved -= 1
+            }
             subscription.counts.leave(.unresolved)
             slot.pointee.state = .leased
             slot.pointee.flags |= Slot.unsized

@@ -125,7 +125,7 @@ extension NamespaceMachine {
             order.laneOf[record.offset] == nil,
             let key = subscription.heldKeys.byOffset[record.offset]
         {
-            order.enter(record.offset, key)
+            order.enter(record.offset, key) { window.slot($0)?.pointee.state == .leased }
         }
         queueAgain(slot, record.offset, subscription)
     }

@@ -42,8 +42,13 @@ extension NamespaceMachine {
         var outbox = Outbox()
         let unsized = learnLengths(subscription, now)
         openGate(subscription, now)
-        let suspect = serveSuspects(subscription, now, &outbox)
-        let again = serveAgain(subscription, now, &outbox)
+        var suspect: Offset?
+        var again: Offset?
+        // Until all keys are known, what comes back may be of one that somebody has.
+        if subscription.knowsKeys {
+            suspect = serveSuspects(subscription, now, &outbox)
+            again = serveAgain(subscription, now, &outbox)
+        }
         // Lengths first, unless what they are in cannot be read.
         let missing =
             subscription.supply.againBlock == nil

@@ -9,13 +9,14 @@ extension NamespaceMachine {
         let window = subscription.window
         for gone in lane.front where window.isSettled(gone) { order.forget(gone) }
         lane.front.removeAll { window.isSettled($0) }
+        if window.slot(offset)?.pointee.staysWithHolder != true { lane.outOfTurn.remove(offset) }
         lane.out = 0
         for offset in lane.front {
-            guard window.slot(offset)?.pointee.staysWithHolder == true else { break }
+            guard window.slot(offset)?.pointee.staysWithHolder == true,
+                !lane.outOfTurn.contains(offset)
+            else { break }
             lane.out += 1
         }
-        // A redriven message waited behind those that were out; what came back goes behind it.
-        if lane.front.count > lane.out + 1 { lane.front[lane.out...].sort() }
         lane.holder = -1
         if lane.out > 0, let first = lane.front.first, let slot = window.slot(first) {
             lane.holder = subscription.leases.groups[Int(slot.pointee.a)].holder
@@ -23,14 +24,35 @@ extension NamespaceMachine {
         if lane.isEmpty {
             order.remove(lane)
         } else {
+            sortWaiting(lane, subscription)
             wantNext(of: lane, order, subscription)
         }
+    }
+
+    /// A redriven message waited behind those that were out; what came back goes behind it. A verdict
+    /// of an atomic request may yet be refused, and leaves what it names where it is.
+    private func sortWaiting(_ lane: Lane, _ subscription: SubscriptionState) {
+        let waiting = lane.front[lane.out...]
+        guard !zip(waiting, waiting.dropFirst()).allSatisfy({ $0 < $1 }),
+            !isLeasedBehindRun(lane, subscription)
+        else { return }
+        lane.front[lane.out...].sort()
+    }
+
+    /// Whether a message of a lane is leased that is not of its run: its verdict, or its return, is
+    /// on its way, or it was claimed out of turn.
+    private func isLeasedBehindRun(_ lane: Lane, _ subscription: SubscriptionState) -> Bool {
+        !lane.outOfTurn.isEmpty
+            || lane.front[lane.out...].contains {
+                subscription.window.slot($0)?.pointee.state == .leased
+            }
     }
 
     /// The lane's next message joins what is to be handed out, where it may be.
     func wantNext(of lane: Lane, _ order: KeyOrder, _ subscription: SubscriptionState) {
         guard lane.out < subscription.runLength, !subscription.holdsKey(lane.key),
-            let offset = nextUp(of: lane, order), let slot = subscription.window.slot(offset)
+            let offset = nextUp(of: lane, order), let slot = subscription.window.slot(offset),
+            !mustWait(offset, lane, subscription)
         else { return }
         switch slot.pointee.state {
         case .returned where slot.pointee.suspicion > 0:
@@ -49,6 +71,17 @@ extension NamespaceMachine {
         return lane.out < lane.front.count ? lane.front[lane.out] : nil
     }
 
+    /// Whether the next of a lane waits for later ones of its key: any message for those that were
+    /// claimed out of turn; one that was redriven also for those that are just coming back and,
+    /// after a restart, for those whose session may yet come back.
+    private func mustWait(
+        _ offset: Offset, _ lane: Lane, _ subscription: SubscriptionState
+    ) -> Bool {
+        if !lane.outOfTurn.isEmpty { return true }
+        return subscription.window.isRevived(offset)
+            && (lane.unresolved > 0 || isLeasedBehindRun(lane, subscription))
+    }
+
     /// Whether a message may be handed out now, and to the holder of its run only, if there is one.
     /// What no lane knows yet (its key was not known) joins its lane first.
     func turn(
@@ -57,36 +90,51 @@ extension NamespaceMachine {
     ) -> Turn {
         if order.laneOf[offset] == nil {
             guard let key = key() else { return .anybody }
-            order.enter(offset, key)
+            order.enter(offset, key) { subscription.window.slot($0)?.pointee.state == .leased }
         }
         guard let lane = order.laneOf[offset], lane.out < lane.front.count,
-            lane.front[lane.out] == offset, !subscription.holdsKey(lane.key)
+            lane.front[lane.out] == offset, !subscription.holdsKey(lane.key),
+            !mustWait(offset, lane, subscription)
         else { return .later }
-        // One that was redriven waits until nobody has a later one: its key is idle then. A verdict
-        // of an atomic request may yet be refused, and leaves what it names where it is.
-        guard lane.out > 0 else {
-            return hasLeased(lane, subscription) ? .later : .anybody
-        }
+        guard lane.out > 0 else { return .anybody }
+        // One that was redriven waits until nobody has a later one: its key is idle then.
         guard lane.out < subscription.runLength, lane.front[lane.out - 1] < offset else {
             return .later
         }
         return .only(lane.holder)
     }
 
-    /// Whether somebody has one of a lane's next messages, and may keep it.
-    private func hasLeased(_ lane: Lane, _ subscription: SubscriptionState) -> Bool {
-        lane.front[lane.out...].contains {
-            guard let slot = subscription.window.slot($0)?.pointee else { return false }
-            return slot.state == .leased && !slot.has(Slot.returning)
-        }
-    }
-
     /// Whether a message that a session claims after a restart follows those of its key that the
     /// session has. What was not looked at yet is looked at later, with the claim.
-    func isTurn(of offset: Offset, _ holder: Holder, _ order: KeyOrder) -> Bool {
+    func isTurn(
+        of offset: Offset, _ holder: Holder, _ order: KeyOrder, _ subscription: SubscriptionState
+    ) -> Bool {
         guard let lane = order.laneOf[offset] else { return true }
-        guard nextUp(of: lane, order) == offset else { return false }
-        return lane.out == 0 || lane.holder == holder.index
+        guard lane.out == 0 || lane.holder == holder.index, lane.outOfTurn.isEmpty else {
+            return false
+        }
+        guard nextUp(of: lane, order) != offset else { return true }
+        guard let place = placeBehindRedriven(offset, lane, subscription) else { return false }
+        // Those that were redriven wait until the key is idle.
+        if place < lane.front.count {
+            lane.front.remove(at: place)
+        } else {
+            _ = lane.backlog.popFirst()
+        }
+        lane.front.insert(offset, at: lane.out)
+        return true
+    }
+
+    /// The place of a message of a lane in `front`, or behind it, where only messages that were
+    /// redriven come before it, which nobody has; nil where others do.
+    private func placeBehindRedriven(
+        _ offset: Offset, _ lane: Lane, _ subscription: SubscriptionState
+    ) -> Int? {
+        for place in lane.out..<lane.front.count {
+            if lane.front[place] == offset { return place }
+            guard subscription.window.isRevived(lane.front[place]) else { return nil }
+        }
+        return lane.backlog.first == offset ? lane.front.count : nil
     }
 
     enum Turn {
@@ -199,6 +247,14 @@ extension Slot {
 extension SubscriptionState {
     /// Messages of a key that one holder may have.
     var runLength: Int { Int(settings.order?.runLength ?? 1) }
+
+    /// Whether the keys of all that was looked at are known; after a restart they are read again.
+    var knowsKeys: Bool { order.map { $0.scanned >= window.end } ?? true }
+
+    /// Whether a message was claimed before its turn.
+    func isOutOfTurn(_ offset: Offset) -> Bool {
+        order?.laneOf[offset]?.outOfTurn.contains(offset) ?? false
+    }
 
     /// Whether a dead message holds a key.
     func holdsKey(_ key: UInt64) -> Bool { heldKeys.contains(key) }

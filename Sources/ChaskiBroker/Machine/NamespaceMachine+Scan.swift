@@ -178,16 +178,16 @@ extension NamespaceMachine {
         }
         let lane = order.lanes[key] ?? order.makeLane(key)
         order.note(offset, in: lane)
-        if slot.pointee.state == .leased {
-            if lane.hasPending {
-                supersede(offset, slot, subscription)
-            } else {
-                lane.front.append(offset)
+        if slot.pointee.state == .unresolved { lane.unresolved += 1 }
+        if slot.pointee.staysWithHolder {
+            let holder = subscription.leases.groups[Int(slot.pointee.a)].holder
+            if lane.out == 0 || lane.holder == holder, hasOnlyRedriven(lane, subscription) {
+                lane.front.insert(offset, at: lane.out)
                 lane.out += 1
-                let group = subscription.leases.groups[Int(slot.pointee.a)]
-                lane.holder = group.holder
+                lane.holder = holder
                 return
             }
+            lane.outOfTurn.insert(offset)
         }
         // One that waits to die is never handed out: it leaves from where it is.
         if lane.hasPending, slot.pointee.state != .dying {
@@ -198,16 +198,9 @@ extension NamespaceMachine {
         }
     }
 
-    /// An earlier message of its key is with nobody: it comes back.
-    private func supersede(
-        _ offset: Offset, _ slot: UnsafeMutablePointer<Slot>, _ subscription: SubscriptionState
-    ) {
-        guard !slot.pointee.has(Slot.inFlight) else { return }
-        slot.pointee.flags |= Slot.inFlight | Slot.returning
-        let group = subscription.leases.groups[Int(slot.pointee.a)]
-        let session = subscription.leases.holder(group.holder)?.session.id
-        proposeReturn(
-            [EntryRange(first: offset, count: 1, handout: slot.pointee.handout)], subscription.id,
-            session ?? SessionID(rawValue: 0), .superseded)
+    /// Whether nothing of a lane waits but what was redriven: that waits until its key is idle.
+    private func hasOnlyRedriven(_ lane: Lane, _ subscription: SubscriptionState) -> Bool {
+        lane.outOfTurn.isEmpty && lane.backlog.isEmpty
+            && lane.front[lane.out...].allSatisfy { subscription.window.isRevived($0) }
     }
 }

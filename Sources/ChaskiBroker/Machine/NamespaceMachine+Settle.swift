@@ -8,6 +8,8 @@ extension NamespaceMachine {
         var ranges: [EntryRange] = []
         var accepted: UInt32 = 0
         var rejected: [SettleRejection] = []
+        /// Claimed out of turn after a restart: they come back.
+        var outOfTurn: [EntryRange] = []
         /// The answer depends on something on its way to the disk.
         var waits = false
     }
@@ -106,6 +108,8 @@ extension NamespaceMachine {
     ) -> Examination {
         var found = Examination()
         for range in ranges { examine(range, verb, holder, now, &found) }
+        proposeReturn(
+            found.outOfTurn, holder.subscription.id, holder.session.id, .superseded)
         return found
     }
 
@@ -157,6 +161,12 @@ extension NamespaceMachine {
                 } else {
                     found.reject(offset, range, .alreadySettled)
                 }
+                continue
+            }
+            if subscription.isOutOfTurn(offset) {
+                slot.pointee.flags |= Slot.inFlight | Slot.returning
+                found.outOfTurn.append(offset: offset, handout: range.handout)
+                found.reject(offset, range, .stale)
                 continue
             }
             if let order = subscription.order, verb != .extend, verb != .release,

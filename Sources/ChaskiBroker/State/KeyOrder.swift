@@ -8,6 +8,11 @@ final class Lane {
     var out = 0
     /// The place of the holder that has them in the subscription's table; -1 when nobody has.
     var holder: Int32 = -1
+    /// Claimed after a restart, behind earlier ones that come first: nothing of the key goes out
+    /// until these have come back, and a verdict on one is stale.
+    var outOfTurn: Set<Offset> = []
+    /// How many of all wait, after a restart, for the session that may have them.
+    var unresolved = 0
     /// What comes behind `front`: a busy key costs little more than a position for each of these.
     var backlog = OffsetQueue()
 
@@ -18,7 +23,7 @@ final class Lane {
     var hasPending: Bool { front.count > out || !backlog.isEmpty }
 
     fileprivate func begin(key: UInt64) {
-        assert(isEmpty && out == 0, "a lane in use")
+        assert(isEmpty && out == 0 && outOfTurn.isEmpty && unresolved == 0, "a lane in use")
         self.key = key
         holder = -1
     }
@@ -33,7 +38,7 @@ final class KeyOrder {
     private(set) var lanes: [UInt64: Lane] = [:]
     /// The lanes of messages that somebody had before, or that come next.
     private(set) var laneOf: [Offset: Lane] = [:]
-    /// Everything below was looked at: its key is known.
+    /// Everything below was looked at: its key is known. Below the cursor only after a restart.
     var scanned: Offset
     private var free: [Lane] = []
 
@@ -53,15 +58,17 @@ final class KeyOrder {
     }
 
     /// A message that no lane knows goes before the later ones of its key that nobody has.
-    func enter(_ offset: Offset, _ key: UInt64) {
+    func enter(_ offset: Offset, _ key: UInt64, isLeased: (Offset) -> Bool) {
         let lane = lanes[key] ?? makeLane(key)
-        let place = lane.front[lane.out...].firstIndex { $0 > offset }
+        let free = lane.front[lane.out...].lastIndex(where: isLeased).map { $0 + 1 } ?? lane.out
+        let place = lane.front[free...].firstIndex { $0 > offset }
         lane.front.insert(offset, at: place ?? lane.front.endIndex)
         note(offset, in: lane)
     }
 
     func remove(_ lane: Lane) {
         precondition(lane.isEmpty && lane.out == 0, "messages of the key are left")
+        precondition(lane.outOfTurn.isEmpty && lane.unresolved == 0, "a lane's are miscounted")
         lanes[lane.key] = nil
         if free.count < 1_024 { free.append(lane) }
     }

@@ -267,6 +267,11 @@ final class Window {
     /// The first revived and open offset from `offset` on.
     func nextRevived(from offset: Offset) -> Offset? { revived.nextOpen(from: offset) }
 
+    /// Whether a message was dead and is open again.
+    func isRevived(_ offset: Offset) -> Bool {
+        offset < revived.end && revived.slot(offset)?.pointee.isSettled == false
+    }
+
     /// Forgets a revived message, as if it had stayed dead.
     func dropRevived(_ offset: Offset) -> Slot? { revived.drop(offset) }
 

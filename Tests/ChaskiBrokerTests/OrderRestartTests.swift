@@ -1,0 +1,218 @@
+import ChaskiModel
+import Testing
+
+@testable import ChaskiBroker
+
+/// What a session may hold of a key across a restart, where it is not the first of its key.
+@Suite struct OrderRestartTests {
+    private let host = BrokerHost()
+
+    private func prepare(_ keys: [String], runLength: UInt32 = 3) -> TopicID {
+        let topic = host.createTopic()
+        var settings = SubscriptionSettings()
+        settings.order = OrderPolicy(runLength: runLength)
+        host.subscribe(settings)
+        host.publish(topic, 0, keys: keys)
+        return topic
+    }
+
+    private func offsets() -> [Offset] { host.takeDeliveries().map(\.offset) }
+
+    /// The session of three messages of a key retries the first; the broker ends before those behind
+    /// it have come back. The session claims the second.
+    private func claimBehindRetry() -> (id: ConsumerID, held: [TokenRange]) {
+        _ = prepare(["a", "a", "a"])
+        let before = host.open(1)
+        #expect(offsets() == [0, 1, 2])
+        host.advance(2 * second)
+        // The retry is durable, the return of those behind it is not.
+        host.maximumGroupBytes = 1
+        let retry = SettleCommand(
+            consumer: before.id, verb: .retry, ranges: host.tokens([0]), delayNanos: 5 * second,
+            reason: "", code: "")
+        host.send(.settle(host.request(), retry))
+        host.gather()
+        host.sync()
+        host.crash()
+        host.maximumGroupBytes = 1 << 20
+        return host.open(1, claims: host.tokens([1], epoch: 1))
+    }
+
+    private func redrive(_ offset: Offset) {
+        host.ask { .redrive($0, subscription: "s", [offset..<offset + 1], note: "") }
+    }
+
+    @Test("What a session holds before the restart it keeps, though an earlier one was redriven")
+    func redrivenBehindClaim() {
+        for first in ["a", "b"] {
+            let host = BrokerHost()
+            let topic = host.createTopic()
+            var settings = SubscriptionSettings()
+            settings.order = OrderPolicy(runLength: 3)
+            host.subscribe(settings)
+            // With another key first the redriven one lies among the unsettled, else below them.
+            host.publish(topic, 0, keys: [first, "a", "a"])
+            let dead: Offset = first == "a" ? 0 : 1
+            let before = host.open(1)
+            host.settle(before.id, .fail, host.tokens([dead]))
+            let later = Array(dead + 1..<3)
+            host.ask { .redrive($0, subscription: "s", [dead..<dead + 1], note: "") }
+            host.crash()
+            _ = host.takeDeliveries()
+            let back = host.open(1, claims: host.tokens(later, handout: 2, epoch: 1))
+            host.open(2)
+            #expect(back.held.map(\.first) == [dead + 1], "\(first)")
+            host.advance(11 * second)
+            #expect(!host.takeDeliveries().contains { $0.offset == dead }, "\(first)")
+            let verdict = host.settle(back.id, .ack, host.tokens(later, handout: 2))
+            #expect(verdict?.accepted == UInt32(later.count), "\(first)")
+            #expect(host.takeDeliveries().map(\.offset) == [dead], "\(first)")
+            #expect(host.machine.checkInvariants() == nil)
+        }
+    }
+
+    @Test("A redriven message that a session holds across a restart keeps its key")
+    func redrivenIsHeld() {
+        let topic = prepare(["a", "b"])
+        let before = host.open(1)
+        host.settle(before.id, .fail, host.tokens([0]))
+        redrive(0)
+        host.crash()
+        _ = host.takeDeliveries()
+        let back = host.open(1, messages: 1, claims: host.tokens([0], handout: 2, epoch: 1))
+        #expect(back.held.map(\.first) == [0])
+        let other = host.open(2)
+        host.publish(topic, 2, keys: ["a", "a", "c"])
+        let handed = host.takeDeliveries()
+        #expect(handed.filter { $0.consumer == other.id }.map(\.offset) == [4])
+        #expect(host.machine.checkInvariants() == nil)
+    }
+
+    @Test("A redriven message that nobody came back for holds up its key until then")
+    func redrivenIsUnresolved() {
+        let topic = prepare(["a", "b"])
+        let before = host.open(1)
+        host.settle(before.id, .fail, host.tokens([0]))
+        redrive(0)
+        host.crash()
+        _ = host.takeDeliveries()
+        host.open(2)
+        host.publish(topic, 2, keys: ["a", "c"])
+        #expect(offsets() == [3])
+        host.advance(11 * second)
+        #expect(offsets() == [0, 1, 2])
+        #expect(host.machine.checkInvariants() == nil)
+    }
+
+    @Test("A message redriven after a restart waits while a later one may be with its session")
+    func redrivenAfterRestart() {
+        for comesBack in [false, true] {
+            let host = BrokerHost()
+            let topic = host.createTopic()
+            var settings = SubscriptionSettings()
+            settings.order = OrderPolicy(runLength: 3)
+            host.subscribe(settings)
+            host.publish(topic, 0, keys: ["a", "a", "b"])
+            let before = host.open(1)
+            host.settle(before.id, .fail, host.tokens([0]))
+            host.crash()
+            _ = host.takeDeliveries()
+            host.open(2)
+            host.ask { .redrive($0, subscription: "s", [0..<1], note: "") }
+            host.publish(topic, 3, keys: ["c"])
+            #expect(host.takeDeliveries().map(\.offset) == [3])
+            if comesBack {
+                let back = host.open(1, claims: host.tokens([1], handout: 2, epoch: 1))
+                #expect(back.held.map(\.first) == [1])
+                #expect(host.takeDeliveries().isEmpty)
+                #expect(host.settle(back.id, .ack, host.tokens([1], handout: 2))?.accepted == 1)
+                #expect(host.takeDeliveries().map(\.offset) == [0])
+            } else {
+                host.advance(11 * second)
+                #expect(host.takeDeliveries().map(\.offset) == [0, 1, 2])
+            }
+            #expect(host.machine.checkInvariants() == nil)
+        }
+    }
+
+    @Test("Until all keys are known again nothing of them is handed out")
+    func redrivenBeforeKeysAreKnown() {
+        var configuration = BrokerConfiguration(seed: 7)
+        configuration.prefetchBytes = 100
+        let host = BrokerHost(configuration)
+        let topic = host.createTopic()
+        var settings = SubscriptionSettings()
+        settings.order = OrderPolicy(runLength: 3)
+        host.subscribe(settings)
+        host.publish(topic, 0, keys: ["a"])
+        host.publish(topic, 1, keys: ["a"])
+        let before = host.open(1)
+        host.settle(before.id, .fail, host.tokens([0]))
+        let handout = host.takeDeliveries().last { $0.offset == 1 }?.handout ?? 0
+        host.crash()
+        host.answersReads = false
+        let claim = host.tokens([1], handout: handout, epoch: 1)
+        let back = host.open(1, claims: claim)
+        #expect(back.held.map(\.first) == [1])
+        host.open(2)
+        host.ask { .redrive($0, subscription: "s", [0..<1], note: "") }
+        // When the disk can be read again the redriven message would be the first to be read.
+        for _ in 0..<2 { host.failReads(Failure(.unavailable, .overloaded, "the disk is busy")) }
+        host.advance(second)
+        host.answersReads = true
+        host.answerReads()
+        #expect(host.takeDeliveries().isEmpty)
+        host.advance(2 * second)
+        #expect(host.takeDeliveries().isEmpty)
+        #expect(host.settle(back.id, .ack, host.tokens([1], handout: handout))?.accepted == 1)
+        #expect(host.takeDeliveries().map(\.offset) == [0])
+        #expect(host.machine.checkInvariants() == nil)
+    }
+
+    @Test("A claim behind an earlier one that nobody has keeps the key until it is given up")
+    func claimKeepsKey() {
+        let back = claimBehindRetry()
+        host.open(2)
+        host.advance(6 * second)
+        #expect(back.held.map(\.first) == [1])
+        #expect(offsets().isEmpty, "the key is with the session that was told so")
+        #expect(host.machine.checkInvariants() == nil)
+        let verdict = host.settle(back.id, .ack, host.tokens([1], epoch: 1))
+        #expect(verdict?.rejected.map(\.reason) == [.stale], "0 is not settled")
+        #expect(offsets() == [0, 1])
+        #expect(host.machine.checkInvariants() == nil)
+    }
+
+    @Test("A claim out of turn is refused once its key is known")
+    func claimIsRefused() {
+        let back = claimBehindRetry()
+        #expect(back.held.map(\.first) == [1])
+        host.advance(6 * second)
+        #expect(offsets().isEmpty)
+        #expect(host.open(1, claims: host.tokens([1], epoch: 1)).held.isEmpty)
+        #expect(offsets() == [0, 1])
+        #expect(host.machine.checkInvariants() == nil)
+    }
+
+    @Test("Of two sessions that claim messages of one key the first in order has it")
+    func twoClaims() {
+        _ = prepare(["a", "a", "a"])
+        host.open(1)
+        _ = offsets()
+        host.crash()
+        host.answersReads = false
+        let first = host.open(1, claims: host.tokens([0], epoch: 1))
+        let second = host.open(2, claims: host.tokens([1], epoch: 1))
+        host.answersReads = true
+        host.answerReads()
+        #expect(host.machine.checkInvariants() == nil)
+        host.settle(first.id, .ack, host.tokens([0], epoch: 1))
+        #expect(offsets().isEmpty)
+        let verdict = host.settle(second.id, .ack, host.tokens([1], epoch: 1))
+        #expect(verdict?.rejected.map(\.reason) == [.stale])
+        #expect(host.machine.checkInvariants() == nil)
+        host.advance(11 * 1_000_000_000)
+        #expect(offsets() == [1, 2])
+        #expect(host.machine.checkInvariants() == nil)
+    }
+}
