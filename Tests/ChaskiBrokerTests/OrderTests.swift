@@ -200,6 +200,36 @@ import Testing
         #expect(host.machine.checkInvariants() == nil)
     }
 
+    @Test("The check knows how long a run may be, also after an update to shorter runs")
+    func runIsChecked() {
+        let (host, _) = host(["a", "a", "a", "a", "a"])
+        let consumer = host.open(1).id
+        #expect(offsets(host) == [0, 1, 2])
+        var change = SubscriptionChange()
+        change.runLength = 2
+        host.ask { .updateSubscription($0, name: "s", change) }
+        #expect(host.machine.checkInvariants() == nil, "three were out before")
+        host.settle(consumer, .ack, host.tokens([0]))
+        #expect(offsets(host).isEmpty)
+        host.settle(consumer, .ack, host.tokens([1]))
+        #expect(offsets(host) == [3])
+        #expect(host.machine.checkInvariants() == nil)
+        guard let subscription = host.machine.directory.subscription(named: "s"),
+            let lane = subscription.order?.laneOf[3],
+            let holder = subscription.leases.holder(lane.holder)
+        else {
+            Issue.record("the key has no lane")
+            return
+        }
+        // One more than may be out.
+        lane.front.append(4)
+        subscription.order?.note(4, in: lane)
+        if let order = subscription.order {
+            host.machine.laneHandedOut(4, holder, order, subscription)
+        }
+        #expect(host.machine.checkInvariants()?.contains("3 of a key are out") == true)
+    }
+
     @Test("Messages without a key go in any order")
     func noKey() {
         let (host, topic) = host(["a"])

@@ -139,9 +139,8 @@ extension NamespaceMachine {
             }
             if lane.key != key { return "a lane is not its key's" }
             if lane.isEmpty { return "a lane is empty" }
-            // What was out before an update to shorter runs is out still.
-            if lane.out > Self.maximumRunLength {
-                return "\(lane.out) of a key are out"
+            if lane.out > lane.outLimit {
+                return "\(lane.out) of a key are out, more than a run of \(lane.outLimit)"
             }
             for (place, offset) in lane.front.enumerated() {
                 guard let slot = window.slot(offset)?.pointee, !slot.isSettled else {

@@ -56,7 +56,7 @@ extension NamespaceMachine {
             let until = subscription.extensions[offset] ?? .min
             lease(slot, offset, to: holder, until: until, epoch: claim.epoch, now)
             if let order = subscription.order {
-                laneHandedOut(offset, holder, order, subscription)
+                laneHandedOut(offset, holder, order, subscription, isClaim: true)
             }
             holder.unsizedOut += 1
             subscription.unsized.push(offset)

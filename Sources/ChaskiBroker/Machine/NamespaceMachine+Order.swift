@@ -144,15 +144,17 @@ extension NamespaceMachine {
         case later
     }
 
-    /// The message at the lane's turn was handed out.
+    /// The message at the lane's turn was handed out, or a claim of it holds after a restart.
     func laneHandedOut(
-        _ offset: Offset, _ holder: Holder, _ order: KeyOrder, _ subscription: SubscriptionState
+        _ offset: Offset, _ holder: Holder, _ order: KeyOrder, _ subscription: SubscriptionState,
+        isClaim: Bool = false
     ) {
         guard let lane = order.laneOf[offset] else { return }
         precondition(
             lane.out == 0 || lane.holder == holder.index, "a key is with one holder at a time")
         precondition(lane.front[lane.out] == offset, "a key's messages are handed out in order")
         lane.out += 1
+        lane.outLimit = isClaim ? max(lane.out, subscription.runLength) : subscription.runLength
         lane.holder = holder.index
     }
 

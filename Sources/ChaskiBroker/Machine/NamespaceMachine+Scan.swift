@@ -184,6 +184,7 @@ extension NamespaceMachine {
             if lane.out == 0 || lane.holder == holder, hasOnlyRedriven(lane, subscription) {
                 lane.front.insert(offset, at: lane.out)
                 lane.out += 1
+                lane.outLimit = max(lane.out, subscription.runLength)
                 lane.holder = holder
                 return
             }

@@ -6,6 +6,9 @@ final class Lane {
     /// The first `out` are with the holder; the next ones follow them.
     var front: [Offset] = []
     var out = 0
+    /// The most of them that may be out: as many as a run had when the last was handed out, or as
+    /// were claimed after a restart. What was out before an update to shorter runs stays out.
+    var outLimit = 0
     /// The place of the holder that has them in the subscription's table; -1 when nobody has.
     var holder: Int32 = -1
     /// Claimed after a restart, behind earlier ones that come first: nothing of the key goes out
@@ -26,6 +29,7 @@ final class Lane {
         assert(isEmpty && out == 0 && outOfTurn.isEmpty && unresolved == 0, "a lane in use")
         self.key = key
         holder = -1
+        outLimit = 0
     }
 }
 
