@@ -13,7 +13,7 @@ import ChaskiModel
 /// | `l TOPIC OFFSET P N INTACT SOURCE` | read at the end: in, out or dead; SOURCE is the offset in `in` |
 /// | `L OFFSET CAUSE FAILED` | a dead letter at the end |
 /// | `t NANOS WHAT` | a mark, nanoseconds since boot |
-struct DeliveryLoad: Sendable {
+struct DeliveryLoad: RecordedLoad {
     let connection: ConnectionOptions
     let writer: HistoryWriter
     let content: VerifyContent
@@ -42,12 +42,7 @@ struct DeliveryLoad: Sendable {
         }
         try await listDeadLetters(client)
         ticking.cancel()
-        writer.mark("end")
-        guard writer.flush() else {
-            throw Failure(
-                .dataLoss, FileProblem.ioFailed,
-                "the history could not be written; choose another disk for --history")
-        }
+        try endHistory()
         await client.close()
         return isComplete
     }
@@ -67,33 +62,19 @@ struct DeliveryLoad: Sendable {
         _ = try await client.createSubscription(name("work"), topic: name("in"), settings: settings)
     }
 
-    private func tick() async {
-        while (try? await Task.sleep(nanoseconds: 20_000_000)) != nil { writer.mark("tick") }
-    }
-
     // MARK: Publishing
 
-    private func publishAll(_ producers: Int, rate: Double, seconds: Int64?) async throws {
-        let end = seconds.map { Clock.nanos() + $0 } ?? .max
-        try await withThrowingTaskGroup(of: Void.self) { group in
-            for number in 0..<producers {
-                group.addTask {
-                    try await publish(UInt32(number), rate: rate / Double(producers), until: end)
-                }
-            }
-            try await group.waitForAll()
-        }
-    }
-
-    private func publish(_ number: UInt32, rate: Double, until end: Int64) async throws {
+    func publish(_ number: UInt32, rate: Double, until end: Int64) async throws {
         let client = try await connection.connect(name: "delivery-producer-\(number)")
-        var settings = ProducerConfiguration()
-        // Short, so that outages end as INDETERMINATE and not all as a late OK.
-        settings.giveUpAfter = .milliseconds(500)
-        settings.retryRefusalsFor = .milliseconds(200)
-        let producer = client.producer(settings)
-        let messages = DeliveryMessages(
-            producer: number, rate: rate, endNanos: end, content: content, writer: writer)
+        let producer = client.producer(.impatient)
+        let messages = RecordedMessages(
+            producer: number, rate: rate, endNanos: end, content: content
+        ) { [writer] value in
+            let plan = DeliveryPlan(of: value)
+            writer.append(
+                line: "s \(value.producer) \(value.number) \(plan.fate.rawValue) "
+                    + plan.detour.rawValue)
+        }
         let outcomes = producer.publish(contentsOf: messages, to: name("in"), window: 2_000)
         for try await outcome in outcomes {
             switch outcome.result {
@@ -110,17 +91,8 @@ struct DeliveryLoad: Sendable {
 
     // MARK: Consuming
 
-    private func consumeAll(_ consumers: Int) async throws {
-        try await withThrowingTaskGroup(of: Void.self) { group in
-            for number in 0..<consumers {
-                group.addTask { try await consume(number) }
-            }
-            try await group.waitForAll()
-        }
-    }
-
     /// Messages of one key are handled one after the other.
-    private func consume(_ number: Int) async throws {
+    func consume(_ number: Int) async throws {
         let client = try await connection.connect(name: "delivery-consumer-\(number)")
         let deliveries = try await client.subscribe(
             name("work"), SubscriptionConfiguration(maximumMessages: 1_000))
@@ -138,17 +110,6 @@ struct DeliveryLoad: Sendable {
         }
         await deliveries.stop()
         await client.close()
-    }
-
-    private func next(of deliveries: Subscription) async -> Delivery? {
-        if Task.isCancelled { return nil }
-        var iterator = deliveries.makeAsyncIterator()
-        do {
-            return try await iterator.next()
-        } catch {
-            Terminal.note("chaski: a consumer was ended: \(error)")
-            return nil
-        }
     }
 
     // MARK: The end
@@ -181,50 +142,5 @@ struct DeliveryLoad: Sendable {
             position = page.next
         }
         writer.mark("listed")
-    }
-}
-
-/// The messages of one producer, at its rate; each is in the history before it is sent.
-struct DeliveryMessages: AsyncSequence, Sendable {
-    typealias Element = Message
-
-    let producer: UInt32
-    let rate: Double
-    let endNanos: Int64
-    let content: VerifyContent
-    let writer: HistoryWriter
-
-    func makeAsyncIterator() -> Iterator { Iterator(messages: self) }
-
-    struct Iterator: AsyncIteratorProtocol {
-        let messages: DeliveryMessages
-        private var number: UInt64 = 0
-        private var dueNanos = Clock.nanos()
-
-        init(messages: DeliveryMessages) { self.messages = messages }
-
-        mutating func next() async throws -> Message? {
-            let now = Clock.nanos()
-            guard now < messages.endNanos, !Interruption.shared.isRequested else { return nil }
-            if dueNanos > now { try await Task.sleep(nanoseconds: UInt64(dueNanos - now)) }
-            // After an outage the rate goes on; what was missed is not made up for.
-            dueNanos = Swift.max(dueNanos, now - 50_000_000) + Int64(1e9 / messages.rate)
-            let value = VerifyValue(producer: messages.producer, number: number)
-            number += 1
-            let plan = DeliveryPlan(of: value)
-            messages.writer.append(
-                line: "s \(value.producer) \(value.number) \(plan.fate.rawValue) "
-                    + plan.detour.rawValue)
-            return messages.content.message(of: value, source: nil)
-        }
-    }
-}
-
-extension VerifyContent {
-    /// With the offset that it was made of, where it was.
-    func message(of value: VerifyValue, source: Offset?) -> Message {
-        var attributes = [Attribute(VerifyContent.attributeName, attribute(of: value))]
-        if let source { attributes.append(Attribute(DeliveryLoad.sourceName, String(source))) }
-        return Message(payload(of: value), key: key(of: value), attributes: attributes)
     }
 }

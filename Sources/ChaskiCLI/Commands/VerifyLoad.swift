@@ -2,7 +2,7 @@ import ChaskiClient
 import ChaskiModel
 
 /// The load of `bench verify`, and its records.
-struct VerifyLoad: Sendable {
+struct VerifyLoad: RecordedLoad {
     let connection: ConnectionOptions
     let writer: HistoryWriter
     let content: VerifyContent
@@ -34,44 +34,19 @@ struct VerifyLoad: Sendable {
         try await consuming.value
         try await readLog(client, upTo: next)
         ticking.cancel()
-        writer.mark("end")
-        guard writer.flush() else {
-            throw Failure(
-                .dataLoss, FileProblem.ioFailed,
-                "the history could not be written; choose another disk for --history")
-        }
+        try endHistory()
         try? await client.deleteTopic(topic)
         await client.close()
     }
 
-    private func tick() async {
-        while (try? await Task.sleep(nanoseconds: 20_000_000)) != nil { writer.mark("tick") }
-    }
-
     // MARK: Publishing
 
-    private func publishAll(_ producers: Int, rate: Double, seconds: Int64?) async throws {
-        let end = seconds.map { Clock.nanos() + $0 } ?? .max
-        try await withThrowingTaskGroup(of: Void.self) { group in
-            for number in 0..<producers {
-                group.addTask {
-                    try await publish(
-                        UInt32(number), rate: rate / Double(producers), until: end)
-                }
-            }
-            try await group.waitForAll()
-        }
-    }
-
-    private func publish(_ number: UInt32, rate: Double, until end: Int64) async throws {
+    func publish(_ number: UInt32, rate: Double, until end: Int64) async throws {
         let client = try await connection.connect(name: "verify-producer-\(number)")
-        var settings = ProducerConfiguration()
-        // Short, so that outages end as INDETERMINATE and not all as a late OK.
-        settings.giveUpAfter = .milliseconds(500)
-        settings.retryRefusalsFor = .milliseconds(200)
-        let producer = client.producer(settings)
-        let messages = VerifyMessages(
-            producer: number, rate: rate, endNanos: end, content: content, writer: writer)
+        let producer = client.producer(.impatient)
+        let messages = RecordedMessages(
+            producer: number, rate: rate, endNanos: end, content: content
+        ) { [writer] value in writer.append(.sending(value)) }
         for try await outcome in producer.publish(contentsOf: messages, to: topic, window: 2_000) {
             let value = VerifyValue(producer: number, number: UInt64(outcome.index))
             switch outcome.result {
@@ -88,17 +63,8 @@ struct VerifyLoad: Sendable {
 
     // MARK: Consuming
 
-    private func consumeAll(_ consumers: Int) async throws {
-        try await withThrowingTaskGroup(of: Void.self) { group in
-            for number in 0..<consumers {
-                group.addTask { try await consume(number) }
-            }
-            try await group.waitForAll()
-        }
-    }
-
     /// Receives, and acks in shuffled order; of a hundred messages one is retried and one given back.
-    private func consume(_ number: Int) async throws {
+    func consume(_ number: Int) async throws {
         let client = try await connection.connect(name: "verify-consumer-\(number)")
         let deliveries = try await client.subscribe(
             subscription, SubscriptionConfiguration(maximumMessages: 500))
@@ -124,17 +90,6 @@ struct VerifyLoad: Sendable {
         }
         await deliveries.stop()
         await client.close()
-    }
-
-    private func next(of deliveries: Subscription) async -> Delivery? {
-        if Task.isCancelled { return nil }
-        var iterator = deliveries.makeAsyncIterator()
-        do {
-            return try await iterator.next()
-        } catch {
-            Terminal.note("chaski: a consumer was ended: \(error)")
-            return nil
-        }
     }
 
     private func token(_ delivery: Delivery) -> HandoutToken {
@@ -242,42 +197,5 @@ struct VerifyLoad: Sendable {
             }
         }
         return true
-    }
-}
-
-/// The messages of one producer, at its rate; each is in the history before it is sent.
-struct VerifyMessages: AsyncSequence, Sendable {
-    typealias Element = Message
-
-    let producer: UInt32
-    let rate: Double
-    let endNanos: Int64
-    let content: VerifyContent
-    let writer: HistoryWriter
-
-    func makeAsyncIterator() -> Iterator { Iterator(messages: self) }
-
-    struct Iterator: AsyncIteratorProtocol {
-        let messages: VerifyMessages
-        private var number: UInt64 = 0
-        private var dueNanos = Clock.nanos()
-
-        init(messages: VerifyMessages) { self.messages = messages }
-
-        mutating func next() async throws -> Message? {
-            let now = Clock.nanos()
-            guard now < messages.endNanos, !Interruption.shared.isRequested else { return nil }
-            if dueNanos > now { try await Task.sleep(nanoseconds: UInt64(dueNanos - now)) }
-            // After an outage the rate goes on; what was missed is not made up for.
-            dueNanos = Swift.max(dueNanos, now - 50_000_000) + Int64(1e9 / messages.rate)
-            let value = VerifyValue(producer: messages.producer, number: number)
-            number += 1
-            messages.writer.append(.sending(value))
-            return Message(
-                messages.content.payload(of: value), key: messages.content.key(of: value),
-                attributes: [
-                    Attribute(VerifyContent.attributeName, messages.content.attribute(of: value))
-                ])
-        }
     }
 }
