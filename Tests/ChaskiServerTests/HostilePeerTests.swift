@@ -51,6 +51,34 @@ struct HostilePeerTests {
         try await broker.remove()
     }
 
+    @Test("A mistake on a consume stream ends its consumers with it")
+    func consumeMistake() async throws {
+        let broker = try await TestBroker.start()
+        let client = try await RawClient.connect(port: broker.port)
+        try await client.createTopic("orders", subscription: "billing")
+        let publisher = try await RawPublisher.open(client, topic: "orders")
+        _ = try await publisher.publish(["a"], sequence: 0)
+        let consumer = try await RawConsumer.open(client, subscription: "billing", messages: 2)
+        let delivered = try await consumer.deliveries(atLeast: 1)
+        var open = Chaski_V1_ConsumeRequest()
+        open.open.sessionID = [UInt8](repeating: 1, count: 16)
+        try await client.send(open, on: consumer.stream)
+        guard case .closed(let failure) = try await client.next(consumer.stream) else {
+            Issue.record("the stream went on")
+            return
+        }
+        #expect(failure?.reason == .protocolError)
+        #expect(try await client.describe("billing").consumers == 0)
+        // What it held waits for its session, which may claim it; nothing more comes to the old one.
+        _ = try await publisher.publish(["b"], sequence: 1)
+        let back = try await RawConsumer.open(
+            client, subscription: "billing", claims: delivered.map(\.token),
+            claimsOf: consumer.subscribed.subscriptionID)
+        #expect(back.held.map(\.first) == [0])
+        #expect(try await back.deliveries(atLeast: 1).map(\.text) == ["b"])
+        try await broker.remove()
+    }
+
     @Test("A batch beyond the limits is refused by its reason")
     func oversize() async throws {
         let broker = try await TestBroker.start()

@@ -228,9 +228,10 @@ package final class ConnectionStreams {
 
     // MARK: Ends
 
-    /// Ends a stream from our side; nil is OK.
+    /// Ends a stream from our side; nil is OK. What its consumers still hold waits for their sessions.
     func end(_ id: StreamID, _ failure: Failure?) {
-        guard streams.removeValue(forKey: id) != nil else { return }
+        guard let stream = streams.removeValue(forKey: id) else { return }
+        stream.abandon()
         host.close(id, failure)
     }
 
