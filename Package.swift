@@ -168,8 +168,9 @@ let package = Package(
         tests(
             "ChaskiServerTests",
             [
-                "ChaskiServer", "ChaskiTransport", "ChaskiStorage", "ChaskiModel", "ChaskiRecords",
-                "ChaskiWire", "ChaskiMessages", "ChaskiProtobuf", nio, nioPosix, logging,
+                "ChaskiServer", "ChaskiClient", "ChaskiTransport", "ChaskiStorage", "ChaskiModel",
+                "ChaskiRecords", "ChaskiWire", "ChaskiMessages", "ChaskiProtobuf", nio, nioPosix,
+                logging,
             ]),
         tests(
             "ChaskiClientTests",

@@ -44,7 +44,9 @@ struct SubscribeCommand: AsyncParsableCommand {
     var exec: String?
 
     @Option(
-        help: ArgumentHelp("Commands of --exec at a time (4).", valueName: "count"))
+        help: ArgumentHelp(
+            "Commands of --exec at a time (4); on an ordered subscription one of each key.",
+            valueName: "count"))
     var concurrency: Int?
 
     @OptionGroup var connection: ConnectionOptions
@@ -142,8 +144,10 @@ struct SubscribeCommand: AsyncParsableCommand {
         }
     }
 
-    /// Runs a command a message, some at a time, until `count` messages are acknowledged.
+    /// Runs a command a message, some at a time (of one key, on an ordered subscription, one after
+    /// the other), until `count` messages are acknowledged.
     private func handle(_ deliveries: Subscription, _ handler: HandlerProcess) async throws {
+        deliveries.keepKeysApart()
         let limit = UInt64(clamping: concurrency ?? 4)
         let namespace = connection.namespaceName()
         var left = count ?? .max
@@ -161,7 +165,7 @@ struct SubscribeCommand: AsyncParsableCommand {
                 else { break }
                 running += 1
                 let message = delivery.received(namespace, subscription)
-                group.addTask { try await Self.run(handler, message, delivery) }
+                group.addTask { try await Self.run(handler, message, delivery, deliveries) }
             }
             try await group.waitForAll()
         }
@@ -169,7 +173,8 @@ struct SubscribeCommand: AsyncParsableCommand {
 
     /// Whether the message was acknowledged.
     private static func run(
-        _ handler: HandlerProcess, _ message: ReceivedMessage, _ delivery: Delivery
+        _ handler: HandlerProcess, _ message: ReceivedMessage, _ delivery: Delivery,
+        _ deliveries: Subscription
     ) async throws -> Bool {
         let outcome = await handler.run(message)
         do {
@@ -180,7 +185,10 @@ struct SubscribeCommand: AsyncParsableCommand {
                 try await delivery.retry(reason: problem, code: outcome.code)
                 return false
             }
+            var isAcked = false
+            defer { deliveries.ackEnded(delivery, isAcked: isAcked) }
             try await delivery.ack()
+            isAcked = true
             return true
         } catch let error as ChaskiError where error.reason == .stale {
             Terminal.note("chaski: \(message.id) was handed out again while it was handled")

@@ -173,7 +173,7 @@ extension ConsumerMachine {
     private mutating func cameTooEarly(
         _ item: SettleItem<Waiter>, _ verdict: Verdict, now: Int64
     ) {
-        if item.waiter == nil || unconfirmed > 0 {
+        if !item.isAwaited || unconfirmed > 0 {
             heldUntilNanos = max(heldUntilNanos, now.advancedClamping(by: 20_000_000))
             wait(item, verdict)
             return

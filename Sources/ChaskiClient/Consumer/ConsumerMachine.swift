@@ -245,16 +245,24 @@ package struct ConsumerMachine<Waiter: Sendable> {
 
     private mutating func nextSettle() -> ConsumerRequest? {
         guard requests.count < Self.maximumRequests else { return nil }
+        guard waitingOthers.isEmpty else { return nextOther() }
         let isEager = requests.count < Self.eagerRequests
-        if !waitingOthers.isEmpty, isEager {
-            var (verdict, items) = waitingOthers.removeFirst()
-            let request = request(verdict, &items)
-            if !items.isEmpty { waitingOthers.insert((verdict, items), at: 0) }
-            return request
-        }
         guard !waitingAcks.isEmpty, isEager || waitingAcks.count >= Self.worthwhileItems else {
             return nil
         }
+        return nextAcks()
+    }
+
+    /// Acks first: those of earlier messages of a key, without which the broker refuses the rest.
+    private mutating func nextOther() -> ConsumerRequest {
+        guard waitingAcks.isEmpty else { return nextAcks() }
+        var (verdict, items) = waitingOthers.removeFirst()
+        let request = request(verdict, &items)
+        if !items.isEmpty { waitingOthers.insert((verdict, items), at: 0) }
+        return request
+    }
+
+    private mutating func nextAcks() -> ConsumerRequest {
         var items: [SettleItem<Waiter>] = []
         swap(&items, &waitingAcks)
         let request = request(.ack, &items)

@@ -147,16 +147,20 @@ final class ConsumerStream: StreamOwner {
 
     /// Tells the waiting, and everybody when it is over.
     private func tell() {
-        let lost = machine.takeLost()
-        if !lost.isEmpty { core.lost(lost) }
-        let completions = machine.takeCompletions()
-        for waiter in completions.confirmed { waiter.confirmed() }
-        for (waiter, failure) in completions.failed { waiter.failed(failure) }
+        tellOutcomes()
         guard let end = machine.end else { return }
         if let stream { link.closeStream(stream) }
         stream = nil
         link.remove(self)
         core.ended(end)
+    }
+
+    private func tellOutcomes() {
+        let lost = machine.takeLost()
+        if !lost.isEmpty { core.lost(lost) }
+        let completions = machine.takeCompletions()
+        for waiter in completions.confirmed { waiter.confirmed() }
+        for (waiter, failure) in completions.failed { waiter.failed(failure) }
     }
 
     private func send(_ request: ConsumerRequest) -> Bool {
@@ -314,6 +318,8 @@ final class ConsumerStream: StreamOwner {
     private func received(
         _ deliver: Chaski_V1_Deliver, _ attachment: Bytes
     ) throws(Failure) {
+        // What comes now is newer than a message that was given back before.
+        tellOutcomes()
         for section in try DeliverySections.decode(attachment) {
             try deliverSection(section, epoch: deliver.epoch)
         }

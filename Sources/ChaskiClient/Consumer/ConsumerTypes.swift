@@ -21,6 +21,9 @@ package struct Verdict: Hashable, Sendable {
 
     package static let ack = Verdict(.ack)
 
+    /// It ends a hand-out, and not with an ack.
+    package var givesBack: Bool { verb != .ack && verb != .extend }
+
     private static let reasonBytes = 1024
     private static let codeBytes = 64
 
@@ -47,11 +50,14 @@ package struct SettleItem<Waiter: Sendable>: Sendable {
     /// It was sent, and the connection was lost before an answer.
     var wasSent = false
     package var waiter: Waiter?
+    /// Somebody gets the outcome who may judge again.
+    var isAwaited: Bool
 
-    package init(offset: Offset, handout: UInt32, waiter: Waiter?) {
+    package init(offset: Offset, handout: UInt32, waiter: Waiter?, isAwaited: Bool? = nil) {
         self.offset = offset
         self.handout = handout
         self.waiter = waiter
+        self.isAwaited = isAwaited ?? (waiter != nil)
     }
 }
 

@@ -94,13 +94,21 @@ public struct Delivery: Sendable {
 
     private func settle(_ verdict: Verdict) async throws {
         try await withUnsafeThrowingContinuation { continuation in
-            core.settle(
-                SettleItem(offset: offset, handout: handout, waiter: .one(continuation)), verdict)
+            settle(verdict, .one(continuation))
         }
     }
 
     /// Leaves a verdict that nobody waits for.
     func settleUnawaited(_ verdict: Verdict) {
-        core.settle(SettleItem(offset: offset, handout: handout, waiter: nil), verdict)
+        settle(verdict, nil)
+    }
+
+    private func settle(_ verdict: Verdict, _ waiter: SettleWaiter?) {
+        let isAwaited = waiter != nil
+        var waiter = waiter
+        if verdict.givesBack, key != nil, core.topic.isOrdered { waiter = .givenBack(self, waiter) }
+        core.settle(
+            SettleItem(
+                offset: offset, handout: handout, waiter: waiter, isAwaited: isAwaited), verdict)
     }
 }

@@ -82,9 +82,12 @@ final class HandlerPool: Sendable {
             slot.began(delivery)
             let verdict = await judge(delivery)
             let isLost = slot.ended()
-            if !isLost { delivery.settleUnawaited(verdict) }
-            core.judged(delivery, isAcked: !isLost && verdict == .ack)
-            if isLost { return true }
+            if isLost {
+                core.givenBack(delivery, isConfirmed: false)
+                return true
+            }
+            delivery.settleUnawaited(verdict)
+            if verdict == .ack { core.acked(delivery) }
         }
         return false
     }

@@ -56,6 +56,15 @@ public final class Subscription: AsyncSequence, Sendable {
         if let failure { throw ChaskiError(failure) }
     }
 
+    /// From now on, on an ordered subscription, a key's next delivery comes only once its last one
+    /// has another verdict than an ack, or `ackEnded`, as `ChaskiClient.consume` has it.
+    package func keepKeysApart() { core.keepKeysApart() }
+
+    /// A delivery that was iterated is acked; or that failed, as its lease was lost.
+    package func ackEnded(_ delivery: Delivery, isAcked: Bool) {
+        if isAcked { core.acked(delivery) } else { core.givenBack(delivery, isConfirmed: false) }
+    }
+
     /// Takes no more: iterating ends, and what was buffered is given back. Deliveries that are
     /// being worked on stay held and can still be settled.
     public func stop() async {

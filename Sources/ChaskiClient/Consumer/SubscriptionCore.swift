@@ -8,11 +8,16 @@ enum SettleWaiter: Sendable {
     case one(UnsafeContinuation<Void, any Error>)
     /// One of many that are awaited together.
     case group(SettleGroup)
+    /// A delivery with a key of an ordered subscription that is not acked, and whoever waits.
+    indirect case givenBack(Delivery, SettleWaiter?)
 
     func confirmed() {
         switch self {
         case .one(let continuation): continuation.resume()
         case .group(let group): group.ended(nil, nil)
+        case .givenBack(let delivery, let waiter):
+            delivery.core.givenBack(delivery, isConfirmed: true)
+            waiter?.confirmed()
         }
     }
 
@@ -20,6 +25,12 @@ enum SettleWaiter: Sendable {
         switch self {
         case .one(let continuation): continuation.resume(throwing: ChaskiError(failure))
         case .group(let group): group.ended(1, failure)
+        case .givenBack(let delivery, let waiter):
+            // Too early: it is held as before, and may be judged again.
+            if failure.reason != .outOfOrder {
+                delivery.core.givenBack(delivery, isConfirmed: false)
+            }
+            waiter?.failed(failure)
         }
     }
 }
@@ -109,6 +120,22 @@ final class SubscriptionCore: Sendable {
             return delivery
         }
 
+        /// Takes the later ones of a key out, up to where `delivery` comes again.
+        mutating func dropLater(_ delivery: Delivery, _ key: [UInt8]) -> [LostLease] {
+            var dropped: [LostLease] = []
+            var cameAgain = false
+            deliveries.removeAll { later in
+                guard !cameAgain, later.key.map({ $0.elementsEqual(key) }) == true else {
+                    return false
+                }
+                cameAgain = later.offset <= delivery.offset
+                if cameAgain { return false }
+                dropped.append(LostLease(offset: later.offset, handout: later.handout))
+                return true
+            }
+            return dropped
+        }
+
         /// Deliveries for those that wait for one.
         mutating func serve() -> [(UnsafeContinuation<Delivery?, Never>, Delivery)] {
             var served: [(UnsafeContinuation<Delivery?, Never>, Delivery)] = []
@@ -193,31 +220,44 @@ final class SubscriptionCore: Sendable {
         return isTaken
     }
 
-    /// From now on a key's next delivery comes only after `judged` its last one; of subscriptions
-    /// without order, too early as well as too late to matter.
+    /// From now on a key's next delivery comes only once its last one was `acked` or `givenBack`.
     func keepKeysApart() {
         buffer.withLock { if $0.busyKeys == nil { $0.busyKeys = [] } }
     }
 
-    /// A delivery whose key was kept apart has its verdict. Where that is no ack the later ones of
-    /// its key are superseded: they are dropped, and come again behind it.
-    func judged(_ delivery: Delivery, isAcked: Bool) {
+    /// A delivery whose key was kept apart is acked, as far as its handler is concerned.
+    func acked(_ delivery: Delivery) {
+        guard topic.isOrdered, let key = delivery.key.map({ Array($0) }) else { return }
+        let served = buffer.withLock { buffer in
+            buffer.busyKeys?.remove(key)
+            return buffer.serve()
+        }
+        for (continuation, delivery) in served { continuation.resume(returning: delivery) }
+    }
+
+    /// A delivery comes again, or is dead: the later ones of its key that were on their way are
+    /// superseded, and come again behind it. The broker sends its confirmation in one order with
+    /// deliveries, so what came before that is stale.
+    ///
+    /// - Parameter isConfirmed: where it is not, since the lease was lost, what came may be valid,
+    ///   and is released.
+    func givenBack(_ delivery: Delivery, isConfirmed: Bool) {
         guard topic.isOrdered, let key = delivery.key.map({ Array($0) }) else { return }
         var dropped: [LostLease] = []
         let served = buffer.withLock { buffer in
             buffer.busyKeys?.remove(key)
-            if !isAcked {
-                buffer.deliveries.removeAll { later in
-                    guard later.key.map({ $0.elementsEqual(key) }) == true else { return false }
-                    dropped.append(LostLease(offset: later.offset, handout: later.handout))
-                    return true
-                }
-            }
+            dropped = buffer.dropLater(delivery, key)
             return buffer.serve()
         }
-        if !dropped.isEmpty {
+        if isConfirmed, !dropped.isEmpty {
             let gone = dropped
             onLoop { $0.forget(gone) }
+        } else {
+            for lease in dropped {
+                settle(
+                    SettleItem(offset: lease.offset, handout: lease.handout, waiter: nil),
+                    Verdict(.release))
+            }
         }
         for (continuation, delivery) in served { continuation.resume(returning: delivery) }
     }

@@ -176,9 +176,12 @@ package final class ConnectionStreams {
     // MARK: Output
 
     /// Sends an answer on a stream that is still there; what cannot be encoded ends the stream.
-    func send(_ message: some ChaskiProtobuf.Message, _ attachment: [UInt8] = [], on id: StreamID) {
+    func send(
+        _ message: some ChaskiProtobuf.Message, _ attachment: [UInt8] = [], on id: StreamID,
+        class trafficClass: TrafficClass = .control
+    ) {
         do throws(Failure) {
-            send(try message.bytes(), attachment[...], on: id, class: .control)
+            send(try message.bytes(), attachment[...], on: id, class: trafficClass)
         } catch {
             end(id, error)
         }

@@ -62,7 +62,8 @@ enum Pending {
     /// `slot` is the place among the stream's results.
     case publish(PublishStream, slot: UInt64, windowBytes: Int)
     case subscribe(ConsumeStream, alias: UInt32)
-    case settle(ConsumeStream, request: UInt64, windowBytes: Int)
+    /// `givesBack`: the verdict ends hand-outs without an ack.
+    case settle(ConsumeStream, request: UInt64, windowBytes: Int, givesBack: Bool)
     /// A reply that nobody waits for.
     case ignored
 
@@ -70,8 +71,8 @@ enum Pending {
         switch self {
         case .publish(let stream, let slot, let windowBytes):
             stream.published(slot, windowBytes, result)
-        case .settle(let stream, let request, let windowBytes):
-            stream.settled(request, windowBytes, result)
+        case .settle(let stream, let request, let windowBytes, let givesBack):
+            stream.settled(request, windowBytes, givesBack: givesBack, result)
         case .atomic(let stream):
             stream.replied(result)
         case .unary, .bind, .subscribe, .ignored:

@@ -108,8 +108,11 @@ final class ConsumeStream {
 
     private func settle(_ message: Chaski_V1_Settle, _ inbound: InboundMessage) throws(Failure) {
         unanswered += 1
+        let verb = message.verb
         let request = owner.expect(
-            .settle(self, request: message.requestID, windowBytes: inbound.windowBytes))
+            .settle(
+                self, request: message.requestID, windowBytes: inbound.windowBytes,
+                givesBack: verb != .ack && verb != .extend))
         do throws(Failure) {
             guard let index = index(of: message.alias) else {
                 throw Failure(
@@ -251,7 +254,11 @@ final class ConsumeStream {
                 }))
     }
 
-    func settled(_ request: UInt64, _ windowBytes: Int, _ result: Result<Reply, Failure>) {
+    /// - Parameter givesBack: the answer goes out behind the deliveries before it: what the client
+    ///   has then of the later messages of a key is superseded, and what comes after is not.
+    func settled(
+        _ request: UInt64, _ windowBytes: Int, givesBack: Bool, _ result: Result<Reply, Failure>
+    ) {
         owner.consumed(id, windowBytes)
         var answer = Chaski_V1_Settled()
         var attachment: [UInt8] = []
@@ -270,7 +277,7 @@ final class ConsumeStream {
         case .failure(let failure):
             answer.status = Chaski_V1_Status(failure)
         }
-        say(.settled(answer), attachment: attachment)
+        say(.settled(answer), attachment: attachment, class: givesBack ? .batch : .control)
         unanswered -= 1
         endIfDone()
     }
@@ -308,9 +315,12 @@ final class ConsumeStream {
     }
 
     private func say(
-        _ kind: Chaski_V1_ConsumeResponse.OneOf_Kind, attachment: [UInt8] = []
+        _ kind: Chaski_V1_ConsumeResponse.OneOf_Kind, attachment: [UInt8] = [],
+        class trafficClass: TrafficClass = .control
     ) {
-        owner.send(Chaski_V1_ConsumeResponse.with { $0.kind = kind }, attachment, on: id)
+        owner.send(
+            Chaski_V1_ConsumeResponse.with { $0.kind = kind }, attachment, on: id,
+            class: trafficClass)
     }
 }
 
