@@ -102,12 +102,17 @@ struct Opened {
 
     /// All the upkeep that there is to do.
     @discardableResult
-    func catchUp(isSpaceShort: Bool = false, clock: Int64 = 0) -> UpkeepFigures {
+    func catchUp(
+        isSpaceShort: Bool = false, clock: Int64 = 0, sliceBytes: Int = 4_096
+    ) -> UpkeepFigures {
         // Some sidecars a call.
         for _ in 0..<20 { maintain(bootNanos: clock, drops: false) }
         var figures = UpkeepFigures()
         for _ in 0..<1_000 {
-            guard let report = upkeep(isSpaceShort: isSpaceShort, clock: clock) else { break }
+            guard
+                let report = upkeep(
+                    isSpaceShort: isSpaceShort, clock: clock, sliceBytes: sliceBytes)
+            else { break }
             if let done = report.upkeep { figures.add(done.figures) }
         }
         return figures

@@ -34,7 +34,7 @@ import Testing
         let opened = try dead(disk)
         let calls = Calls()
         calls.watch(disk)
-        opened.catchUp()
+        opened.catchUp(sliceBytes: 1_024)
         var removed: [String: Bool] = [:]
         var slices: [String: Int] = [:]
         for call in calls.all.withLock({ $0 }) {
@@ -48,7 +48,7 @@ import Testing
         }
         let logs = removed.keys.filter { $0.hasSuffix(".log") }
         #expect(logs.count >= 8)
-        // Four times what may be read in a slice of 4,096 bytes; sidecars are small and have none.
+        // 16 times what may be read in a slice of 1,024 bytes; sidecars are small and have none.
         #expect(slices == Dictionary(uniqueKeysWithValues: logs.map { ($0, 2) }))
         disk.powerCut()
         #expect(try Opened(disk).readAll(from: 70).isEmpty)

@@ -15,9 +15,10 @@ struct Upkeep: Sendable {
     private var held: [(name: String, file: any File)] = []
     private var removed = RemovedFiles([])
 
-    /// A slice frees so many bytes in the place of one that is read or written, and counts as half
-    /// a slice: nothing of it moves.
-    private static let freedPerMoved = 4
+    /// A slice frees so many bytes in the place of one that is read or written, and counts as so
+    /// many slices: with 256 KiB at 32 MiB/s the file system is busy with it a quarter of the time.
+    private static let freedPerMoved = 16
+    private static let slicesPerFreed = 3
 
     init(fileSystem: any FileSystem, history: HistoryWriter) {
         self.fileSystem = fileSystem
@@ -38,7 +39,7 @@ struct Upkeep: Sendable {
     mutating func step(maximumBytes: Int, now: Now, lend: () -> Bool) -> UpkeepStep {
         guard let current = task else { preconditionFailure("a step of nothing") }
         if removed.shrink(by: maximumBytes * Self.freedPerMoved) {
-            return .working(bytes: maximumBytes / 2)
+            return .working(bytes: maximumBytes * Self.slicesPerFreed)
         }
         // Taken out, so that it is not copied.
         task = nil
