@@ -46,6 +46,28 @@ import Testing
         }
     }
 
+    @Test("An update that holds no keys lets those go on that are held; another holds them again")
+    func holdNoMore() {
+        let (host, _) = host(["a", "a", "a", "a"], runLength: 1, .hold)
+        let consumer = host.open(1).id
+        #expect(offsets(host) == [0])
+        host.settle(consumer, .fail, host.tokens([0]))
+        #expect(offsets(host).isEmpty)
+        var change = SubscriptionChange()
+        change.afterDeath = .goOn
+        host.ask { .updateSubscription($0, name: "s", change) }
+        #expect(offsets(host) == [1])
+        host.settle(consumer, .ack, host.tokens([1]))
+        #expect(offsets(host) == [2])
+        change.afterDeath = .hold
+        host.ask { .updateSubscription($0, name: "s", change) }
+        host.settle(consumer, .ack, host.tokens([2]))
+        #expect(offsets(host).isEmpty)
+        host.ask { .purge($0, subscription: "s", [0..<1]) }
+        #expect(offsets(host) == [3])
+        #expect(host.machine.checkInvariants() == nil)
+    }
+
     @Test("A redriven message takes its place at once where its key was held")
     func placeAtOnce() {
         let (host, topic) = host(["a", "b"], .hold)

@@ -135,17 +135,25 @@ extension Explanation.Cause {
     static func busyKeys(_ keys: Int, waiting: Int, first: Offset) -> Self {
         Self(
             .busyKey,
-            "\(waiting) messages wait behind others of their \(keys) keys, the first at \(first)"
+            "\(messages(waiting)) behind others of \(counted(keys)), the first at \(first)"
         ).with {
             $0.offset = first
             $0.count = UInt64(waiting)
         }
     }
 
+    private static func messages(_ count: Int) -> String {
+        count == 1 ? "1 message waits" : "\(count) messages wait"
+    }
+
+    private static func counted(_ keys: Int) -> String {
+        keys == 1 ? "one key" : "their \(keys) keys"
+    }
+
     static func heldKeys(_ keys: Int, waiting: Int, first: Offset) -> Self {
         Self(
             .heldKey,
-            "\(waiting) messages wait behind dead ones of their \(keys) keys, the first at \(first): "
+            "\(messages(waiting)) behind dead ones of \(counted(keys)), the first at \(first): "
                 + "redrive or purge these"
         ).with {
             $0.offset = first

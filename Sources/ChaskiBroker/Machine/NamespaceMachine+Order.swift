@@ -229,6 +229,14 @@ extension NamespaceMachine {
         }
     }
 
+    /// Dead messages hold no keys any more, by the settings.
+    func freeKeys(_ subscription: SubscriptionState) {
+        guard let order = subscription.order else { return }
+        for key in Set(subscription.heldKeys.byOffset.values).sorted() {
+            if let lane = order.lanes[key] { wantNext(of: lane, order, subscription) }
+        }
+    }
+
     /// A message is not dead any more, or is gone: its key goes on.
     func freeKey(_ offset: Offset, _ subscription: SubscriptionState) {
         guard let key = subscription.heldKeys.remove(offset), isRunning,
@@ -259,5 +267,7 @@ extension SubscriptionState {
     }
 
     /// Whether a dead message holds a key.
-    func holdsKey(_ key: UInt64) -> Bool { heldKeys.contains(key) }
+    func holdsKey(_ key: UInt64) -> Bool {
+        heldKeys.contains(key) && settings.order?.afterDeath == .hold
+    }
 }

@@ -58,6 +58,9 @@ extension NamespaceMachine {
         setDeadTimer(subscription)
         subscription.deaths.block = nil
         markDying(subscription)
+        if before.order?.afterDeath == .hold, settings.order?.afterDeath == .goOn {
+            freeKeys(subscription)
+        }
         // A larger window may let it go on.
         markDirty(subscription)
     }
