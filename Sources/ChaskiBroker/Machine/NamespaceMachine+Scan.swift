@@ -20,6 +20,8 @@ extension NamespaceMachine {
     ) {
         var round = Round()
         defer { if round.hasJoined { markDirty(subscription) } }
+        // What was settled meanwhile is gone from the disk: it cannot be waited for.
+        passSettled(subscription, order)
         while !subscription.supply.fresh.isEmpty {
             passSettled(subscription, order)
             guard !subscription.supply.fresh.isEmpty else { return }

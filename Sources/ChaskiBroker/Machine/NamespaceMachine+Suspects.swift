@@ -146,7 +146,6 @@ extension NamespaceMachine {
         if let reserved = subscription.activity.reserved, reserved !== holder {
             endApart(reserved.session)
         }
-        subscription.activity.reserved = nil
         var walk = SupplyBatch(batch)
         var level: UInt8?
         var left = min(UInt64(holder.limit.messages), subscription.flow.allowance)
@@ -181,8 +180,9 @@ extension NamespaceMachine {
                 failed: slot.pointee.failed)
             outbox.add(run, batch, holder)
         }
-        // Where all had to wait for others of their keys.
+        // Where all had to wait for others of their keys, whoever is reserved stays so.
         guard level != nil else { return true }
+        subscription.activity.reserved = nil
         holder.isProbing = true
         holder.session.apart = holder
         return true
