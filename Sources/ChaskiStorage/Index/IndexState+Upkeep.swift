@@ -80,7 +80,9 @@ extension IndexState {
                 file: segment.id.source, segment: segment.id,
                 first: segment.header?.first ?? 0, end: segment.header?.end ?? Offset.max,
                 bytes: segment.header?.bytes ?? 0)
-            guard topics[segment.id.topic, default: TopicState()].insert(run) != nil else {
+            let placed = topics[segment.id.topic, default: TopicState()].insert(
+                run, isReadable: segment.header != nil)
+            guard placed != nil else {
                 forgetIfEmpty(segment.id.topic)
                 if segment.header != nil { upkeep.dead.append(segment.id) }
                 continue

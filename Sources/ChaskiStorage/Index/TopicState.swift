@@ -44,18 +44,28 @@ struct TopicState {
     }
 
     /// Puts a segment found at opening in its place; nil where others hold its offsets.
-    mutating func insert(_ run: Run) -> Run? {
+    ///
+    /// - Parameter isReadable: otherwise it may hold any offsets, and gets what is left.
+    mutating func insert(_ run: Run, isReadable: Bool) -> Run? {
         precondition(run.segment != nil, "journal files come in order")
         var low = 0
         while low < runs.count, runs[low].file < run.file { low += 1 }
         var run = run
-        // No sound directory holds two files with one offset: then the later one counts.
+        // What a later file claims was never acknowledged where an earlier one stands, as in `extend`.
         if low < runs.count {
             guard runs[low].file != run.file else { return nil }
             run.end = min(run.end, runs[low].first)
         }
-        if low > 0 { run.first = max(run.first, runs[low - 1].end) }
+        if !isReadable, low > 0 { run.first = max(run.first, runs[low - 1].end) }
         guard run.first < run.end else { return nil }
+        while low > 0, runs[low - 1].end > run.first {
+            if runs[low - 1].first < run.first {
+                runs[low - 1].end = run.first
+            } else {
+                runs.remove(at: low - 1)
+                low -= 1
+            }
+        }
         runs.insert(run, at: low)
         return run
     }

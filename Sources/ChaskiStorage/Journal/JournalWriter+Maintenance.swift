@@ -85,10 +85,17 @@ extension JournalWriter {
             changed = true
         }
         orphans = []
+        var waiting: [UInt64] = []
         for id in (obsolete + droppable.map(\.file)).sorted() {
             guard let at = closed.firstIndex(where: { $0.file == id }),
                 id < replayFrom.file || obsolete.contains(id)
             else { continue }
+            // Its header says where the groups of the file before it end, and what lies behind them
+            // was never acknowledged: it stays until that file's own index says so.
+            if at > 0, unindexed.contains(where: { $0.file == closed[at - 1].file }) {
+                waiting.append(id)
+                continue
+            }
             let file = closed[at]
             let wanted = spares.count + recycled.count < spares.target(life.configuration)
             if wanted, file.bytes == UInt64(life.configuration.fileBytes) {
@@ -105,7 +112,7 @@ extension JournalWriter {
             report.dropped.append(id)
             changed = true
         }
-        obsolete = []
+        obsolete = waiting
         guard changed else { return }
         try life.fileSystem.syncDirectory()
         report.removed = removed
