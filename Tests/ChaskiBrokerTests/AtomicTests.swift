@@ -168,6 +168,35 @@ import Testing
         #expect(host.machine.checkInvariants() == nil)
     }
 
+    @Test func `Refused while its session is away, its messages wait for the session`() {
+        for comesBack in [true, false] {
+            let (host, consumer) = host()
+            let request = host.request()
+            host.send(
+                .atomic(
+                    request,
+                    AtomicCommand(
+                        transaction: TransactionID(rawValue: 9), publishes: [publish("out", [nil])],
+                        settlements: [settle(host, .ack, [0])])))
+            host.gather()
+            host.send(.disconnected(consumer))
+            host.refuse(Failure(.resourceExhausted, .diskFull, "full"))
+            host.settle()
+            #expect(host.reply(request).reason == .diskFull)
+            let other = host.open(2)
+            #expect(host.takeDeliveries().isEmpty)
+            if comesBack {
+                let back = host.open(1, claims: host.tokens([0, 1, 2, 3]))
+                #expect(back.held.reduce(0) { $0 + $1.count } == 4)
+                #expect(host.settle(back.id, .ack, host.tokens([0, 1, 2, 3]))?.accepted == 4)
+            } else {
+                host.advance(11 * second)
+                #expect(host.takeDeliveries().map(\.consumer).contains(other.id))
+            }
+            #expect(host.machine.checkInvariants() == nil)
+        }
+    }
+
     @Test func `What goes with its topic or subscription fails whole`() {
         let (host, _) = host()
         let requests = [host.request(), host.request()]

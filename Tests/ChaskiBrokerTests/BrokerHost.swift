@@ -17,6 +17,8 @@ final class BrokerHost {
     private(set) var replies: [UInt64: Result<Reply, Failure>] = [:]
     private(set) var deliveries: [(consumer: ConsumerID, delivery: Delivery)] = []
     private(set) var released: [(TopicID, Range<Offset>)] = []
+    /// What storage has forgotten.
+    private var gone: [TopicID: Set<Offset>] = [:]
     private(set) var ended: [(ConsumerID, Failure)] = []
     private(set) var removed: [TopicID] = []
     private(set) var stalls: [(consumers: [ConsumerID], failure: Failure?)] = []
@@ -150,7 +152,9 @@ final class BrokerHost {
             case .deliver(let consumer, _, let list):
                 for delivery in list { deliveries.append((consumer, delivery)) }
             case .read(let read): asked.append(read)
-            case .released(let topic, let range): released.append((topic, range))
+            case .released(let topic, let range):
+                released.append((topic, range))
+                gone[topic, default: []].formUnion(range)
             case .topicRemoved(let topic): removed.append(topic)
             case .deathsHeld(_, let failure): held.append(failure?.reason)
             case .consumerEnded(let consumer, let failure): ended.append((consumer, failure))
@@ -187,7 +191,9 @@ final class BrokerHost {
         var bytes = 0
         for group in journal {
             for entry in group.entries where entry.kind == .batch && entry.topic == read.topic {
-                guard entry.baseOffset + Offset(entry.count) > read.from else { continue }
+                let end = entry.baseOffset + Offset(entry.count)
+                let isGone = gone[read.topic]?.isSuperset(of: entry.baseOffset..<end) == true
+                guard end > read.from, !isGone else { continue }
                 if !found.isEmpty, bytes + entry.body.count > read.maximumBytes { return found }
                 found.append(
                     StoredBatch(

@@ -137,13 +137,7 @@ import Testing
 
     @Test("Until all keys are known again nothing of them is handed out")
     func redrivenBeforeKeysAreKnown() {
-        var configuration = BrokerConfiguration(seed: 7)
-        configuration.prefetchBytes = 100
-        let host = BrokerHost(configuration)
-        let topic = host.createTopic()
-        var settings = SubscriptionSettings()
-        settings.order = OrderPolicy(runLength: 3)
-        host.subscribe(settings)
+        let (host, topic) = hostOfSmallReads(OrderPolicy(runLength: 3))
         host.publish(topic, 0, keys: ["a"])
         host.publish(topic, 1, keys: ["a"])
         let before = host.open(1)
@@ -180,6 +174,115 @@ import Testing
         let verdict = host.settle(back.id, .ack, host.tokens([1], epoch: 1))
         #expect(verdict?.rejected.map(\.reason) == [.stale], "0 is not settled")
         #expect(offsets() == [0, 1])
+        #expect(host.machine.checkInvariants() == nil)
+    }
+
+    @Test("Behind one whose atomic verdict is on its way the others of its run stay")
+    func claimBehindAtomicVerdict() {
+        for (verb, isRefused) in [(Verb.ack, true), (.ack, false), (.retry, true), (.retry, false)]
+        {
+            let (host, back) = claimOfRun()
+            let command = AtomicCommand(
+                transaction: TransactionID(rawValue: 9),
+                settlements: [
+                    AtomicSettlement(
+                        subscription: "s", session: SessionID(rawValue: 1), verb: verb,
+                        ranges: host.tokens([0]), delayNanos: verb == .retry ? second : nil,
+                        reason: "")
+                ])
+            let request = host.request()
+            host.send(.atomic(request, command))
+            #expect(host.reply(request) == nil, "on its way")
+            host.gather()
+            host.answersReads = true
+            host.answerReads()
+            #expect(host.machine.checkInvariants() == nil)
+            if isRefused { host.refuse(Failure(.resourceExhausted, .diskFull, "full")) }
+            host.advance(second / 2)
+            host.settle()
+            #expect(host.machine.checkInvariants() == nil)
+            let rest: [Offset] = isRefused ? [0, 1, 2] : [1, 2]
+            let verdict = host.settle(back, .ack, host.tokens(rest))
+            let stays = isRefused || verb == .ack
+            #expect(verdict?.accepted == (stays ? UInt32(rest.count) : 0), "\(verb) \(isRefused)")
+            host.advance(11 * second)
+            #expect(host.takeDeliveries().map(\.offset) == (stays ? [] : [0, 1, 2]))
+            #expect(host.machine.checkInvariants() == nil)
+        }
+    }
+
+    @Test("What came back before the keys behind it were known takes its run along")
+    func retryBeforeKeysAreKnown() {
+        let (host, back) = claimOfRun()
+        let retry = SettleCommand(
+            consumer: back, verb: .retry, ranges: host.tokens([0]), delayNanos: 0, reason: "",
+            code: "")
+        let request = host.request()
+        host.send(.settle(request, retry))
+        #expect(host.reply(request) == nil, "on its way")
+        host.gather()
+        host.answersReads = true
+        host.answerReads()
+        #expect(host.takeDeliveries().isEmpty)
+        host.settle()
+        #expect(host.settle(back, .ack, host.tokens([1, 2]))?.accepted == 0)
+        host.advance(second)
+        #expect(host.takeDeliveries().map(\.offset) == [0, 1, 2])
+        #expect(host.machine.checkInvariants() == nil)
+    }
+
+    /// A session had three messages of a key before a restart, and claims them: the key of the first
+    /// is known again, those of the others when the reads are answered.
+    private func claimOfRun() -> (BrokerHost, ConsumerID) {
+        let (host, topic) = hostOfSmallReads(OrderPolicy(runLength: 3))
+        host.publish(topic, 0, keys: ["a"])
+        host.publish(topic, 1, keys: ["a", "a"])
+        host.open(1)
+        _ = host.takeDeliveries()
+        host.crash()
+        host.answersReads = false
+        let back = host.open(1, claims: host.tokens([0, 1, 2], epoch: 1))
+        // How long they are is read first.
+        host.answerReads()
+        host.answerReads()
+        return (host, back.id)
+    }
+
+    /// Each batch is read by itself.
+    private func hostOfSmallReads(
+        _ order: OrderPolicy, maximumAbandoned: UInt32 = 3
+    ) -> (BrokerHost, TopicID) {
+        var configuration = BrokerConfiguration(seed: 7)
+        configuration.prefetchBytes = 100
+        let host = BrokerHost(configuration)
+        let topic = host.createTopic()
+        var settings = SubscriptionSettings()
+        settings.order = order
+        settings.maximumAbandoned = maximumAbandoned
+        host.subscribe(settings)
+        return (host, topic)
+    }
+
+    @Test("What was settled and is gone before its key was read again is not waited for")
+    func settledBeforeKeysAreKnown() {
+        let (host, topic) = hostOfSmallReads(OrderPolicy(runLength: 1), maximumAbandoned: 1)
+        host.publish(topic, 0, keys: ["a"])
+        host.open(1, messages: 1)
+        host.crash()
+        host.answersReads = false
+        let back = host.open(1, messages: 1, claims: host.tokens([0], epoch: 1))
+        #expect(back.held.map(\.first) == [0])
+        host.send(.disconnected(back.id))
+        host.advance(11 * second)
+        #expect(host.isDead(0))
+        host.ask { .purge($0, subscription: "s", [0..<1]) }
+        #expect(host.released.map(\.1) == [0..<1])
+        host.answersReads = true
+        host.answerReads()
+        host.publish(topic, 1, keys: ["a"])
+        host.open(2)
+        host.advance(2 * second)
+        #expect(host.takeDeliveries().map(\.offset).last == 1)
         #expect(host.machine.checkInvariants() == nil)
     }
 

@@ -86,6 +86,36 @@ import Testing
         #expect((0..<40).allSatisfy { host.state($0) == .acked && handouts[$0] == 1 })
     }
 
+    @Test("Whoever is reserved for a suspect that waits for its key gets messages again")
+    func suspectBehindRedriven() {
+        let host = BrokerHost()
+        let topic = host.createTopic()
+        var settings = SubscriptionSettings()
+        settings.order = OrderPolicy(runLength: 1)
+        host.subscribe(settings)
+        host.publish(topic, 0, keys: ["a", "a"])
+        let first = host.open(1, messages: 1).id
+        host.settle(first, .fail, host.tokens([0]))
+        let reserved = host.open(2, messages: 1).id
+        let busy = host.open(3, messages: 3).id
+        host.publish(topic, 2, keys: ["b", "c", "d"])
+        #expect(host.takeDeliveries().map(\.consumer) == [first, first, reserved, busy, busy])
+        host.send(.disconnected(first))
+        host.advance(11 * second)
+        #expect(host.takeDeliveries().isEmpty, "1 is a suspect and waits for an idle session")
+        // The redriven message comes before it, and is nobody's suspect.
+        host.ask { .redrive($0, subscription: "s", [0..<1], note: "") }
+        #expect(host.takeDeliveries().map(\.consumer) == [busy])
+        #expect(host.settle(reserved, .ack, host.tokens([2]))?.accepted == 1)
+        host.publish(topic, 5, keys: ["e"])
+        #expect(host.takeDeliveries().map(\.consumer) == [reserved])
+        host.settle(busy, .ack, host.tokens([0], handout: 2))
+        #expect(host.takeDeliveries().isEmpty)
+        host.settle(reserved, .ack, host.tokens([5]))
+        #expect(host.takeDeliveries().map(\.offset) == [1])
+        #expect(host.machine.checkInvariants() == nil)
+    }
+
     @Test("Suspicion and abandonment survive a restart, with and without a checkpoint")
     func restart() {
         for isCheckpointed in [false, true] {

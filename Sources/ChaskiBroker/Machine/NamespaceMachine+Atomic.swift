@@ -117,9 +117,7 @@ extension NamespaceMachine {
         if let rejection = found.rejected.first {
             throw Failure(
                 .failedPrecondition, rejection.reason,
-                rejection.reason == .alreadySettled
-                    ? "offset \(rejection.offset) was given a verdict before"
-                    : "offset \(rejection.offset) is not held by the session any more"
+                "offset \(rejection.offset) \(Self.meaning(of: rejection.reason))"
             ).ofPart(name)
         }
         guard UInt64(found.accepted) == found.ranges.offsetCount else {
@@ -129,15 +127,11 @@ extension NamespaceMachine {
         }
     }
 
-    /// The request is on disk: what comes back by it takes the later ones of its keys along, which
-    /// a request that is refused must not.
-    func supersede(behind work: AtomicWork) {
-        for mark in work.marks where mark.settled.verb != .ack {
-            guard
-                let holder = sessions.byID[mark.settled.session]?
-                    .holders[mark.settled.subscription]
-            else { continue }
-            supersede(after: mark.settled.ranges, holder)
+    private static func meaning(of reason: FailureReason) -> String {
+        switch reason {
+        case .alreadySettled: "was given a verdict before"
+        case .outOfOrder: "comes behind one of its key that has no verdict yet"
+        default: "is not held by the session any more"
         }
     }
 
@@ -160,7 +154,8 @@ extension NamespaceMachine {
                 continue
             }
             let holder = sessions.byID[mark.settled.session]?.holders[subscription.id]
-            let isSame = holder.map { $0.consumer == mark.consumer } ?? false
+            // One that is disconnected may yet come back and claim them.
+            let isSame = holder.map { $0.consumer == mark.consumer || $0.consumer == nil } ?? false
             var lost: [EntryRange] = []
             for range in mark.settled.ranges {
                 for offset in range.first..<range.end {

@@ -203,6 +203,22 @@ extension NamespaceMachine {
     }
 }
 
+// What is on disk.
+extension NamespaceMachine {
+    /// Verdicts are on disk: what comes back by them takes the later ones of its keys along. An
+    /// atomic request that is refused must not; other verdicts did so when they were given, save
+    /// for messages whose keys were not read again since the restart.
+    func supersede(behind item: TailItem) {
+        for case .settled(let settled) in item.entries
+        where settled.verb != .ack && settled.verb != .extend {
+            let holders = sessions.byID[settled.session]?.holders
+            if let holder = holders?[settled.subscription] {
+                supersede(after: settled.ranges, holder)
+            }
+        }
+    }
+}
+
 // What dead messages hold.
 extension NamespaceMachine {
     /// The keys of the messages that an entry may kill, where they are to be held.

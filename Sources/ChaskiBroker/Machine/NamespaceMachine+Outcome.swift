@@ -9,7 +9,7 @@ extension NamespaceMachine {
         lastDurable = flight.time
         for extra in flight.extras { apply(extra, flight.time, &effects) }
         for item in flight.items {
-            if item.refusal == nil, let work = item.atomic { supersede(behind: work) }
+            if item.refusal == nil { supersede(behind: item) }
             for entry in item.entries { apply(entry, flight.time, &effects) }
             if item.refusal == nil, let work = item.publish { appended(item, work, flight.time) }
             if item.refusal == nil, let work = item.atomic { appended(work, flight.time) }

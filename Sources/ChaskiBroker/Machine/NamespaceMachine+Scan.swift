@@ -183,11 +183,13 @@ extension NamespaceMachine {
         if slot.pointee.state == .unresolved { lane.unresolved += 1 }
         if slot.pointee.staysWithHolder {
             let holder = subscription.leases.groups[Int(slot.pointee.a)].holder
-            if lane.out == 0 || lane.holder == holder, hasOnlyRedriven(lane, subscription) {
-                lane.front.insert(offset, at: lane.out)
-                lane.out += 1
-                lane.outLimit = max(lane.out, subscription.runLength)
-                lane.holder = holder
+            if let place = placeBehindRun(of: holder, lane, subscription) {
+                lane.front.insert(offset, at: place)
+                lane.outLimit = max(lane.outLimit, place + 1, subscription.runLength)
+                if place == lane.out {
+                    lane.out += 1
+                    lane.holder = holder
+                }
                 return
             }
             lane.outOfTurn.insert(offset)
@@ -201,9 +203,21 @@ extension NamespaceMachine {
         }
     }
 
-    /// Whether nothing of a lane waits but what was redriven: that waits until its key is idle.
-    private func hasOnlyRedriven(_ lane: Lane, _ subscription: SubscriptionState) -> Bool {
-        lane.outOfTurn.isEmpty && lane.backlog.isEmpty
-            && lane.front[lane.out...].allSatisfy { subscription.window.isRevived($0) }
+    /// Where in `front` a message goes that a holder has, behind the others of its key that it has,
+    /// those included whose verdict is on its way: an atomic request that is refused leaves them with
+    /// it. Nil where an earlier one is somebody else's, comes back, or waits; what was redriven waits
+    /// until its key is idle.
+    private func placeBehindRun(
+        of holder: Int32, _ lane: Lane, _ subscription: SubscriptionState
+    ) -> Int? {
+        guard lane.outOfTurn.isEmpty, lane.backlog.isEmpty else { return nil }
+        let waits = lane.front.firstIndex {
+            guard let slot = subscription.window.slot($0)?.pointee else { return true }
+            return slot.state != .leased || slot.has(Slot.returning)
+                || subscription.leases.groups[Int(slot.a)].holder != holder
+        }
+        guard let waits else { return lane.front.endIndex }
+        let areRedriven = lane.front[waits...].allSatisfy { subscription.window.isRevived($0) }
+        return areRedriven ? waits : nil
     }
 }
