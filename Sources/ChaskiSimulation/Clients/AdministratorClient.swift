@@ -12,6 +12,7 @@ final class AdministratorClient: SimulatedClient {
     private var asked: UInt64 = 0
     private var nextTag: UInt64 = 1
     private var draining = false
+    private var late = LateRequests()
 
     init(_ simulation: Simulation, index: Int, first: [Request], random: SimulationRandom) {
         self.simulation = simulation
@@ -20,16 +21,18 @@ final class AdministratorClient: SimulatedClient {
         todo = first.reversed()
     }
 
-    var isDone: Bool { todo.isEmpty }
+    var isDone: Bool { todo.isEmpty && late.again == nil }
     var state: String { "administrator: \(todo.count) to do" }
 
     func drain() {
         draining = true
+        late.drain(now: simulation.now)
         simulation.wake(index, after: 0)
     }
 
     func connectionLost() {
         connection = nil
+        if asked != 0 { late.connectionLost(now: simulation.now) }
         asked = 0
         simulation.wake(index, after: random.skewed(mean: 50_000_000))
     }
@@ -39,7 +42,11 @@ final class AdministratorClient: SimulatedClient {
         guard let connection else {
             return simulation.wake(index, after: random.skewed(mean: 50_000_000))
         }
-        if todo.isEmpty, !draining {
+        if todo.isEmpty, draining {
+            if late.areOver(now: simulation.now), simulation.plan.has(.forwarding) {
+                todo = [.createTopic(TopologyNames.forwardTopic)]
+            }
+        } else if todo.isEmpty {
             if simulation.plan.has(.forwarding), random.chance(1, in: 16) {
                 // Meanwhile what is to die waits.
                 let name = TopologyNames.forwardTopic
@@ -57,6 +64,8 @@ final class AdministratorClient: SimulatedClient {
         if !draining || !todo.isEmpty {
             let rest: Int64 = todo.isEmpty ? 150_000_000 : asked != 0 ? 1_000_000_000 : 5_000_000
             simulation.wake(index, after: random.skewed(mean: rest))
+        } else if let again = late.again {
+            simulation.wake(index, after: again - simulation.now)
         }
     }
 

@@ -14,6 +14,7 @@ final class FlowClient: SimulatedClient {
     private var asked: UInt64 = 0
     private var nextTag: UInt64 = 1
     private var draining = false
+    private var late = LateRequests()
     private let subscriptions: [String]
 
     init(_ simulation: Simulation, index: Int, random: SimulationRandom) {
@@ -25,19 +26,24 @@ final class FlowClient: SimulatedClient {
         subscriptions = names
     }
 
-    var isDone: Bool { draining && todo.isEmpty }
+    var isDone: Bool { draining && todo.isEmpty && late.again == nil }
     var state: String { "operator: \(todo.count) to do" }
 
     func drain() {
         draining = true
+        late.drain(now: simulation.now)
         // Behind what is under way: it may still take effect.
-        let free = subscriptions.flatMap { [Request.resume($0), .setBreaker($0, .auto)] }
         todo = free + (asked == 0 ? [] : todo.suffix(1))
         simulation.wake(index, after: 0)
     }
 
+    private var free: [Request] {
+        subscriptions.flatMap { [.resume($0), .setBreaker($0, .auto)] }
+    }
+
     func connectionLost() {
         connection = nil
+        if asked != 0 { late.connectionLost(now: simulation.now) }
         asked = 0
         simulation.wake(index, after: random.skewed(mean: 50_000_000))
     }
@@ -47,7 +53,13 @@ final class FlowClient: SimulatedClient {
         guard let connection else {
             return simulation.wake(index, after: random.skewed(mean: 50_000_000))
         }
-        if todo.isEmpty, !draining { think() }
+        if todo.isEmpty {
+            if !draining {
+                think()
+            } else if late.areOver(now: simulation.now) {
+                todo = free
+            }
+        }
         if asked == 0, let next = todo.last {
             nextTag += 1
             asked = nextTag
@@ -57,6 +69,8 @@ final class FlowClient: SimulatedClient {
         if !draining || !todo.isEmpty {
             let rest: Int64 = asked != 0 ? 1_000_000_000 : draining ? 5_000_000 : 200_000_000
             simulation.wake(index, after: random.skewed(mean: rest))
+        } else if let again = late.again {
+            simulation.wake(index, after: again - simulation.now)
         }
     }
 

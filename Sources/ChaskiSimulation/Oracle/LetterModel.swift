@@ -164,6 +164,12 @@ extension Oracle {
         subscription.withRecord(offset) { $0.state = .purged }
     }
 
+    /// How many messages may have died, and were not seen among the dead.
+    func unseenDeaths(_ id: SubscriptionID) -> UInt64 {
+        let messages = subscriptions[id]?.messages ?? []
+        return UInt64(messages.count { $0.mayBeSettled && !$0.isSettled })
+    }
+
     /// Whether age may have removed a dead letter.
     func mayBeExpired(_ offset: Offset, _ subscription: SubscriptionModel, now: Now) -> Bool {
         guard let died = letters.kept[subscription.id]?.diedFrom[offset] else { return false }

@@ -32,7 +32,10 @@ extension Oracle {
         switch request {
         case .pause(_, let until): subscription.flow.pausedUntil = until
         case .resume: subscription.flow.pausedUntil = .min
-        case .setBreaker(_, let position): subscription.flow.isOpenByHand = position == .open
+        case .setBreaker(let name, let position):
+            // One may have gone out as a probe while this was on its way.
+            breakerMayChange(name)
+            subscription.flow.isOpenByHand = position == .open
         }
     }
 

@@ -69,6 +69,10 @@ extension Oracle {
         guard subscription.settings.order != nil,
             let key = subscription.key(of: offset, publications)
         else { return .accept }
+        let isBehindUnanswered = subscription.unanswered.contains {
+            $0 < offset && subscription.key(of: $0, publications) == key
+        }
+        if isBehindUnanswered { return .either }
         let holder = subscription.messages[Int(offset)].consumer
         var expectation = PendingSettle.Expectation.accept
         for earlier in unsettled(before: offset, of: key, subscription) {

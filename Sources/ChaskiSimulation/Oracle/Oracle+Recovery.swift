@@ -13,6 +13,7 @@ extension Oracle {
         letters.questions.removeAll()
         namesUnderWay.removeAll(keepingCapacity: true)
         for subscription in subscriptionOrder where !subscription.removed {
+            subscription.unanswered.removeAll(keepingCapacity: true)
             for index in subscription.window {
                 subscription.messages[index].underWay = 0
                 subscription.messages[index].underWayCount = 0

@@ -192,12 +192,14 @@ extension Oracle {
         _ verb: Verb, _ offset: Offset, _ token: TokenRange, _ subscription: SubscriptionModel
     ) -> Bool {
         guard verb != .extend, offset < Offset(subscription.messages.count) else { return false }
-        return subscription.withRecord(offset) {
-            guard $0.isNamed(by: token), $0.underWayCount > 0 else { return false }
+        let (isLast, isLeased) = subscription.withRecord(offset) {
+            guard $0.isNamed(by: token), $0.underWayCount > 0 else { return (false, false) }
             $0.underWayCount -= 1
             if $0.underWayCount == 0 { $0.underWay = 0 }
-            return $0.underWayCount == 0 && $0.state == .leased
+            return ($0.underWayCount == 0, $0.state == .leased)
         }
+        if isLast { subscription.unanswered.remove(offset) }
+        return isLast && isLeased
     }
 
     /// A verdict that was refused leaves the delivery with its consumer.

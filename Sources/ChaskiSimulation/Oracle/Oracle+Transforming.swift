@@ -48,6 +48,7 @@ extension Oracle {
                     + "#\(record.handout)")
         }
         forget(outstandingOf: record)
+        if record.underWayCount > 0 { subscription.unanswered.insert(output.input) }
         subscription.withRecord(output.input) {
             $0.state = .acked
             $0.endedBy = .ack

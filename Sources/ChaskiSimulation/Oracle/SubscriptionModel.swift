@@ -80,6 +80,8 @@ final class SubscriptionModel {
     var messages: [MessageRecord] = []
     /// All messages below are settled or before the start.
     private(set) var floor: Int
+    /// Acked on disk by an atomic request that is not answered: for the broker the ack is under way.
+    var unanswered: Set<Offset> = []
     /// Per key, how many of its messages at the front are through.
     var keyFloors: [[UInt8]: Int] = [:]
 
