@@ -195,6 +195,23 @@ import Testing
         }
     }
 
+    @Test func whatComesWithTheAnswerToAFailureIsNewerThanIt() async throws {
+        try await withBroker(ScriptedBroker.Script(isOrdered: true)) { _, client in
+            _ = try await client.producer().publish(
+                batch: ["a", "a", "b"].map { Message("m", key: $0) }, to: "orders")
+            let subscription = try await client.subscribe("billing")
+            var deliveries = subscription.makeAsyncIterator()
+            let first = try #require(try await deliveries.next())
+            try await first.fail(reason: "bad")
+            var next: [Offset] = []
+            while next.last != 2, let delivery = try await deliveries.next() {
+                if delivery.handout == 2 { next.append(delivery.offset) }
+            }
+            #expect(next == [1, 2], "of the failed key too")
+            await subscription.close()
+        }
+    }
+
     @Test func verdictsSurviveABrokenConnection() async throws {
         try await withBroker(ScriptedBroker.Script(breakAtVerdict: true)) { broker, client in
             _ = try await client.producer().publish(

@@ -152,6 +152,20 @@ struct ConsumerHarness {
         #expect(settles.isEmpty)
     }
 
+    @Test func acksLeaveBeforeFailures() {
+        var harness = ConsumerHarness()
+        harness.subscribe()
+        harness.deliver(0, 3)
+        // Without the ack of 0 the broker would refuse the failure of 1, of the same key.
+        harness.settle(0)
+        harness.settle(1, Verdict(.retry))
+        harness.settle(2)
+        harness.pump()
+        let settles = harness.takeSettles()
+        #expect(settles.map(\.verdict.verb) == [.ack, .retry])
+        #expect(settles.map { $0.ranges.map(\.first) } == [[0, 2], [1]])
+    }
+
     @Test func aSecondVerdictIsRefusedOnTheSpot() {
         var harness = ConsumerHarness()
         harness.subscribe()

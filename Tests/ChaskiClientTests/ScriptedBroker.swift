@@ -20,6 +20,8 @@ final class ScriptedBroker: Sendable {
         var breakAtVerdict = false
         /// The first subscribe is told that messages cannot be read.
         var stalls = false
+        /// Subscriptions are ordered; with the answer to a failure comes what lies behind it, anew.
+        var isOrdered = false
     }
 
     struct State: Sendable {
@@ -27,7 +29,7 @@ final class ScriptedBroker: Sendable {
         var connections = 0
         var batches = 0
         /// Stored batches with the sequence that each began with.
-        var stored: [(sequence: UInt64, offset: UInt64, count: Int, bytes: [UInt8])] = []
+        var stored: [Stored] = []
         var nextSequence: UInt64 = 0
         var nextOffset: UInt64 = 0
         var wasRefused = false
@@ -36,6 +38,8 @@ final class ScriptedBroker: Sendable {
         var claims: [[TokenRange]] = []
         var unsubscribed = 0
     }
+
+    typealias Stored = (sequence: UInt64, offset: UInt64, count: Int, bytes: [UInt8])
 
     let state = Mutex(State())
     private let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
@@ -212,12 +216,13 @@ private final class BrokerConnection: ConnectionOwner {
             try subscribed(subscribe, message.attachment, on: stream, connection)
         case .settle(let settle)?:
             let ranges = try TokenRanges.decode(message.attachment, epoch: settle.epoch)
-            let breaks = broker.state.withLock { state in
+            let (breaks, again) = broker.state.withLock { state in
                 for range in ranges where settle.verb == .ack {
                     state.acked.formUnion(range.first..<range.first + UInt64(range.count))
                 }
                 defer { state.script.breakAtVerdict = false }
-                return state.script.breakAtVerdict
+                let returns = state.script.isOrdered && settle.verb != .ack
+                return (state.script.breakAtVerdict, returns ? state.stored : [])
             }
             if breaks {
                 connection.closeNow()
@@ -225,6 +230,9 @@ private final class BrokerConnection: ConnectionOwner {
             }
             try say(
                 .with { $0.settled = .with { $0.requestID = settle.requestID } }, on: stream,
+                connection)
+            try deliver(
+                again, behind: ranges.last?.first, alias: settle.alias, handout: 2, on: stream,
                 connection)
         case .unsubscribe(let unsubscribe)?:
             broker.state.withLock { $0.unsubscribed += 1 }
@@ -254,10 +262,11 @@ private final class BrokerConnection: ConnectionOwner {
             return
         }
         let claims = try TokenRanges.decode(attachment, epoch: subscribe.claimsEpoch)
-        let (stored, stalls) = broker.state.withLock { state in
+        let (stored, stalls, isOrdered) = broker.state.withLock { state in
             state.claims.append(claims)
             return (
-                claims.isEmpty ? state.stored : [], state.script.stalls && state.claims.count == 1
+                claims.isEmpty ? state.stored : [], state.script.stalls && state.claims.count == 1,
+                state.script.isOrdered
             )
         }
         // All claims hold.
@@ -270,6 +279,7 @@ private final class BrokerConnection: ConnectionOwner {
                     $0.topic = "orders"
                     $0.topicIncarnation = 1
                     $0.subscriptionID = 1
+                    $0.ordered = isOrdered
                 }
             }, attachment: Array(attachment), on: stream, connection)
         if stalls {
@@ -284,17 +294,27 @@ private final class BrokerConnection: ConnectionOwner {
                     }
                 }, on: stream, connection)
         }
+        try deliver(stored, alias: subscribe.alias, handout: 1, on: stream, connection)
+    }
+
+    private func deliver(
+        _ batches: [ScriptedBroker.Stored], behind: Offset? = nil, alias: UInt32, handout: UInt32,
+        on stream: StreamID, _ connection: Connection
+    ) throws {
         var sections: [UInt8] = []
-        for batch in stored {
+        for batch in batches {
+            let end = batch.offset + UInt64(batch.count)
+            let first = behind.map { max(batch.offset, $0 + 1) } ?? batch.offset
+            guard first < end else { continue }
             let run = DeliveredRun(
-                first: batch.offset, count: UInt32(batch.count), handout: 1, failed: 0)
+                first: first, count: UInt32(end - first), handout: handout, failed: 0)
             DeliverySections.encode([run], batch: batch.bytes[...], to: &sections)
         }
         guard !sections.isEmpty else { return }
         try say(
             .with {
                 $0.deliver = .with {
-                    $0.alias = subscribe.alias
+                    $0.alias = alias
                     $0.epoch = 1
                 }
             }, attachment: sections, on: stream, connection)

@@ -7,16 +7,24 @@ import Testing
 @Suite(.timeLimit(.minutes(1)))
 struct OrderedHandlingTests {
     private func withOrders(
-        _ count: Int, _ body: (ChaskiClient) async throws -> Void
+        _ count: Int, bytes: Int = 0, _ order: OrderPolicy = OrderPolicy(),
+        _ body: (ChaskiClient) async throws -> Void
     ) async throws {
         let broker = try await TestBroker.start()
         let client = try await ChaskiClient.connect(port: broker.port)
         _ = try await client.createTopic("orders")
         var settings = SubscriptionSettings()
-        settings.order = OrderPolicy()
+        settings.order = order
         _ = try await client.createSubscription("billing", topic: "orders", settings: settings)
-        let messages = (0..<count).map { Message("\($0)", key: "key-\($0 % 3)") }
-        _ = try await client.producer().publish(batch: messages, to: "orders")
+        let filling = String(repeating: ".", count: bytes)
+        let messages = (0..<count).map { Message("\($0)\(filling)", key: "key-\($0 % 3)") }
+        let producer = client.producer()
+        if bytes > 0 {
+            // Batches of their own: the broker sends them one by one.
+            for message in messages { try await producer.publish(message, to: "orders") }
+        } else {
+            _ = try await producer.publish(batch: messages, to: "orders")
+        }
         try await body(client)
         await client.close()
         try await broker.remove()
@@ -38,6 +46,22 @@ struct OrderedHandlingTests {
             deliveries.ackEnded(again, isAcked: true)
             let next = try #require(try await iterator.next())
             #expect(next.offset == 4)
+        }
+    }
+
+    @Test("What waits at the broker behind a full window comes before the answer to the failure")
+    func failureBehindWindow() async throws {
+        try await withOrders(48, bytes: 512 << 10, OrderPolicy(runLength: 16)) { client in
+            let deliveries = try await client.subscribe("billing")
+            var iterator = deliveries.makeAsyncIterator()
+            let first = try #require(try await iterator.next())
+            #expect(first.offset == 0)
+            try await first.retry(after: .zero, reason: "not yet")
+            while let next = try await iterator.next() {
+                guard next.offset % 3 == 0 else { continue }
+                #expect(next.offset == 0 && next.handout == 2, "the first of its key")
+                break
+            }
         }
     }
 
