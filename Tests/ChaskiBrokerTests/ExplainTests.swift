@@ -163,6 +163,39 @@ import Testing
         #expect(first()?.untilNanos == host.now.clock + second)
     }
 
+    @Test func `A message behind others of its key, however many`() {
+        var settings = SubscriptionSettings()
+        settings.order = OrderPolicy(runLength: 1)
+        host.subscribe(settings)
+        host.publish(topic, 0, keys: ["b"] + (0..<400).map { $0 % 3 == 0 ? "a" : "c\($0)" })
+        host.open(1)
+        for offset: Offset in [4, 7, 400] {
+            let cause = explain(offset)?.causes.first
+            #expect(cause?.kind == .busyKey && cause?.offset == 1, "\(offset)")
+            #expect(cause?.count == 134)
+        }
+        #expect(explain(5)?.causes.map(\.kind) == [.leased])
+    }
+
+    @Test func `A key that a session keeps by what it claimed before its turn`() {
+        var settings = SubscriptionSettings()
+        settings.order = OrderPolicy(runLength: 2)
+        host.subscribe(settings)
+        host.publish(topic, 0, keys: ["a", "a", "a"])
+        host.open(1)
+        host.crash()
+        host.answersReads = false
+        host.open(1, claims: host.tokens([1], epoch: 1))
+        host.answersReads = true
+        host.answerReads()
+        host.open(2)
+        host.advance(11 * second)
+        for offset in [nil, 2] as [Offset?] {
+            let cause = explain(offset)?.causes.first { $0.text.contains("later ones") }
+            #expect(cause?.kind == .busyKey && cause?.offset == 1 && cause?.count == 2)
+        }
+    }
+
     @Test func `A silent consumer is passed over`() {
         host.subscribe(SubscriptionSettings(leaseNanos: 5 * second))
         host.open(1, messages: 100)

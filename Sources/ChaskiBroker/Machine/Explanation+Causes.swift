@@ -135,15 +135,30 @@ extension Explanation.Cause {
     static func busyKeys(_ keys: Int, waiting: Int, first: Offset) -> Self {
         Self(
             .busyKey,
-            "\(messages(waiting)) behind others of \(counted(keys)), the first at \(first)"
+            "\(messagesWait(waiting)) behind others of \(counted(keys)), the first at \(first)"
         ).with {
             $0.offset = first
             $0.count = UInt64(waiting)
         }
     }
 
-    private static func messages(_ count: Int) -> String {
-        count == 1 ? "1 message waits" : "\(count) messages wait"
+    static func claimedKeys(_ keys: Int, waiting: Int, first: Offset) -> Self {
+        Self(
+            .busyKey,
+            "\(messagesWait(waiting)) until later ones of \(counted(keys)), the first at \(first), come "
+                + "back: their sessions have them since before the restart"
+        ).with {
+            $0.offset = first
+            $0.count = UInt64(waiting)
+        }
+    }
+
+    private static func counted(_ count: some BinaryInteger, _ noun: String) -> String {
+        "\(count) \(noun)\(count == 1 ? "" : "s")"
+    }
+
+    private static func messagesWait(_ count: some BinaryInteger) -> String {
+        counted(count, "message") + (count == 1 ? " waits" : " wait")
     }
 
     private static func counted(_ keys: Int) -> String {
@@ -153,7 +168,7 @@ extension Explanation.Cause {
     static func heldKeys(_ keys: Int, waiting: Int, first: Offset) -> Self {
         Self(
             .heldKey,
-            "\(messages(waiting)) behind dead ones of \(counted(keys)), the first at \(first): "
+            "\(messagesWait(waiting)) behind dead ones of \(counted(keys)), the first at \(first): "
                 + "redrive or purge these"
         ).with {
             $0.offset = first
@@ -199,7 +214,7 @@ extension Explanation.Cause {
                 "session \(name.hexadecimal) holds \(holder.messagesOut) of \(limit.messages) messages"
         } else if holder.unsizedOut > 0 {
             text =
-                "session \(name.hexadecimal) holds \(holder.unsizedOut) messages from before the restart "
+                "session \(name.hexadecimal) holds \(counted(holder.unsizedOut, "message")) from before the restart "
                 + "whose lengths are not read yet"
         } else {
             text =
@@ -241,7 +256,7 @@ extension Explanation.Cause {
             .leased,
             "session \(session.hexadecimal) has it"
                 + (isConnected ? "" : ", disconnected; it may come back for it")
-                + " (hand-out \(handout), \(failed) failures)"
+                + " (hand-out \(handout), \(counted(failed, "failure")))"
         ).with {
             $0.session = session
             $0.untilNanos = until
@@ -254,7 +269,7 @@ extension Explanation.Cause {
             .leased,
             "session \(holder.session.id.hexadecimal)"
                 + (holder.consumer == nil ? ", disconnected," : "")
-                + " holds \(holder.messagesOut) messages"
+                + " holds \(counted(holder.messagesOut, "message"))"
         ).with {
             $0.take(holder)
             $0.untilNanos = nextEnd
@@ -268,8 +283,8 @@ extension Explanation.Cause {
     static func suspicion(_ count: UInt64, first: Offset, probing: Int, of consumers: Int) -> Self {
         Self(
             .suspicion,
-            "\(count) messages from offset \(first) on may have killed their handlers: they wait for "
-                + "a consumer that holds nothing (\(probing) of \(consumers) try some now)"
+            "\(counted(count, "message")) from offset \(first) on may have killed a handler: they go to "
+                + "consumers that hold nothing (\(probing) of \(consumers) try some now)"
         ).with {
             $0.offset = first
             $0.count = count
@@ -280,8 +295,8 @@ extension Explanation.Cause {
         Self(
             .backoff,
             due <= now.clock
-                ? "its retry is due, and goes out once that is on disk (\(failed) failures)"
-                : "it waits for its retry after \(failed) failures"
+                ? "its retry is due, and goes out once that is on disk (\(counted(failed, "failure")))"
+                : "it waits for its retry after \(counted(failed, "failure"))"
         ).with {
             $0.count = UInt64(failed)
             $0.untilNanos = due
@@ -289,7 +304,7 @@ extension Explanation.Cause {
     }
 
     static func waiting(_ count: UInt64, first: Int64?, _ now: Now) -> Self {
-        Self(.backoff, "\(count) messages wait for their retry").with {
+        Self(.backoff, "\(messagesWait(count)) for a retry").with {
             $0.count = count
             $0.untilNanos = first
         }
@@ -298,7 +313,7 @@ extension Explanation.Cause {
     /// Messages that are to die and wait for that.
     static func dying(_ count: UInt64, _ subscription: SubscriptionState) -> Self {
         let target = subscription.settings.deadLetters.forwardTo
-        let what = count == 1 ? "1 message" : "\(count) messages"
+        let what = counted(count, "message")
         let how = target.map { "forwarded to topic \"\($0)\"" } ?? "put among the dead letters"
         let block = subscription.deaths.block
         let text =
@@ -324,7 +339,8 @@ extension Explanation.Cause {
     static func awaitingResume(_ count: UInt64, until: Int64?) -> Self {
         Self(
             .awaitingResume,
-            "\(count) messages may be held by sessions from before the restart: they wait for them"
+            "\(counted(count, "message")) may be held by sessions from before the restart, which may "
+                + "come back"
         ).with {
             $0.count = count
             $0.untilNanos = until
@@ -332,7 +348,10 @@ extension Explanation.Cause {
     }
 
     static func behind(_ count: UInt64, _ cursor: Offset) -> Self {
-        Self(.behind, "\(count) messages come before it, from offset \(cursor) on").with {
+        Self(
+            .behind,
+            "\(counted(count, "message")) before it, from offset \(cursor) on, not looked at yet"
+        ).with {
             $0.offset = cursor
             $0.count = count
         }

@@ -2,7 +2,8 @@ package import ChaskiModel
 
 extension NamespaceMachine {
     /// Why nothing of a subscription, or why one message, is not being handed out; nil without such
-    /// a subscription. Changes nothing. Looks at every consumer, and for a message only at it.
+    /// a subscription. Changes nothing. Looks at every consumer; for a message only at it and, where
+    /// it waits for its key, at those that wait for theirs.
     package func explain(
         subscription name: String, offset: Offset?, now: Now
     ) -> Explanation? {
@@ -96,7 +97,9 @@ extension NamespaceMachine {
                 .awaitingResume(counts.unresolved, until: timers.restartGraceUntil))
         }
         if let order = subscription.order {
-            appendHeld(order.lanes.values.filter(\.hasPending), subscription, &causes)
+            let busy = order.lanes.values.filter(\.hasPending)
+            appendHeld(busy, subscription, &causes)
+            appendClaimed(busy, &causes)
         }
         appendFullStore(subscription, &causes)
     }
@@ -160,10 +163,28 @@ extension NamespaceMachine {
     private func appendLane(
         of offset: Offset, _ subscription: SubscriptionState, _ causes: inout [Explanation.Cause]
     ) {
-        guard let lane = subscription.order?.laneOf[offset] else { return }
+        guard let order = subscription.order,
+            let lane = order.laneOf[offset] ?? laneBehind(offset, order)
+        else { return }
         appendHeld([lane], subscription, &causes)
-        guard let first = lane.front.first, first != offset else { return }
+        appendClaimed([lane], &causes)
+        guard let first = lane.front.first ?? lane.backlog.first, first != offset else { return }
         causes.append(.busyKeys(1, waiting: lane.front.count + lane.backlog.count, first: first))
+    }
+
+    /// The lane in whose backlog one waits, which no table knows.
+    private func laneBehind(_ offset: Offset, _ order: KeyOrder) -> Lane? {
+        order.lanes.values.first { $0.backlog.contains(offset) }
+    }
+
+    /// Keys that wait until what was claimed ahead of earlier ones is settled or comes back.
+    private func appendClaimed(_ lanes: [Lane], _ causes: inout [Explanation.Cause]) {
+        let claimed = lanes.filter { !$0.outOfTurn.isEmpty }
+        guard let first = claimed.compactMap({ $0.outOfTurn.min() }).min() else { return }
+        let waiting = claimed.reduce(0) {
+            $0 + $1.front.count + $1.backlog.count - $1.outOfTurn.count
+        }
+        causes.append(.claimedKeys(claimed.count, waiting: waiting, first: first))
     }
 
     /// Messages that wait behind others of their keys.

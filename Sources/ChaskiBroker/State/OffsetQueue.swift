@@ -55,6 +55,18 @@ struct OffsetQueue {
         return before
     }
 
+    /// Whether an offset is in it: looks at those before it.
+    func contains(_ offset: Offset) -> Bool {
+        guard count > 0, offset <= last else { return false }
+        var position = head
+        var current = before
+        while position < bytes.count {
+            current += distance(&position)
+            if current >= offset { return current == offset }
+        }
+        return false
+    }
+
     private func distance(_ position: inout Int) -> UInt64 {
         var value: UInt64 = 0
         var shift: UInt64 = 0

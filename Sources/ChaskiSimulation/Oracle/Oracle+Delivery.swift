@@ -134,6 +134,7 @@ extension Oracle {
             violated("Q1", "\(name()) was handed out after it was forwarded as dead")
         }
         checkCounters(record, run, name: name)
+        if record.isRedriven { checkKeyIsIdle(offset, subscription, now: now) }
         if run.handout > 1 { supersede(after: offset, subscription) }
         checkHandOutOrder(offset, consumer, subscription, now: now)
         forget(outstandingOf: record)

@@ -57,14 +57,37 @@ extension Oracle {
         tookEffect(.keyHold)
     }
 
+    /// A redriven message goes out: it waits until nobody has a later one of its key.
+    func checkKeyIsIdle(_ offset: Offset, _ subscription: SubscriptionModel, now: Now) {
+        guard subscription.settings.order != nil,
+            let key = subscription.key(of: offset, publications)
+        else { return }
+        for later in subscription.topic.offsets(of: key, publications) where later > offset {
+            guard later < Offset(subscription.messages.count) else { return }
+            let record = subscription.messages[Int(later)]
+            guard record.state == .leased, !record.mayBeSettled, record.underWayCount == 0,
+                now.clock < leaseEnd(record),
+                orderExpectation(later, .extend, subscription, pastRedriven: true, now: now)
+                    == .accept
+            else { continue }
+            violated(
+                "O3",
+                "\(subscription.name)@\(offset) was redriven, and handed out while consumer "
+                    + "\(record.consumer) has \(later) of its key")
+        }
+    }
+
     private func isHeld(_ record: MessageRecord, by session: SessionID) -> Bool {
         record.state == .leased && !record.isSuperseded && record.consumer >= 0
             && consumers[Int(record.consumer)].session == session
     }
 
     /// What the order says to a verdict on a message whose lease holds.
+    ///
+    /// - Parameter pastRedriven: without a look at those that were redriven and wait for it.
     func orderExpectation(
-        _ offset: Offset, _ verb: Verb, _ subscription: SubscriptionModel, now: Now
+        _ offset: Offset, _ verb: Verb, _ subscription: SubscriptionModel,
+        pastRedriven: Bool = false, now: Now
     ) -> PendingSettle.Expectation {
         guard subscription.settings.order != nil,
             let key = subscription.key(of: offset, publications)
@@ -77,6 +100,7 @@ extension Oracle {
         var expectation = PendingSettle.Expectation.accept
         for earlier in unsettled(before: offset, of: key, subscription) {
             let record = subscription.withRecord(earlier) { $0 }
+            if pastRedriven, record.isRedriven { continue }
             guard record.state == .leased, !record.mayBeSettled, record.underWayCount == 0,
                 record.consumer == holder, now.clock < leaseEnd(record)
             else { return .either }
