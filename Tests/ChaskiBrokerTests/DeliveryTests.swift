@@ -3,6 +3,34 @@ import ChaskiModel
 import Testing
 
 @Suite struct DeliveryTests {
+    @Test("Verdicts, however many, do not keep publishes from the journal")
+    func publishesBesideVerdicts() {
+        let host = BrokerHost()
+        let topic = host.createTopic()
+        host.subscribe()
+        let consumer = host.open(1).id
+        host.publish(topic, 0, 100)
+        host.maximumGroupBytes = 256
+        for round in 0..<4 as Range<UInt64> {
+            let request = host.request()
+            // Larger than a group, so that none with a verdict has room for it.
+            let command = host.publishCommand(topic, 100 + 10 * round, 10, bytes: 100)
+            host.send(.publish(request, command))
+            for offset in 4 * round..<4 * round + 4 {
+                let ack = SettleCommand(
+                    consumer: consumer, verb: .ack, ranges: host.tokens([offset]),
+                    delayNanos: nil, reason: "", code: "")
+                host.send(.settle(host.request(), ack))
+                host.gather()
+                host.sync()
+            }
+            #expect(host.reply(request).published?.offset == 100 + 10 * round)
+        }
+        host.settle()
+        #expect(host.machine.subscription(named: "s")?.settledBelow == 16)
+        #expect(host.machine.checkInvariants() == nil)
+    }
+
     @Test func `A durable message is delivered, acked once, and released`() {
         let host = BrokerHost()
         let topic = host.createTopic()

@@ -11,7 +11,8 @@ extension NamespaceMachine {
     }
 
     /// Gathers what waits, at most about `maximumBytes` and at least one entry; nil when nothing
-    /// waits or a group is in flight. Everything but publishes goes first.
+    /// waits or a group is in flight. Everything but publishes goes first; where that left no room
+    /// for any of these, the next group is theirs.
     package func takeGroup(maximumBytes: Int, now: Now) -> JournalGroup? {
         guard wantsGroup, now.clock >= tail.holdUntil else { return nil }
         let time = Now(clock: max(now.clock, lastDurable.clock), wall: now.wall)
@@ -25,7 +26,9 @@ extension NamespaceMachine {
         }
         gatherExtras(&flight)
         for extra in flight.extras { entries.append(extra, &bytes) }
-        gatherControl(&flight, &entries, &bytes, maximumBytes)
+        if !tail.publishesWaited || tail.publishes.isEmpty {
+            gatherControl(&flight, &entries, &bytes, maximumBytes)
+        }
         gatherPublishes(&flight, &entries, &bytes, maximumBytes)
         if entries.isEmpty, !flight.items.isEmpty || tail.wantsClock {
             // Answers that wait, or a time that must be durable.
@@ -144,8 +147,13 @@ extension NamespaceMachine {
     ) {
         var draft = GroupDraft(time: flight.time)
         var added = 0
-        while let item = tail.publishes.first, bytes + item.bytes <= maximumBytes || entries.isEmpty
+        let isTheirs = tail.publishesWaited
+        tail.publishesWaited = !tail.publishes.isEmpty
+        while let item = tail.publishes.first,
+            bytes + item.bytes <= maximumBytes || entries.isEmpty
+                || (isTheirs && tail.publishesWaited)
         {
+            tail.publishesWaited = false
             tail.publishes.removeFirst()
             flight.items.append(item)
             switch item.work {

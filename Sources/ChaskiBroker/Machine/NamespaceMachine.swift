@@ -113,6 +113,8 @@ struct Tail {
     var holdUntil: Int64 = .min
     /// A group is wanted only for its time.
     var wantsClock = false
+    /// The last group had room for no publish: the next one is theirs.
+    var publishesWaited = false
     /// When hand-outs that no group took yet are to be written at the latest (broker clock).
     var handoutsDueAt: Int64?
 }
