@@ -105,6 +105,25 @@ import Testing
         #expect(host.machine.stateDigest() == before)
     }
 
+    @Test func `A breaker set by hand behind the update that takes it away leaves nothing behind`()
+    {
+        var settings = long
+        settings.breaker = BreakerPolicy()
+        host.subscribe(settings)
+        var removal = SubscriptionChange()
+        removal.breaker = .removal
+        host.send(.updateSubscription(host.request(), name: "s", removal))
+        host.send(.setBreaker(host.request(), name: "s", .open))
+        host.settle()
+        update { $0.breaker = BreakerChange() }
+        host.publish(topic, 0, 1)
+        host.open(1)
+        #expect(host.takeDeliveries().count == 1)
+        let before = host.machine.stateDigest()
+        host.crash(fromStart: true)
+        #expect(host.machine.stateDigest() == before)
+    }
+
     @Test func `A probe on its way when the breaker changes spends nothing all the same`() {
         var settings = long
         settings.breaker = BreakerPolicy(

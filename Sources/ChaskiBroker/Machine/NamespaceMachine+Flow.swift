@@ -69,9 +69,11 @@ extension NamespaceMachine {
         if isRunning { markDirty(subscription) }
     }
 
-    /// The breaker begins anew, whichever way it was set.
+    /// The breaker begins anew, whichever way it was set. One that an update took away meanwhile has
+    /// no position, and its successor starts by itself.
     func apply(_ position: BreakerSwitch, toBreakerOf id: SubscriptionID) {
-        guard let subscription = directory.subscriptions[id] else { return }
+        guard let subscription = directory.subscriptions[id], subscription.settings.breaker != nil
+        else { return }
         subscription.flow.breakerSwitch = position
         subscription.flow.breaker.reset()
         if isRunning { markDirty(subscription) }
