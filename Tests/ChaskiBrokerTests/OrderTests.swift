@@ -47,6 +47,61 @@ import Testing
         #expect(Set(next.map(\.consumer)).isSubset(of: [first.id, second.id]))
     }
 
+    @Test("An ack in an atomic request is not on disk before the ack that it follows")
+    func atomicFollowsAck() {
+        for holdsBack in [false, true] {
+            let (host, topic) = host(["a", "a"] + (0..<20).map { "b\($0)" }, runLength: 2)
+            host.createTopic("out")
+            host.subscribe(name: "other")
+            let consumer = host.open(1).id
+            host.maximumGroupBytes = 512
+            func ack(_ offset: Offset) {
+                let command = SettleCommand(
+                    consumer: consumer, verb: .ack, ranges: host.tokens([offset]), delayNanos: nil,
+                    reason: "", code: "")
+                host.send(.settle(host.request(), command))
+            }
+            if holdsBack {
+                // A subscription begins in no group that may release messages before it.
+                host.send(.deleteSubscription(host.request(), name: "other"))
+                host.send(
+                    .createSubscription(
+                        host.request(), name: "new", topic: "t", SubscriptionSettings()))
+            } else {
+                // More than a group takes, and a batch that has room in none with any of these.
+                for offset in 2..<22 as Range<Offset> { ack(offset) }
+            }
+            ack(0)
+            let request = host.request()
+            let out = host.publishCommand(topic, 0, 10, bytes: 100)
+            host.send(
+                .atomic(
+                    request,
+                    AtomicCommand(
+                        transaction: TransactionID(rawValue: 9),
+                        publishes: [AtomicPublish(topic: "out", batch: out.batch, count: 10)],
+                        settlements: [
+                            AtomicSettlement(
+                                subscription: "s", session: SessionID(rawValue: 1), verb: .ack,
+                                ranges: host.tokens([1]), reason: "")
+                        ])))
+            #expect(host.reply(request) == nil, "on its way")
+            var groups = 0
+            while host.reply(request) == nil, groups < 100 {
+                // Others' verdicts go on coming.
+                if !holdsBack { ack(21) }
+                host.gather()
+                host.sync()
+                groups += 1
+                #expect(host.state(1) != .acked || host.state(0) == .acked, "group \(groups)")
+            }
+            #expect(host.reply(request).failure == nil)
+            #expect(host.state(1) == .acked && groups < 12)
+            host.settle()
+            #expect(host.machine.checkInvariants() == nil)
+        }
+    }
+
     @Test("A verdict before its predecessor's is refused, and its token stays good")
     func verdictsInOrder() {
         let (host, _) = host(["a", "a", "b"])

@@ -40,7 +40,7 @@ extension NamespaceMachine {
         tail.queuedBytes += work.batchBytes
         let item = TailItem(.atomic(work), .atomic, [request])
         transactions.pending[id] = item
-        tail.publishes.append(item)
+        tail.queue(item)
     }
 
     private func check(_ command: AtomicCommand) throws(Failure) {

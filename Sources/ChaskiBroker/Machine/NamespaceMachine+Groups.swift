@@ -11,8 +11,8 @@ extension NamespaceMachine {
     }
 
     /// Gathers what waits, at most about `maximumBytes` and at least one entry; nil when nothing
-    /// waits or a group is in flight. Everything but publishes goes first; where that left no room
-    /// for any of these, the next group is theirs.
+    /// waits or a group is in flight. Everything but publishes goes first, and none of these before
+    /// what was queued ahead of it; where that left no room for any, the next group has the first.
     package func takeGroup(maximumBytes: Int, now: Now) -> JournalGroup? {
         guard wantsGroup, now.clock >= tail.holdUntil else { return nil }
         let time = Now(clock: max(now.clock, lastDurable.clock), wall: now.wall)
@@ -26,9 +26,7 @@ extension NamespaceMachine {
         }
         gatherExtras(&flight)
         for extra in flight.extras { entries.append(extra, &bytes) }
-        if !tail.publishesWaited || tail.publishes.isEmpty {
-            gatherControl(&flight, &entries, &bytes, maximumBytes)
-        }
+        gatherControl(&flight, &entries, &bytes, maximumBytes)
         gatherPublishes(&flight, &entries, &bytes, maximumBytes)
         if entries.isEmpty, !flight.items.isEmpty || tail.wantsClock {
             // Answers that wait, or a time that must be durable.
@@ -70,11 +68,15 @@ extension NamespaceMachine {
         _ maximumBytes: Int
     ) {
         var mayRelease = false
-        while bytes < maximumBytes, let item = tail.control.first {
+        let last = tail.publishesWaited ? tail.publishes.first?.behind : nil
+        while bytes < maximumBytes, tail.controlTaken < last ?? .max, let item = tail.control.first
+        {
             // Where subscriptions begin and what they leave behind is written down: nothing of the
             // same group may give up messages before.
             if mayRelease, item.work.dependsOnReleased { break }
             tail.control.removeFirst()
+            tail.controlTaken += 1
+            flight.controlCount += 1
             mayRelease = mayRelease || self.mayRelease(item.work)
             switch item.work {
             case .entry(.settled(var settled)):
@@ -147,12 +149,12 @@ extension NamespaceMachine {
     ) {
         var draft = GroupDraft(time: flight.time)
         var added = 0
-        let isTheirs = tail.publishesWaited
+        var hasTurn = tail.publishesWaited
         tail.publishesWaited = !tail.publishes.isEmpty
-        while let item = tail.publishes.first,
-            bytes + item.bytes <= maximumBytes || entries.isEmpty
-                || (isTheirs && tail.publishesWaited)
+        while let item = tail.publishes.first, item.behind <= tail.controlTaken,
+            hasTurn || entries.isEmpty || bytes + item.bytes <= maximumBytes
         {
+            hasTurn = false
             tail.publishesWaited = false
             tail.publishes.removeFirst()
             flight.items.append(item)

@@ -57,7 +57,7 @@ extension NamespaceMachine {
             directory.topics[topic]?.queuedBytes += UInt64(work.bytes)
         }
         tail.queuedBytes += work.bytes
-        tail.publishes.append(item)
+        tail.queue(item)
     }
 
     /// Puts it into the group, or nothing of it.

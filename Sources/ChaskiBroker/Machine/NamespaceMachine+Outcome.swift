@@ -34,7 +34,7 @@ extension NamespaceMachine {
         else { return answer(item, &effects) }
         item.work = .barrier
         item.entries = []
-        tail.publishes.append(item)
+        tail.queue(item)
     }
 
     private func answer(_ item: TailItem, _ effects: inout [Effect]) {
@@ -138,6 +138,7 @@ extension NamespaceMachine {
             }
         }
         for item in control.reversed() { tail.control.prepend(item) }
+        tail.controlTaken -= flight.controlCount
         dropPublishesOnly(failure, &effects)
         for item in advances.reversed() { tail.publishes.prepend(item) }
         restore(flight.extras)

@@ -63,7 +63,7 @@ extension NamespaceMachine {
         state.wasRefused = false
         topic.queuedBytes += UInt64(command.batch.count)
         tail.queuedBytes += command.batch.count
-        tail.publishes.append(item)
+        tail.queue(item)
     }
 
     /// Why no message is taken at the moment, whoever sends it.
@@ -165,7 +165,7 @@ extension NamespaceMachine {
         }
         state.tailEpoch = max(state.tailEpoch, advance.epoch)
         state.pendingAdvances += 1
-        tail.publishes.append(TailItem(.advance(advance), reply, [request]))
+        tail.queue(TailItem(.advance(advance), reply, [request]))
         return true
     }
 

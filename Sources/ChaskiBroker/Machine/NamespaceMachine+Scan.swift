@@ -210,8 +210,9 @@ extension NamespaceMachine {
     private func placeBehindRun(
         of holder: Int32, _ lane: Lane, _ subscription: SubscriptionState
     ) -> Int? {
-        guard lane.outOfTurn.isEmpty, lane.backlog.isEmpty else { return nil }
-        let waits = lane.front.firstIndex {
+        guard lane.outOfTurn.isEmpty, lane.backlog.isEmpty, lane.out == 0 || lane.holder == holder
+        else { return nil }
+        let waits = lane.front[lane.out...].firstIndex {
             guard let slot = subscription.window.slot($0)?.pointee else { return true }
             return slot.state != .leased || slot.has(Slot.returning)
                 || subscription.leases.groups[Int(slot.a)].holder != holder

@@ -113,10 +113,18 @@ struct Tail {
     var holdUntil: Int64 = .min
     /// A group is wanted only for its time.
     var wantsClock = false
-    /// The last group had room for no publish: the next one is theirs.
+    /// How many of `control` went into groups, less those that came back.
+    var controlTaken: UInt64 = 0
+    /// The last group had room for no publish: the next one has the first, whatever its size.
     var publishesWaited = false
     /// When hand-outs that no group took yet are to be written at the latest (broker clock).
     var handoutsDueAt: Int64?
+
+    /// Puts one behind the other publishes, and behind all of `control` that is queued by now.
+    mutating func queue(_ item: TailItem) {
+        item.behind = controlTaken + UInt64(control.count)
+        publishes.append(item)
+    }
 }
 
 /// What was given to the journal.
@@ -125,6 +133,8 @@ struct InFlightGroup {
     /// Ceilings and hand-outs.
     var extras: [StateEntry] = []
     var items: [TailItem] = []
+    /// How many items are of `Tail.control`.
+    var controlCount: UInt64 = 0
     /// How many messages it may kill, by subscription and in all.
     var deaths: [SubscriptionID: UInt64] = [:]
     var allDeaths: UInt64 = 0

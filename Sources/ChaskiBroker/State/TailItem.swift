@@ -71,6 +71,9 @@ final class TailItem {
     var stored: StoredBatch?
     /// The dedup ids that are new with it, once it is in a group.
     var dedupIDs: [DedupEntry] = []
+    /// How many of the others were queued before it, where it is one of the publishes: an ack may have
+    /// been accepted only since the one before it was on its way.
+    var behind: UInt64 = 0
     /// It will not be stored: what its requests are told when its turn is over.
     var refusal: Failure?
 
