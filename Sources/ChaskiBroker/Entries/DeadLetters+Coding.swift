@@ -1,4 +1,4 @@
-import ChaskiModel
+package import ChaskiModel
 
 /// Dead letters that go back to be handed out, with what whoever asked for it said.
 struct Redriven: Hashable {
@@ -185,5 +185,15 @@ extension ByteReader {
             throw .corruptEntry("a history is too long")
         }
         return try MessageHistory(decoding: bytes)
+    }
+}
+
+extension JournalEntry {
+    /// The dead letters that it removes since they were kept for long enough; nil for another entry.
+    package var agedOut: (subscription: SubscriptionID, ranges: [Range<Offset>])? {
+        guard kind == .state, body.first == StateKind.purged.rawValue,
+            case .purged(let purged)? = try? StateEntry(decoding: body), purged.cause == .retention
+        else { return nil }
+        return (purged.subscription, purged.ranges)
     }
 }

@@ -69,6 +69,7 @@ extension BrokerHost {
             journal?.index.apply(receipt)
             announce(receipt.space)
             if options.host != .answerBeforeSync { machine.durable(now: now, effects: &effects) }
+            oracle.learnAgedOut()
         case .refused(let failure):
             simulation.note("refused", 0, 0, failure.message)
             simulation.hit(.diskFull)

@@ -77,15 +77,16 @@ extension BrokerHost {
         if let last = journal.recovery.lastTime, now.clock < last.clock {
             oracle.violated("T2", "the broker clock went back at the restart")
         }
-        checkRecoveredState(machine)
-        oracle.doubtResolved()
+        oracle.doubtResolved(cameBack: recoveredDoubt(machine))
+        oracle.learnAgedOut()
         machine.recovered(epoch: journal.recovery.epoch, now: now)
         oracle.reconcileTopics(
             machine.topics().map { ($0.id, $0.name, $0.nextOffset) })
         oracle.reconcileSubscriptions(
             machine.subscriptions().map { ($0.id, $0.name, $0.topic, $0.settings) })
-        oracle.resolveTakings(now: now)
+        oracle.resolveTakings()
         oracle.recovered(epoch: journal.recovery.epoch, now: now)
+        learnVanished()
         journal.index.retainOnly(machine.topics().map { (topic: $0.id, from: $0.firstOffset) })
         for topic in machine.topics() where topic.firstOffset > 0 {
             oracle.released(topic.id, 0..<topic.firstOffset)
@@ -150,19 +151,21 @@ extension BrokerHost {
         }
     }
 
-    /// The state after recovery is that of the durable groups, with or without the one in doubt.
-    private func checkRecoveredState(_ machine: NamespaceMachine) {
+    /// The state after recovery is that of the durable groups, with or without the one in doubt: says
+    /// whether it is with that.
+    private func recoveredDoubt(_ machine: NamespaceMachine) -> Bool {
         let digest = machine.stateDigest()
-        guard shadow.stateDigest() != digest else { return }
+        guard shadow.stateDigest() != digest else { return false }
         let expected = shadow.stateLines()
         if let doubt = oracle.groupInDoubt {
             followInShadow(doubt)
-            if shadow.stateDigest() == digest { return }
+            if shadow.stateDigest() == digest { return true }
         }
         oracle.violated(
             "digest",
             "recovery does not bring back the state of the durable groups: "
                 + difference(expected, machine.stateLines()))
+        return false
     }
 
     /// The first line in which two cores differ, and what stands before it.
@@ -219,8 +222,8 @@ extension BrokerHost {
         oracle.checkOutputs()
     }
 
-    /// Tells the model which messages died abandoned, and nothing else: the core may be ahead of the
-    /// answers that the model has seen.
+    /// Tells the model which messages died abandoned, and nothing else: clients see no more of it than
+    /// silence, and the core may be ahead of the answers that the model has seen.
     func learnVanished() {
         guard let machine else { return }
         for subscription in oracle.subscriptionOrder where !subscription.removed {
@@ -233,7 +236,6 @@ extension BrokerHost {
             for letter in dead where letter.cause == .abandoned {
                 oracle.learnAbandoned(subscription, letter.offset, at: letter.clockNanos)
             }
-            oracle.learnExpired(subscription, Set(dead.map(\.offset)), now: now)
             learnDying(subscription, machine)
         }
     }
@@ -242,15 +244,14 @@ extension BrokerHost {
     func noteDeaths() {
         guard let machine else { return }
         let counts = machine.subscriptions().reduce(UInt64(0)) {
-            $0 &* 31 &+ $1.dead &+ $1.expired &+ $1.dying &* 17
+            $0 &* 31 &+ $1.dead &+ $1.redriven &+ $1.purged &+ $1.expired &+ $1.dying &* 17
         }
         guard counts != deathsSeen else { return }
         deathsSeen = counts
         learnVanished()
     }
 
-    /// Tells the model which messages died abandoned, and which dead letters were removed by age:
-    /// clients see no more of it than silence.
+    /// Compares all dead letters with the model, which learns on the way which died abandoned.
     func learnAbandoned() {
         for subscription in oracle.subscriptionOrder { compareLetters(subscription) }
     }

@@ -49,6 +49,8 @@ struct LetterModel {
     }
 
     var kept: [SubscriptionID: Kept] = [:]
+    /// What groups on disk remove by age, and the core has not told yet.
+    var agedOut: [(id: SubscriptionID, ranges: [Range<Offset>], time: Now)] = []
     /// Requests that were under way when the broker died.
     var inDoubt: [Taking] = []
     var questions: [RequestID: LetterQuestion] = [:]
@@ -138,7 +140,7 @@ extension Oracle {
                 if isWhole || !old.contains(offset) {
                     takenOut(offset, taking.way, subscription)
                 } else {
-                    settleDoubt(offset, taking.way, subscription, now: now)
+                    settleDoubt(offset, taking.way, subscription)
                 }
             }
         case .success(let other):
@@ -164,12 +166,6 @@ extension Oracle {
         subscription.withRecord(offset) { $0.state = .purged }
     }
 
-    /// How many messages may have died, and were not seen among the dead.
-    func unseenDeaths(_ id: SubscriptionID) -> UInt64 {
-        let messages = subscriptions[id]?.messages ?? []
-        return UInt64(messages.count { $0.mayBeSettled && !$0.isSettled })
-    }
-
     /// Whether age may have removed a dead letter.
     func mayBeExpired(_ offset: Offset, _ subscription: SubscriptionModel, now: Now) -> Bool {
         guard let died = letters.kept[subscription.id]?.diedFrom[offset] else { return false }
@@ -180,8 +176,8 @@ extension Oracle {
     // MARK: - Doubt
 
     /// After a restart: what was under way took effect or not, and from now on that holds.
-    func resolveTakings(now: Now) {
-        resolveEdits(now: now)
+    func resolveTakings() {
+        resolveEdits()
         let doubts = letters.inDoubt
         letters.inDoubt = []
         for taking in doubts {
@@ -191,19 +187,20 @@ extension Oracle {
             }
             letters.kept[subscription.id]?.leaving.subtract(taking.offsets)
             for offset in taking.offsets {
-                settleDoubt(offset, taking.way, subscription, now: now)
+                settleDoubt(offset, taking.way, subscription)
             }
         }
     }
 
     private func settleDoubt(
-        _ offset: Offset, _ way: LetterModel.Way, _ subscription: SubscriptionModel, now: Now
+        _ offset: Offset, _ way: LetterModel.Way, _ subscription: SubscriptionModel
     ) {
         switch letterStanding(subscription.name, offset) {
         case .dead: break
         case .dying: violated("Q5", "\(subscription.name)@\(offset) was dead, and is to die")
+        case .gone where subscription.messages[Int(offset)].state == .purged: break
         case .gone:
-            if case .redrive = way, !mayBeExpired(offset, subscription, now: now) {
+            if case .redrive = way {
                 violated("Q5", "\(subscription.name)@\(offset) was redriven, and is gone")
             }
             gone(offset, subscription)
@@ -215,17 +212,40 @@ extension Oracle {
         }
     }
 
-    /// Dead letters that are old enough, and on their way out for no other reason, were removed.
-    func learnExpired(_ subscription: SubscriptionModel, _ listed: Set<Offset>, now: Now) {
-        let leaving = letters.kept[subscription.id]?.leaving ?? []
-        for index in subscription.messages.indices
-        where subscription.messages[index].state == .dead && !listed.contains(Offset(index))
-            && !leaving.contains(Offset(index))
-            && mayBeExpired(Offset(index), subscription, now: now)
-            && letterStanding(subscription.name, Offset(index)) != .dying
-        {
-            gone(Offset(index), subscription)
-            tookEffect(.purge)
+    // MARK: - Age
+
+    /// Q1, Q4: what groups on disk remove by age, once the core has it: messages that died, as far as
+    /// anybody can know, and were kept for long enough.
+    func learnAgedOut() {
+        let removals = letters.agedOut
+        letters.agedOut = []
+        for removal in removals {
+            guard let subscription = subscriptions[removal.id], !subscription.removed else {
+                continue
+            }
+            for offset in removal.ranges.joined() {
+                agedOut(offset, subscription, at: removal.time)
+            }
+        }
+    }
+
+    private func agedOut(_ offset: Offset, _ subscription: SubscriptionModel, at time: Now) {
+        let record = subscription.withRecord(offset) { $0 }
+        let name = "\(subscription.name)@\(offset)"
+        if record.state != .dead, record.isSettled || !record.mayBeSettled {
+            violated("Q1", "\(name) was removed by age when it was \(record.state)")
+        } else if record.state == .dead, !mayBeExpired(offset, subscription, now: time) {
+            violated("Q4", "\(name) was removed by age before its time")
+        }
+        gone(offset, subscription)
+        tookEffect(.purge)
+    }
+
+    /// A group is on disk: what it removes by age is learned when the core has it.
+    func noteAgedOut(_ group: JournalGroup) {
+        for entry in group.entries {
+            guard let (id, ranges) = entry.agedOut else { continue }
+            letters.agedOut.append((id, ranges, group.time))
         }
     }
 
@@ -234,10 +254,8 @@ extension Oracle {
     /// Q1 to Q3, Q5: what the broker has as dead is what the model has, with all that happened to
     /// each; what nobody could see, as a death by abandonment or by age, is learned.
     func compareLetters(
-        _ subscription: SubscriptionModel, _ listed: [DeadLetter], now: Now,
-        past: (Offset) -> MessagePast?
+        _ subscription: SubscriptionModel, _ listed: [DeadLetter], past: (Offset) -> MessagePast?
     ) {
-        learnExpired(subscription, Set(listed.map(\.offset)), now: now)
         let dying = learnDying(subscription, Set(listed.map(\.offset)))
         checkDead(subscription, listed.map { ($0.offset, $0.failed, $0.cause) }, dying: dying)
         for letter in listed {

@@ -122,7 +122,7 @@ extension Oracle {
     }
 
     /// After a restart: an edited message is there, and the dead one gone, or neither.
-    func resolveEdits(now: Now) {
+    func resolveEdits() {
         let doubts = letters.editsInDoubt
         letters.editsInDoubt = []
         for payload in doubts {
@@ -140,12 +140,10 @@ extension Oracle {
                 tookEffect(.editedRedrive)
             } else if standing == .open {
                 violated("Q5", "\(name) is open again, and was to give way to an edited message")
-            } else if standing == .gone {
-                // It can only be its age.
-                if !mayBeExpired(edition.offset, subscription, now: now) {
-                    violated("Q1", "\(name) is gone without its edited message")
-                }
-                gone(edition.offset, subscription)
+            } else if standing == .gone,
+                subscription.messages[Int(edition.offset)].state != .purged
+            {
+                violated("Q1", "\(name) is gone without its edited message")
             }
         }
     }

@@ -64,6 +64,7 @@ extension Oracle {
             }
         }
         checkAtomicWrite()
+        noteAgedOut(group)
     }
 
     /// A batch is on disk for good.

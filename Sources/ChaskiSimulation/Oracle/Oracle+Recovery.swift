@@ -93,13 +93,16 @@ extension Oracle {
     }
 
     /// Recovery succeeded: whether the group in doubt came back is decided for good.
-    func doubtResolved() {
+    func doubtResolved(cameBack: Bool) {
         guard let group = groupInDoubt else { return }
         let batches = group.entries.count { $0.kind == .batch }
         if recoveredFromDoubt != 0, recoveredFromDoubt != batches {
             violated("P5", "\(recoveredFromDoubt) of \(batches) batches of one group came back")
         }
-        if batches > 0, recoveredFromDoubt == batches {
+        if batches > 0, (recoveredFromDoubt == batches) != cameBack {
+            violated("P5", "batches of a group came back without its state, or the other way round")
+        }
+        if cameBack {
             writeReturned()
         } else {
             groupInDoubt = nil

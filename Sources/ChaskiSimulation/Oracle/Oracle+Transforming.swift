@@ -101,12 +101,6 @@ extension Oracle {
                 let hasOutput = outputs[offset] != nil
                 let record = subscription.withRecord(offset) { $0 }
                 if record.isSettled, (record.state == .acked) == hasOutput { continue }
-                // It died by a verdict in doubt, and age removed it before anybody saw that.
-                if record.mayBeSettled, !hasOutput,
-                    letterStanding(subscription.name, offset) == .gone
-                {
-                    continue
-                }
                 violated(
                     "P5",
                     "\(subscription.name)/\(subscription.topic.name)@\(offset) is \(record.state) "
