@@ -125,16 +125,16 @@ extension NamespaceMachine {
         if order.scanned > window.end { return "looked at \(order.scanned), above the cursor" }
         var passed: UInt64 = 0
         var unresolved: [UInt64: Int] = [:]
-        for (offset, lane) in order.laneOf
+        for (offset, lane) in order.laneOf.all
         where window.slot(offset)?.pointee.state == .unresolved {
             unresolved[lane.key, default: 0] += 1
         }
-        for (key, lane) in order.lanes {
+        for (key, lane) in order.lanes.all {
             if lane.unresolved != unresolved[key] ?? 0 {
                 return "\(lane.unresolved) of a key wait for sessions, not \(unresolved[key] ?? 0)"
             }
             for offset in lane.outOfTurn
-            where order.laneOf[offset] !== lane || window.slot(offset)?.pointee.state != .leased {
+            where order.laneOf[offset] != lane || window.slot(offset)?.pointee.state != .leased {
                 return "\(offset) keeps a key, and nobody has it"
             }
             if lane.key != key { return "a lane is not its key's" }
@@ -146,7 +146,7 @@ extension NamespaceMachine {
                 guard let slot = window.slot(offset)?.pointee, !slot.isSettled else {
                     return "\(offset) is settled and in a lane"
                 }
-                if order.laneOf[offset] !== lane { return "\(offset) is not in its lane" }
+                if order.laneOf[offset] != lane { return "\(offset) is not in its lane" }
                 if place < lane.out {
                     let group = subscription.leases.groups[Int(slot.a)]
                     if !slot.staysWithHolder || group.holder != lane.holder {

@@ -55,8 +55,8 @@ extension NamespaceMachine {
             slot.pointee.flags |= Slot.unsized
             let until = subscription.extensions[offset] ?? .min
             lease(slot, offset, to: holder, until: until, epoch: claim.epoch, now)
-            if let order = subscription.order {
-                laneHandedOut(offset, holder, order, subscription, isClaim: true)
+            if let lane = subscription.order?.laneOf[offset] {
+                laneHandedOut(offset, holder, lane, subscription, isClaim: true)
             }
             holder.unsizedOut += 1
             subscription.unsized.push(offset)

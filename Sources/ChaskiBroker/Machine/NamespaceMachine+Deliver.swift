@@ -21,11 +21,12 @@ struct Outbox {
             consumers[place].deliveries.append(Delivery(batch: batch, runs: [run]))
             return
         }
-        let runs = consumers[place].deliveries[last].runs
-        if let before = runs.last, before.first + Offset(before.count) == run.first,
+        let end = consumers[place].deliveries[last].runs.count - 1
+        let before = consumers[place].deliveries[last].runs[end]
+        if before.first + Offset(before.count) == run.first,
             before.handout == run.handout, before.failed == run.failed
         {
-            consumers[place].deliveries[last].runs[runs.count - 1].count += run.count
+            consumers[place].deliveries[last].runs[end].count += run.count
         } else {
             consumers[place].deliveries[last].runs.append(run)
         }

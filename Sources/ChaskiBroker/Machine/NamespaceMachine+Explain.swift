@@ -97,7 +97,7 @@ extension NamespaceMachine {
                 .awaitingResume(counts.unresolved, until: timers.restartGraceUntil))
         }
         if let order = subscription.order {
-            let busy = order.lanes.values.filter(\.hasPending)
+            let busy = order.lanes.all.map(\.value).filter(\.hasPending)
             appendHeld(busy, subscription, &causes)
             appendClaimed(busy, &causes)
         }
@@ -174,7 +174,7 @@ extension NamespaceMachine {
 
     /// The lane in whose backlog one waits, which no table knows.
     private func laneBehind(_ offset: Offset, _ order: KeyOrder) -> Lane? {
-        order.lanes.values.first { $0.backlog.contains(offset) }
+        order.lanes.all.first { $0.value.backlog.contains(offset) }?.value
     }
 
     /// Keys that wait until what was claimed ahead of earlier ones is settled or comes back.
@@ -194,7 +194,7 @@ extension NamespaceMachine {
         if order.scanned < subscription.window.end {
             causes.append(.keysUnknown(from: order.scanned, to: subscription.window.end))
         }
-        let busy = order.lanes.values.filter(\.hasPending)
+        let busy = order.lanes.all.map(\.value).filter(\.hasPending)
         guard let first = busy.compactMap({ $0.front.first ?? $0.backlog.first }).min() else {
             return
         }

@@ -7,9 +7,20 @@ extension NamespaceMachine {
     func laneChanged(_ offset: Offset, _ order: KeyOrder, _ subscription: SubscriptionState) {
         guard isRunning, let lane = order.laneOf[offset] else { return }
         let window = subscription.window
-        for gone in lane.front where window.isSettled(gone) { order.forget(gone) }
-        lane.front.removeAll { window.isSettled($0) }
-        if window.slot(offset)?.pointee.staysWithHolder != true { lane.outOfTurn.remove(offset) }
+        if lane.isOnly(offset), window.isSettled(offset) {
+            // Most messages are the only ones of their keys at the time.
+            order.forget(offset)
+            lane.clear()
+            return order.remove(lane)
+        }
+        lane.front.removeAll { gone in
+            guard window.isSettled(gone) else { return false }
+            order.forget(gone)
+            return true
+        }
+        if !lane.outOfTurn.isEmpty, window.slot(offset)?.pointee.staysWithHolder != true {
+            lane.outOfTurn.remove(offset)
+        }
         lane.out = 0
         for offset in lane.front {
             guard window.slot(offset)?.pointee.staysWithHolder == true,
@@ -146,10 +157,9 @@ extension NamespaceMachine {
 
     /// The message at the lane's turn was handed out, or a claim of it holds after a restart.
     func laneHandedOut(
-        _ offset: Offset, _ holder: Holder, _ order: KeyOrder, _ subscription: SubscriptionState,
+        _ offset: Offset, _ holder: Holder, _ lane: Lane, _ subscription: SubscriptionState,
         isClaim: Bool = false
     ) {
-        guard let lane = order.laneOf[offset] else { return }
         precondition(
             lane.out == 0 || lane.holder == holder.index, "a key is with one holder at a time")
         precondition(lane.front[lane.out] == offset, "a key's messages are handed out in order")
@@ -162,11 +172,11 @@ extension NamespaceMachine {
     ///
     /// - Parameter named: what the same verdict names before it.
     func orderRejection(
-        _ offset: Offset, _ verb: Verb, _ order: KeyOrder, _ subscription: SubscriptionState,
+        _ offset: Offset, _ verb: Verb, _ lane: Lane, _ subscription: SubscriptionState,
         named: [EntryRange]
     ) -> FailureReason? {
-        guard let lane = order.laneOf[offset], let place = lane.front.firstIndex(of: offset),
-            place > 0, let before = subscription.window.slot(lane.front[place - 1])
+        guard let place = lane.front.firstIndex(of: offset), place > 0,
+            let before = subscription.window.slot(lane.front[place - 1])
         else { return nil }
         if before.pointee.isSettled || before.pointee.has(Slot.ackInFlight) { return nil }
         // Named by the same failure as its predecessor, which supersedes it. A predecessor whose ack

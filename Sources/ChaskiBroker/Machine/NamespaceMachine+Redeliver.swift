@@ -116,11 +116,9 @@ extension NamespaceMachine {
         subscription.flow.handedOut(offset, 1)
         subscription.counts.leave(state)
         slot.pointee.state = .leased
-        if let order = subscription.order {
-            laneHandedOut(offset, holder, order, subscription)
-            if let lane = order.laneOf[offset], slot.pointee.suspicion == 0 {
-                wantNext(of: lane, order, subscription)
-            }
+        if let order = subscription.order, let lane = order.laneOf[offset] {
+            laneHandedOut(offset, holder, lane, subscription)
+            if slot.pointee.suspicion == 0 { wantNext(of: lane, order, subscription) }
         }
         lease(slot, offset, to: holder, until: .min, epoch: epoch, now)
         slot.pointee.b = length

@@ -87,6 +87,8 @@ extension NamespaceMachine {
             return .through
         }
         if !subscription.supply.fresh.isEmpty { subscription.supply.fresh[0] = walk }
+        // Chunks may shrink of which messages were only passed over.
+        if !subscription.window.cooled.isEmpty { work.touched.append(subscription) }
         return outcome
     }
 
@@ -98,20 +100,23 @@ extension NamespaceMachine {
         _ subscription: SubscriptionState, _ order: KeyOrder, _ now: Now, _ round: inout Round,
         _ outbox: inout Outbox
     ) -> Bool {
-        let lane = found.key.flatMap { order.lanes[$0] }
-        let isHeld = found.key.map { subscription.holdsKey($0) } ?? false
-        if isHeld || lane?.isEmpty == false {
-            let lane = lane ?? order.makeLane(found.key ?? 0)
-            guard !isHeld, !lane.hasPending, lane.out < subscription.runLength,
-                subscription.flow.allowance > 0,
-                let holder = subscription.leases.holder(lane.holder), holder.consumer != nil,
-                holder.hasRoom(bytes: UInt64(found.length))
-            else {
-                pass(offset, lane, subscription)
+        if let key = found.key {
+            let lane = order.lanes[key]
+            let isHeld = subscription.holdsKey(key)
+            if isHeld || lane != nil {
+                let lane = lane ?? order.makeLane(key)
+                guard !isHeld, !lane.hasPending, lane.out < subscription.runLength,
+                    subscription.flow.allowance > 0,
+                    let holder = subscription.leases.holder(lane.holder), holder.consumer != nil,
+                    holder.hasRoom(bytes: UInt64(found.length))
+                else {
+                    pass(offset, lane, subscription)
+                    return true
+                }
+                note(offset, lane, holder, subscription, order)
+                handOut(offset, found.length, batch, holder, subscription, now, &round, &outbox)
                 return true
             }
-            handOut(offset, found, batch, holder, subscription, order, now, &round, &outbox)
-            return true
         }
         guard subscription.flow.allowance > 0 else { return false }
         if round.left == 0 || round.holder?.hasRoom(bytes: UInt64(found.length)) != true {
@@ -120,33 +125,33 @@ extension NamespaceMachine {
         }
         guard let holder = round.holder else { return false }
         round.left -= 1
-        handOut(offset, found, batch, holder, subscription, order, now, &round, &outbox)
+        if let key = found.key { note(offset, order.makeLane(key), holder, subscription, order) }
+        handOut(offset, found.length, batch, holder, subscription, now, &round, &outbox)
         return true
+    }
+
+    /// The next message of a lane goes to a holder.
+    private func note(
+        _ offset: Offset, _ lane: Lane, _ holder: Holder, _ subscription: SubscriptionState,
+        _ order: KeyOrder
+    ) {
+        lane.front.append(offset)
+        order.note(offset, in: lane)
+        laneHandedOut(offset, holder, lane, subscription)
     }
 
     private func pass(_ offset: Offset, _ lane: Lane, _ subscription: SubscriptionState) {
         subscription.window.pass(offset)
         subscription.counts.enter(.passed)
         lane.backlog.append(offset)
-        // Its chunk may shrink, though nothing of it was settled.
-        if !subscription.window.cooled.isEmpty, work.touched.last !== subscription {
-            work.touched.append(subscription)
-        }
     }
 
     private func handOut(
-        _ offset: Offset, _ found: BatchWalk.Keyed, _ batch: StoredBatch, _ holder: Holder,
-        _ subscription: SubscriptionState, _ order: KeyOrder, _ now: Now, _ round: inout Round,
-        _ outbox: inout Outbox
+        _ offset: Offset, _ length: UInt32, _ batch: StoredBatch, _ holder: Holder,
+        _ subscription: SubscriptionState, _ now: Now, _ round: inout Round, _ outbox: inout Outbox
     ) {
         precondition(offset < subscription.ceiling.value, "handed out above the ceiling")
         subscription.flow.handedOut(offset, 1)
-        if let key = found.key {
-            let lane = order.lanes[key] ?? order.makeLane(key)
-            lane.front.append(offset)
-            order.note(offset, in: lane)
-            laneHandedOut(offset, holder, order, subscription)
-        }
         if round.group?.holder != holder.index {
             let deadline = now.clock.addingSaturating(holder.leaseNanos)
             round.group = (holder.index, leaseGroup(of: holder, deadline: deadline))
@@ -156,12 +161,12 @@ extension NamespaceMachine {
         if let slot = subscription.window.slot(offset) {
             slot.pointee.state = .leased
             slot.pointee.a = group
-            slot.pointee.b = found.length
+            slot.pointee.b = length
         }
         subscription.leases.add(group, run: offset..<offset + 1)
         subscription.counts.enter(.leased)
         holder.messagesOut += 1
-        holder.bytesOut += UInt64(found.length)
+        holder.bytesOut += UInt64(length)
         note(handout: EntryRange(first: offset, count: 1, handout: 1), holder)
         outbox.add(DeliveryRun(first: offset, count: 1, handout: 1, failed: 0), batch, holder)
     }

@@ -107,7 +107,9 @@ extension NamespaceMachine {
         _ ranges: [TokenRange], _ verb: Verb, _ holder: Holder, _ now: Now
     ) -> Examination {
         var found = Examination()
-        for range in ranges { examine(range, verb, holder, now, &found) }
+        // Read only below: one access for all offsets.
+        let leases = holder.subscription.leases
+        for range in ranges { examine(range, verb, holder, leases, now, &found) }
         proposeReturn(
             found.outOfTurn, holder.subscription.id, holder.session.id, .superseded)
         return found
@@ -115,7 +117,7 @@ extension NamespaceMachine {
 
     /// Looks at each offset of a range; marks those accepted as on their way.
     private func examine(
-        _ range: TokenRange, _ verb: Verb, _ holder: Holder, _ now: Now,
+        _ range: TokenRange, _ verb: Verb, _ holder: Holder, _ leases: LeaseTable, _ now: Now,
         _ found: inout Examination
     ) {
         let subscription = holder.subscription
@@ -124,8 +126,7 @@ extension NamespaceMachine {
         var marks = Slot.inFlight
         if verb == .ack { marks |= Slot.ackInFlight }
         if verb == .extend { marks = 0 }
-        // Read only below: one access for all offsets.
-        let leases = subscription.leases
+        let order = subscription.order
         for offset in range.first..<range.first + Offset(range.count) {
             guard offset < end, offset >= subscription.created.startOffset else {
                 found.reject(offset, range, .stale)
@@ -163,18 +164,20 @@ extension NamespaceMachine {
                 }
                 continue
             }
-            if subscription.isOutOfTurn(offset) {
-                slot.pointee.flags |= Slot.inFlight | Slot.returning
-                found.outOfTurn.append(offset: offset, handout: range.handout)
-                found.reject(offset, range, .stale)
-                continue
-            }
-            if let order = subscription.order, verb != .extend, verb != .release,
-                let reason = orderRejection(
-                    offset, verb, order, subscription, named: found.ranges)
-            {
-                found.reject(offset, range, reason)
-                continue
+            if let lane = order?.laneOf[offset] {
+                if lane.outOfTurn.contains(offset) {
+                    slot.pointee.flags |= Slot.inFlight | Slot.returning
+                    found.outOfTurn.append(offset: offset, handout: range.handout)
+                    found.reject(offset, range, .stale)
+                    continue
+                }
+                if verb != .extend, verb != .release,
+                    let reason = orderRejection(
+                        offset, verb, lane, subscription, named: found.ranges)
+                {
+                    found.reject(offset, range, reason)
+                    continue
+                }
             }
             slot.pointee.flags |= marks
             found.accepted += 1

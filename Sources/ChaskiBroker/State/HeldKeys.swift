@@ -1,28 +1,28 @@
 import ChaskiModel
 
 /// Keys that dead messages hold, each as often as there are such messages.
-struct HeldKeys {
+final class HeldKeys {
     private(set) var byOffset: [Offset: UInt64] = [:]
-    private var counts: [UInt64: UInt32] = [:]
+    private let counts = IntegerTable<UInt32>()
 
     var isEmpty: Bool { byOffset.isEmpty }
 
     @inline(__always)
-    func contains(_ key: UInt64) -> Bool { !counts.isEmpty && counts[key] != nil }
+    func contains(_ key: UInt64) -> Bool { counts[key] != nil }
 
-    mutating func insert(_ offset: Offset, _ key: UInt64) {
+    func insert(_ offset: Offset, _ key: UInt64) {
         remove(offset)
         byOffset[offset] = key
-        counts[key, default: 0] += 1
+        counts.insert((counts[key] ?? 0) + 1, for: key)
     }
 
     /// The key that the message held; nil where it held none.
     @discardableResult
-    mutating func remove(_ offset: Offset) -> UInt64? {
+    func remove(_ offset: Offset) -> UInt64? {
         guard let key = byOffset.removeValue(forKey: offset) else { return nil }
         let count = counts[key] ?? 0
         precondition(count > 0, "held keys are miscounted")
-        counts[key] = count > 1 ? count - 1 : nil
+        if count > 1 { counts.insert(count - 1, for: key) } else { counts.remove(key) }
         return key
     }
 

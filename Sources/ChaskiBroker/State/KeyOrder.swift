@@ -1,33 +1,101 @@
 import ChaskiModel
 
 /// The unsettled messages of one key that were looked at, in the order in which they are handed out.
-final class Lane {
-    private(set) var key: UInt64
+///
+/// A handle of memory that its `KeyOrder` owns: each message is looked up in its lane several times,
+/// and neither counting references nor checking for exclusive access is worth what it costs there.
+struct Lane: Equatable, BitwiseCopyable {
+    private struct State {
+        var key: UInt64
+        var front: [Offset] = []
+        var out = 0
+        var outLimit = 0
+        var holder: Int32 = -1
+        var outOfTurn: Set<Offset> = []
+        var unresolved = 0
+        var backlog = OffsetQueue()
+        /// The next one that is kept for other keys.
+        var next: Lane?
+    }
+
+    private let state: UnsafeMutablePointer<State>
+
+    fileprivate var next: Lane? {
+        get { state.pointee.next }
+        nonmutating set { state.pointee.next = newValue }
+    }
+
+    fileprivate init(key: UInt64) {
+        state = .allocate(capacity: 1)
+        state.initialize(to: State(key: key))
+    }
+
+    fileprivate func free() {
+        state.deinitialize(count: 1)
+        state.deallocate()
+    }
+
+    var key: UInt64 { state.pointee.key }
     /// The first `out` are with the holder; the next ones follow them.
-    var front: [Offset] = []
-    var out = 0
+    var front: [Offset] {
+        get { state.pointee.front }
+        nonmutating _modify { yield &state.pointee.front }
+    }
+    var out: Int {
+        get { state.pointee.out }
+        nonmutating _modify { yield &state.pointee.out }
+    }
     /// The most of them that may be out: as many as a run had when the last was handed out, or as
     /// were claimed after a restart. What was out before an update to shorter runs stays out.
-    var outLimit = 0
+    var outLimit: Int {
+        get { state.pointee.outLimit }
+        nonmutating _modify { yield &state.pointee.outLimit }
+    }
     /// The place of the holder that has them in the subscription's table; -1 when nobody has.
-    var holder: Int32 = -1
+    var holder: Int32 {
+        get { state.pointee.holder }
+        nonmutating _modify { yield &state.pointee.holder }
+    }
     /// Claimed after a restart, behind earlier ones that come first: nothing of the key goes out
     /// until these have come back, and a verdict on one is stale.
-    var outOfTurn: Set<Offset> = []
+    var outOfTurn: Set<Offset> {
+        get { state.pointee.outOfTurn }
+        nonmutating _modify { yield &state.pointee.outOfTurn }
+    }
     /// How many of all wait, after a restart, for the session that may have them.
-    var unresolved = 0
+    var unresolved: Int {
+        get { state.pointee.unresolved }
+        nonmutating _modify { yield &state.pointee.unresolved }
+    }
     /// What comes behind `front`: a busy key costs little more than a position for each of these.
-    var backlog = OffsetQueue()
+    var backlog: OffsetQueue {
+        get { state.pointee.backlog }
+        nonmutating _modify { yield &state.pointee.backlog }
+    }
 
-    init(key: UInt64) { self.key = key }
-
-    var isEmpty: Bool { front.isEmpty && backlog.isEmpty }
+    var isEmpty: Bool { state.pointee.front.isEmpty && state.pointee.backlog.isEmpty }
     /// Whether anything waits that nobody has.
-    var hasPending: Bool { front.count > out || !backlog.isEmpty }
+    var hasPending: Bool {
+        state.pointee.front.count > state.pointee.out || !state.pointee.backlog.isEmpty
+    }
+
+    /// Whether nothing but this message is in it.
+    func isOnly(_ offset: Offset) -> Bool {
+        state.pointee.front.count == 1 && state.pointee.front[0] == offset
+            && state.pointee.backlog.isEmpty
+    }
+
+    /// Empties it, but for what waits for sessions.
+    func clear() {
+        state.pointee.front.removeAll(keepingCapacity: true)
+        state.pointee.out = 0
+        state.pointee.holder = -1
+        if !state.pointee.outOfTurn.isEmpty { state.pointee.outOfTurn.removeAll() }
+    }
 
     fileprivate func begin(key: UInt64) {
         assert(isEmpty && out == 0 && outOfTurn.isEmpty && unresolved == 0, "a lane in use")
-        self.key = key
+        state.pointee.key = key
         holder = -1
         outLimit = 0
     }
@@ -39,25 +107,38 @@ final class Lane {
 /// Keys are known by 64 bits of a hash: two keys that share them share a lane, which costs
 /// concurrency and no order.
 final class KeyOrder {
-    private(set) var lanes: [UInt64: Lane] = [:]
+    /// The lanes of keys that have messages.
+    let lanes = IntegerTable<Lane>()
     /// The lanes of messages that somebody had before, or that come next.
-    private(set) var laneOf: [Offset: Lane] = [:]
+    let laneOf = IntegerTable<Lane>()
     /// Everything below was looked at: its key is known. Below the cursor only after a restart.
     var scanned: Offset
-    private var free: [Lane] = []
+    /// Lanes that are kept for other keys: the first, and how many.
+    private var free: Lane?
+    private var freeCount = 0
 
     init(scanned: Offset) { self.scanned = scanned }
 
+    deinit {
+        while let lane = free {
+            free = lane.next
+            lane.free()
+        }
+        for (_, lane) in lanes.all { lane.free() }
+    }
+
     func makeLane(_ key: UInt64) -> Lane {
-        assert(lanes[key] == nil, "there is one")
         let lane: Lane
-        if let old = free.popLast() {
-            lane = old
+        if let kept = free {
+            lane = kept
+            free = kept.next
+            freeCount -= 1
             lane.begin(key: key)
         } else {
             lane = Lane(key: key)
         }
-        lanes[key] = lane
+        let before = lanes.insert(lane, for: key)
+        precondition(before == nil, "there is one")
         return lane
     }
 
@@ -70,13 +151,18 @@ final class KeyOrder {
         note(offset, in: lane)
     }
 
+    /// The lane is not to be used any more. As many are kept for other keys as are in use, so that
+    /// few are made anew, and few are left over.
     func remove(_ lane: Lane) {
         precondition(lane.isEmpty && lane.out == 0, "messages of the key are left")
         precondition(lane.outOfTurn.isEmpty && lane.unresolved == 0, "a lane's are miscounted")
-        lanes[lane.key] = nil
-        if free.count < 1_024 { free.append(lane) }
+        lanes.remove(lane.key)
+        guard freeCount < min(16_384, 1_024 + lanes.count) else { return lane.free() }
+        lane.next = free
+        free = lane
+        freeCount += 1
     }
 
-    func note(_ offset: Offset, in lane: Lane) { laneOf[offset] = lane }
-    func forget(_ offset: Offset) { laneOf[offset] = nil }
+    func note(_ offset: Offset, in lane: Lane) { laneOf.insert(lane, for: offset) }
+    func forget(_ offset: Offset) { laneOf.remove(offset) }
 }

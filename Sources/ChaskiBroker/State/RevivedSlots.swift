@@ -3,7 +3,7 @@ import DequeModule
 
 /// Messages that were settled by death and are to be delivered again: their chunk of the window may
 /// be long gone, so each has a slot of its own, 48 bytes.
-struct RevivedSlots: ~Copyable {
+final class RevivedSlots {
     private struct Item: OffsetKeyed {
         let offset: Offset
         let slot: UnsafeMutablePointer<Slot>
@@ -24,7 +24,7 @@ struct RevivedSlots: ~Copyable {
     func slot(_ offset: Offset) -> UnsafeMutablePointer<Slot>? { items[offset]?.slot }
 
     /// Adds a message, or makes a settled one open again.
-    mutating func revive(_ offset: Offset, _ slot: Slot) {
+    func revive(_ offset: Offset, _ slot: Slot) {
         precondition(!slot.isSettled, "it is to be open")
         if let known = items[offset] {
             if known.slot.pointee.isSettled { open += 1 }
@@ -39,7 +39,7 @@ struct RevivedSlots: ~Copyable {
     }
 
     /// One of them, if it is one, was just settled.
-    mutating func noteSettled(_ offset: Offset) -> Bool {
+    func noteSettled(_ offset: Offset) -> Bool {
         guard let item = items[offset] else { return false }
         precondition(open > 0, "the open ones are miscounted")
         open -= 1
@@ -69,7 +69,7 @@ struct RevivedSlots: ~Copyable {
     }
 
     /// Takes an open one away, as if it had never been.
-    mutating func drop(_ offset: Offset) -> Slot? {
+    func drop(_ offset: Offset) -> Slot? {
         guard let item = items[offset], !item.slot.pointee.isSettled else { return nil }
         let slot = item.slot.pointee
         open -= 1
@@ -77,7 +77,7 @@ struct RevivedSlots: ~Copyable {
         return slot
     }
 
-    private mutating func remove(_ offset: Offset) {
+    private func remove(_ offset: Offset) {
         items.remove(offset)?.slot.deallocate()
         end = items.last.map { $0.offset + 1 } ?? 0
     }

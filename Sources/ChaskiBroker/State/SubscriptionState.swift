@@ -42,10 +42,13 @@ final class SubscriptionState {
     /// Nil where messages are handed out whatever their key.
     var order: KeyOrder?
     /// Dead messages that hold their key, with the key.
-    var heldKeys = HeldKeys()
+    let heldKeys = HeldKeys()
 
     var id: SubscriptionID { created.id }
     var settings: SubscriptionSettings { created.settings }
+
+    /// The settings after all updates that are on their way.
+    var settingsToCome: SubscriptionSettings { activity.proposedSettings ?? settings }
 
     func update(_ settings: SubscriptionSettings) { created.settings = settings }
 
@@ -115,6 +118,7 @@ struct WindowCounts: Hashable {
     var tracked: UInt64 { leased + returned + waiting + unresolved + passed + dying }
 
     /// A message leaves this state.
+    @inline(__always)
     mutating func leave(_ state: SlotState) {
         switch state {
         case .leased: leased -= 1
@@ -128,6 +132,7 @@ struct WindowCounts: Hashable {
     }
 
     /// A message enters this state.
+    @inline(__always)
     mutating func enter(_ state: SlotState) {
         switch state {
         case .leased: leased += 1

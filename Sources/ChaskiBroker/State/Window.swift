@@ -25,9 +25,13 @@ final class Window {
     /// The number of the first chunk in `chunks` that counts, which is at `head`.
     private var firstChunk: UInt64
     /// Messages that were dead and are open again, whatever their chunk says.
-    private var revived = RevivedSlots()
+    private let revived = RevivedSlots()
+    /// Memory of its own: each message is looked up several times, and an array in a class is checked
+    /// for exclusive access each time. What counts is from `head` on, up to `chunkCount`.
+    private var chunks: UnsafeMutablePointer<Chunk>?
+    private var chunkCapacity = 0
+    private var chunkCount = 0
     private var head = 0
-    private var chunks: ContiguousArray<Chunk> = []
 
     init(start: Offset) {
         settledBelow = start
@@ -36,7 +40,47 @@ final class Window {
     }
 
     deinit {
-        for index in chunks.indices { chunks[index].free() }
+        for index in head..<chunkCount { chunk(index).pointee.free() }
+        chunks?.deallocate()
+    }
+
+    @inline(__always)
+    private func chunk(_ index: Int) -> UnsafeMutablePointer<Chunk> {
+        guard let chunks, index >= head, index < chunkCount else {
+            preconditionFailure("beyond the window")
+        }
+        return chunks + index
+    }
+
+    private func append(_ chunk: Chunk) {
+        if chunkCount == chunkCapacity {
+            let capacity = max(4, chunkCapacity * 2)
+            let larger = UnsafeMutablePointer<Chunk>.allocate(capacity: capacity)
+            if let chunks {
+                larger.moveInitialize(from: chunks, count: chunkCount)
+                chunks.deallocate()
+            }
+            chunks = larger
+            chunkCapacity = capacity
+        }
+        guard let chunks else { preconditionFailure("no memory for chunks") }
+        (chunks + chunkCount).initialize(to: chunk)
+        chunkCount += 1
+    }
+
+    /// Gives back the memory of those before `head`, which are free.
+    private func dropBeforeHead() {
+        let count = chunkCount - head
+        let capacity = max(4, count * 2)
+        let smaller = UnsafeMutablePointer<Chunk>.allocate(capacity: capacity)
+        if let chunks {
+            smaller.moveInitialize(from: chunks + head, count: count)
+            chunks.deallocate()
+        }
+        chunks = smaller
+        chunkCapacity = capacity
+        chunkCount = count
+        head = 0
     }
 
     /// The slot of an offset below `end`; nil when it is settled and forgotten. That of a message
@@ -54,10 +98,10 @@ final class Window {
         let number = offset >> Window.chunkBits
         guard number >= firstChunk else { return nil }
         let index = head &+ Int(truncatingIfNeeded: number &- firstChunk)
-        guard index < chunks.count else { return nil }
+        guard index < chunkCount else { return nil }
         let place = Int(truncatingIfNeeded: offset & 255)
-        if let dense = chunks[index].dense { return dense + place }
-        return chunks[index].sparseSlot(place)
+        if let dense = chunk(index).pointee.dense { return dense + place }
+        return chunk(index).pointee.sparseSlot(place)
     }
 
     /// Whether an offset is settled.
@@ -77,14 +121,14 @@ final class Window {
     func extend(to newEnd: Offset) {
         guard newEnd > end else { return }
         precondition(newEnd - settledBelow <= Window.maximumSpan, "the window is too wide")
-        if settledBelow == end, head == chunks.count {
+        if settledBelow == end, head == chunkCount {
             // Nothing is kept: start over at the cursor's chunk.
             firstChunk = end >> Window.chunkBits
         }
         let last = (newEnd - 1) >> Window.chunkBits
-        while firstChunk + UInt64(chunks.count - head) <= last {
-            let number = firstChunk + UInt64(chunks.count - head)
-            chunks.append(Chunk(settledBelow: settledBelow, number: number))
+        while firstChunk + UInt64(chunkCount - head) <= last {
+            let number = firstChunk + UInt64(chunkCount - head)
+            append(Chunk(settledBelow: settledBelow, number: number))
         }
         end = newEnd
     }
@@ -99,8 +143,8 @@ final class Window {
         slot.pointee.state = .passed
         let number = offset >> Window.chunkBits
         let index = head &+ Int(truncatingIfNeeded: number &- firstChunk)
-        chunks[index].passed &+= 1
-        if chunks[index].isCool { cool(number, index) }
+        chunk(index).pointee.passed &+= 1
+        if chunk(index).pointee.isCool { cool(number, index) }
     }
 
     /// The slot of a message that was passed over, which is now to be handed out. Slots that were
@@ -109,15 +153,15 @@ final class Window {
         precondition(chunkSlot(offset)?.pointee.state == .passed, "it was not passed over")
         let number = offset >> Window.chunkBits
         let index = head &+ Int(truncatingIfNeeded: number &- firstChunk)
-        return chunks[index].takePassed(Int(truncatingIfNeeded: offset & 255))
+        return chunk(index).pointee.takePassed(Int(truncatingIfNeeded: offset & 255))
     }
 
     /// Moves the cursor on over messages that are all settled; whole chunks of them take no memory.
     func extendSettled(to newEnd: Offset) {
         while end < newEnd {
             let aligned = end & (UInt64(Window.chunkSlots) - 1) == 0
-            if aligned, newEnd - end >= UInt64(Window.chunkSlots), head < chunks.count {
-                chunks.append(Chunk.settledChunk)
+            if aligned, newEnd - end >= UInt64(Window.chunkSlots), head < chunkCount {
+                append(Chunk.settledChunk)
                 end += UInt64(Window.chunkSlots)
             } else {
                 let offset = end
@@ -152,26 +196,26 @@ final class Window {
         let number = offset >> Window.chunkBits
         let index = head &+ Int(truncatingIfNeeded: number &- firstChunk)
         if previous.state != .passed
-            || !chunks[index].leavePassed(Int(truncatingIfNeeded: offset & 255))
+            || !chunk(index).pointee.leavePassed(Int(truncatingIfNeeded: offset & 255))
         {
             slot.pointee.settle(as: state, a: a, b: b)
         }
-        chunks[index].settled &+= 1
-        if chunks[index].isCool { cool(number, index) }
+        chunk(index).pointee.settled &+= 1
+        if chunk(index).pointee.isCool { cool(number, index) }
         return previous
     }
 
     /// Little is left in a chunk.
     private func cool(_ number: UInt64, _ index: Int) {
-        let settled = chunks[index].settled
+        let settled = chunk(index).pointee.settled
         precondition(settled <= UInt16(Window.chunkSlots), "a message settled twice")
-        if !chunks[index].isCooled {
-            chunks[index].isCooled = true
+        if !chunk(index).pointee.isCooled {
+            chunk(index).pointee.isCooled = true
             cooled.append(number)
         }
         if settled == UInt16(Window.chunkSlots) {
             cleaned.append(number)
-            if chunks[index].sparse != nil { chunks[index].free() }
+            if chunk(index).pointee.sparse != nil { chunk(index).pointee.free() }
         }
     }
 
@@ -180,7 +224,7 @@ final class Window {
         while settledBelow < end {
             let number = settledBelow >> Window.chunkBits
             let index = head + Int(truncatingIfNeeded: number &- firstChunk)
-            if number < firstChunk || chunks[index].settled == UInt16(Window.chunkSlots) {
+            if number < firstChunk || chunk(index).pointee.settled == UInt16(Window.chunkSlots) {
                 settledBelow = min(end, (number + 1) << Window.chunkBits)
                 continue
             }
@@ -192,15 +236,14 @@ final class Window {
 
     /// Drops chunks at the head that are settled and forgotten.
     private func dropHead() {
-        while head < chunks.count, chunks[head].isFree,
+        while head < chunkCount, chunk(head).pointee.isFree,
             (firstChunk + 1) << Window.chunkBits <= settledBelow
         {
             head += 1
             firstChunk += 1
         }
-        if head > 64, head * 2 > chunks.count {
-            chunks.removeFirst(head)
-            head = 0
+        if head > 64, head * 2 > chunkCount {
+            dropBeforeHead()
         }
     }
 
@@ -208,13 +251,13 @@ final class Window {
     func shrink(_ number: UInt64) {
         guard number >= firstChunk else { return }
         let index = head + Int(truncatingIfNeeded: number &- firstChunk)
-        guard index < chunks.count, chunks[index].dense != nil else { return }
-        guard chunks[index].isCool else {
+        guard index < chunkCount, chunk(index).pointee.dense != nil else { return }
+        guard chunk(index).pointee.isCool else {
             // What was passed over was handed out meanwhile.
-            chunks[index].isCooled = false
+            chunk(index).pointee.isCooled = false
             return
         }
-        chunks[index].shrink()
+        chunk(index).pointee.shrink()
         dropHead()
     }
 
@@ -245,7 +288,7 @@ final class Window {
         if (number + 1) << Window.chunkBits <= settledBelow { return true }
         guard number >= firstChunk else { return false }
         let index = head + Int(truncatingIfNeeded: number &- firstChunk)
-        return index < chunks.count && chunks[index].settled == UInt16(Window.chunkSlots)
+        return index < chunkCount && chunk(index).pointee.settled == UInt16(Window.chunkSlots)
     }
 
     /// The slot of an offset that its chunk says is unsettled.
@@ -293,16 +336,16 @@ final class Window {
 
     /// Bytes of memory that the chunks take, about.
     var memoryBytes: Int {
-        chunks[head...].reduce(
-            chunks.count * MemoryLayout<Chunk>.stride + revived.memoryBytes
-        ) { $0 + $1.memoryBytes }
+        (head..<chunkCount).reduce(
+            chunkCapacity * MemoryLayout<Chunk>.stride + revived.memoryBytes
+        ) { $0 + chunk($1).pointee.memoryBytes }
     }
 
     /// Counts that must agree with what is there; nil when they do.
     func inconsistency() -> String? {
-        for index in chunks.indices[head...] {
+        for index in head..<chunkCount {
             let number = firstChunk + UInt64(index - head)
-            if let text = chunks[index].inconsistency() { return "chunk \(number): \(text)" }
+            if let text = chunk(index).pointee.inconsistency() { return "chunk \(number): \(text)" }
         }
         if settledBelow < end, isSettledInChunk(settledBelow),
             chunkSlot(settledBelow)?.pointee.isSettled ?? true
