@@ -105,17 +105,24 @@ import Testing
         #expect(host.machine.stateDigest() == before)
     }
 
-    @Test func `A breaker set by hand behind the update that takes it away leaves nothing behind`()
-    {
+    @Test func `A breaker is set by hand where the updates on their way leave one`() {
         var settings = long
         settings.breaker = BreakerPolicy()
         host.subscribe(settings)
         var removal = SubscriptionChange()
         removal.breaker = .removal
         host.send(.updateSubscription(host.request(), name: "s", removal))
-        host.send(.setBreaker(host.request(), name: "s", .open))
+        let late = host.request()
+        host.send(.setBreaker(late, name: "s", .open))
+        #expect(host.reply(late).failure?.message.contains("has no breaker to set") == true)
         host.settle()
-        update { $0.breaker = BreakerChange() }
+        var addition = SubscriptionChange()
+        addition.breaker = BreakerChange()
+        host.send(.updateSubscription(host.request(), name: "s", addition))
+        let early = host.request()
+        host.send(.setBreaker(early, name: "s", .closed))
+        host.settle()
+        #expect(host.reply(early).failure == nil)
         host.publish(topic, 0, 1)
         host.open(1)
         #expect(host.takeDeliveries().count == 1)

@@ -33,7 +33,7 @@ extension NamespaceMachine {
         _ effects: inout [Effect]
     ) {
         guard let subscription = flowSubject(request, name, &effects) else { return }
-        guard subscription.settings.breaker != nil else {
+        guard subscription.settingsToCome.breaker != nil else {
             let failure = Failure(
                 .failedPrecondition, .invalidSetting,
                 "the subscription \"\(name)\" has no breaker to set; give it one, or pause it")
@@ -69,11 +69,9 @@ extension NamespaceMachine {
         if isRunning { markDirty(subscription) }
     }
 
-    /// The breaker begins anew, whichever way it was set. One that an update took away meanwhile has
-    /// no position, and its successor starts by itself.
+    /// The breaker begins anew, whichever way it was set.
     func apply(_ position: BreakerSwitch, toBreakerOf id: SubscriptionID) {
-        guard let subscription = directory.subscriptions[id], subscription.settings.breaker != nil
-        else { return }
+        guard let subscription = directory.subscriptions[id] else { return }
         subscription.flow.breakerSwitch = position
         subscription.flow.breaker.reset()
         if isRunning { markDirty(subscription) }

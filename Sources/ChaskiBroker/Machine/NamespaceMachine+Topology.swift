@@ -120,7 +120,7 @@ extension NamespaceMachine {
                             + "\"\(name)\": a subscription on the way forwards its own there")
             }
             for subscription in directory.topic(named: name)?.subscriptions ?? [] {
-                let settings = subscription.activity.proposedSettings ?? subscription.settings
+                let settings = subscription.settingsToCome
                 guard let next = settings.deadLetters.forwardTo, reached.insert(next).inserted
                 else { continue }
                 open.append(next)

@@ -12,7 +12,7 @@ extension NamespaceMachine {
             effects.append(.reply(request, .failure(.unknownSubscription(name))))
             return
         }
-        let before = subscription.activity.proposedSettings ?? subscription.settings
+        let before = subscription.settingsToCome
         let settings = change.applied(to: before)
         if let failure = Self.check(settings, replacing: before, of: name)
             ?? checkForwarding(settings, from: subscription.topic, replacing: before)
