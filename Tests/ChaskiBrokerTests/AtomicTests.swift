@@ -140,16 +140,21 @@ import Testing
         #expect(host.machine.checkInvariants() == nil)
     }
 
+    /// A request that acknowledges a message and publishes one, on its way to the disk.
+    @discardableResult
+    private func gatherAck(_ host: BrokerHost) -> RequestID {
+        let request = host.request()
+        let command = AtomicCommand(
+            transaction: TransactionID(rawValue: 9), publishes: [publish("out", [nil])],
+            settlements: [settle(host, .ack, [0])])
+        host.send(.atomic(request, command))
+        host.gather()
+        return request
+    }
+
     @Test func `A lease that runs out while the request waits is not lost when it is refused`() {
         let (host, consumer) = host()
-        let request = host.request()
-        host.send(
-            .atomic(
-                request,
-                AtomicCommand(
-                    transaction: TransactionID(rawValue: 9), publishes: [publish("out", [nil])],
-                    settlements: [settle(host, .ack, [0])])))
-        host.gather()
+        gatherAck(host)
         host.pause(31 * second)
         host.fire()
         host.pause(4 * second)
@@ -171,14 +176,7 @@ import Testing
     @Test func `Refused while its session is away, its messages wait for the session`() {
         for comesBack in [true, false] {
             let (host, consumer) = host()
-            let request = host.request()
-            host.send(
-                .atomic(
-                    request,
-                    AtomicCommand(
-                        transaction: TransactionID(rawValue: 9), publishes: [publish("out", [nil])],
-                        settlements: [settle(host, .ack, [0])])))
-            host.gather()
+            let request = gatherAck(host)
             host.send(.disconnected(consumer))
             host.refuse(Failure(.resourceExhausted, .diskFull, "full"))
             host.settle()

@@ -135,7 +135,7 @@ extension Explanation.Cause {
     static func busyKeys(_ keys: Int, waiting: Int, first: Offset) -> Self {
         Self(
             .busyKey,
-            "\(messagesWait(waiting)) behind others of \(counted(keys)), the first at \(first)"
+            "\(messagesWait(waiting)) behind others of \(theirKeys(keys)), the first at \(first)"
         ).with {
             $0.offset = first
             $0.count = UInt64(waiting)
@@ -145,7 +145,7 @@ extension Explanation.Cause {
     static func claimedKeys(_ keys: Int, waiting: Int, first: Offset) -> Self {
         Self(
             .busyKey,
-            "\(messagesWait(waiting)) until later ones of \(counted(keys)), the first at \(first), come "
+            "\(messagesWait(waiting)) until later ones of \(theirKeys(keys)), the first at \(first), come "
                 + "back: their sessions have them since before the restart"
         ).with {
             $0.offset = first
@@ -161,14 +161,14 @@ extension Explanation.Cause {
         counted(count, "message") + (count == 1 ? " waits" : " wait")
     }
 
-    private static func counted(_ keys: Int) -> String {
+    private static func theirKeys(_ keys: Int) -> String {
         keys == 1 ? "one key" : "their \(keys) keys"
     }
 
     static func heldKeys(_ keys: Int, waiting: Int, first: Offset) -> Self {
         Self(
             .heldKey,
-            "\(messagesWait(waiting)) behind dead ones of \(counted(keys)), the first at \(first): "
+            "\(messagesWait(waiting)) behind dead ones of \(theirKeys(keys)), the first at \(first): "
                 + "redrive or purge these"
         ).with {
             $0.offset = first
@@ -225,7 +225,7 @@ extension Explanation.Cause {
     }
 
     static func moreConsumers(_ count: Int) -> Self {
-        Self(.credit, "\(count) more consumers take nothing either")
+        Self(.credit, "the same holds for \(counted(count, "more consumer"))")
             .with { $0.count = UInt64(count) }
     }
 
@@ -283,8 +283,8 @@ extension Explanation.Cause {
     static func suspicion(_ count: UInt64, first: Offset, probing: Int, of consumers: Int) -> Self {
         Self(
             .suspicion,
-            "\(counted(count, "message")) from offset \(first) on may have killed a handler: they go to "
-                + "consumers that hold nothing (\(probing) of \(consumers) try some now)"
+            "\(counted(count, "message")) that may have killed a handler, from offset \(first) on: handed "
+                + "out to consumers that hold nothing else (\(probing) of \(consumers) try some now)"
         ).with {
             $0.offset = first
             $0.count = count
@@ -350,7 +350,8 @@ extension Explanation.Cause {
     static func behind(_ count: UInt64, _ cursor: Offset) -> Self {
         Self(
             .behind,
-            "\(counted(count, "message")) before it, from offset \(cursor) on, not looked at yet"
+            "it comes behind \(counted(count, "message")) that nobody looked at yet, from offset "
+                + "\(cursor) on"
         ).with {
             $0.offset = cursor
             $0.count = count
