@@ -29,9 +29,8 @@ extension RecordBatchView {
 
         output += bytes.prefix(Layout.headerBytes)
         output.set(littleEndian: UInt32(0), at: start + Layout.bitmapLength)
-        for range in places {
-            let last = header(at: range.upperBound - 1)
-            output += slice(locator.position(of: range.lowerBound)..<last.position + last.length)
+        bytes.withUnsafeBytes { raw in
+            for range in places { output += raw[position(of: range)] }
         }
         let table = output.count
         guard let blocks = appendBlocks(of: places, to: &output) else {
@@ -50,22 +49,25 @@ extension RecordBatchView {
         return true
     }
 
-    /// Whether the ranges take every record: then the batch can be sent as it is.
-    package func isWhole(indices ranges: [Range<UInt32>]) -> Bool {
-        var kept = 0
-        for range in placeRanges(ranges) { kept += range.count }
-        return kept == count && bitmapBytes == 0
+    /// Where the records at these places lie, in the batch's bytes.
+    private func position(of places: Range<Int>) -> Range<Int> {
+        let end = places.upperBound
+        return locator.position(
+            of: places.lowerBound)..<(end < count ? locator.position(of: end) : tablePosition)
     }
 
     private func placeRanges(_ ranges: [Range<UInt32>]) -> [Range<Int>] {
         var places: [Range<Int>] = []
         places.reserveCapacity(ranges.count)
         var previous: UInt32 = 0
+        // In a batch with all its records the place is the index.
+        let isWhole = header(at: count - 1).index == UInt32(count - 1)
         for range in ranges {
             precondition(range.lowerBound >= previous, "ranges ascend")
             previous = range.upperBound
-            let low = place(ofIndex: range.lowerBound)
-            let high = place(ofIndex: range.upperBound)
+            let low = isWhole ? min(Int(range.lowerBound), count) : place(ofIndex: range.lowerBound)
+            let high =
+                isWhole ? min(Int(range.upperBound), count) : place(ofIndex: range.upperBound)
             if low < high { places.append(low..<high) }
         }
         return places

@@ -79,8 +79,6 @@ import Testing
         let last = try RecordBatchView(validating: again[...], limits: .maximum, origin: .delivered)
         #expect(last.count == 2 && last.place(ofIndex: 52) == 1)
         #expect(try subset.subset(indices: [60..<70]) == nil)
-        #expect(view.isWhole(indices: [0..<100, 100..<200]))
-        #expect(!view.isWhole(indices: [0..<199]))
         #expect(failure { try RecordBatchView(validating: bytes[...], limits: .maximum) } != nil)
     }
 

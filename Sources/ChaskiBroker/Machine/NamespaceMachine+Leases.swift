@@ -108,4 +108,12 @@ extension NamespaceMachine {
         }
         holder.subscription.totals.handedOut &+= UInt64(handout.count)
     }
+
+    /// The same for several.
+    func note(handouts: [EntryRange], _ holder: Holder) {
+        if holder.unjournaled.isEmpty { sessions.unjournaled.append(holder) }
+        holder.unjournaled.append(contentsOf: handouts)
+        let count = handouts.reduce(0) { $0 + UInt64($1.count) }
+        holder.subscription.totals.handedOut &+= count
+    }
 }

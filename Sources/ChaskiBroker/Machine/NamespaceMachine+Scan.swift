@@ -9,6 +9,8 @@ extension NamespaceMachine {
         /// Messages that the holder gets before it is another's turn.
         var left = 0
         var group: (holder: Int32, index: UInt32)?
+        /// What was handed out last and to whom, for the history.
+        var noted: (holder: Holder, handouts: [EntryRange])?
         /// Something that came back found its place: it is to be served.
         var hasJoined = false
     }
@@ -19,7 +21,10 @@ extension NamespaceMachine {
         _ subscription: SubscriptionState, _ order: KeyOrder, _ now: Now, _ outbox: inout Outbox
     ) {
         var round = Round()
-        defer { if round.hasJoined { markDirty(subscription) } }
+        defer {
+            note(round.noted)
+            if round.hasJoined { markDirty(subscription) }
+        }
         // What was settled meanwhile is gone from the disk: it cannot be waited for.
         passSettled(subscription, order)
         while !subscription.supply.fresh.isEmpty {
@@ -63,10 +68,11 @@ extension NamespaceMachine {
         _ round: inout Round, _ outbox: inout Outbox
     ) -> Scan {
         var walk = supply
-        let outcome = supply.batch.bytes.withSpan { span -> Scan in
+        let batch = supply.batch
+        let outcome = batch.bytes.withSpan { span -> Scan in
             while order.scanned < walk.end {
                 let offset = order.scanned
-                while walk.batch.baseOffset + Offset(walk.index) < offset {
+                while batch.baseOffset + Offset(walk.index) < offset {
                     guard BatchWalk.next(span, &walk.position) != nil else { return .damaged }
                     walk.index += 1
                 }
@@ -77,7 +83,7 @@ extension NamespaceMachine {
                     round.hasJoined = true
                 } else {
                     guard offset < subscription.ceiling.value, !subscription.isWindowFull,
-                        take(offset, found, walk.batch, subscription, order, now, &round, &outbox)
+                        take(offset, found, batch, subscription, order, now, &round, &outbox)
                     else { return .stopped }
                 }
                 walk.position = position
@@ -167,8 +173,17 @@ extension NamespaceMachine {
         subscription.counts.enter(.leased)
         holder.messagesOut += 1
         holder.bytesOut += UInt64(length)
-        note(handout: EntryRange(first: offset, count: 1, handout: 1), holder)
+        if round.noted?.holder !== holder {
+            note(round.noted)
+            round.noted = (holder, [])
+        }
+        round.noted?.handouts.append(offset: offset, handout: 1)
         outbox.add(DeliveryRun(first: offset, count: 1, handout: 1, failed: 0), batch, holder)
+    }
+
+    private func note(_ noted: (holder: Holder, handouts: [EntryRange])?) {
+        guard let (holder, handouts) = noted else { return }
+        note(handouts: handouts, holder)
     }
 
     // MARK: after a restart
