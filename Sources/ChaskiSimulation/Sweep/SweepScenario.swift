@@ -18,6 +18,10 @@ package enum SweepScenario: String, Sendable, CaseIterable {
     case takeover
     /// Consumers that hold back, vanish, and come back as others, with a window of few messages.
     case sessions
+    /// Messages of a key, settled in one step with what is made of them, and published with ids.
+    case atomic
+    /// Messages of a key die, hold it, are forwarded, redriven, edited and purged.
+    case letters
 
     var plan: SwarmPlan {
         var plan = SwarmPlan()
@@ -59,6 +63,16 @@ package enum SweepScenario: String, Sendable, CaseIterable {
             plan.features = [.lapse, .newSession, .gracefulClose, .smallWindow, .release]
             plan.consumers = 2
             plan.subscriptions = 1
+        case .atomic:
+            plan.features = [.atomicPublish, .atomicSettle, .dedup, .ordered, .retry]
+            plan.subscriptions = 1
+        case .letters:
+            plan.features = [
+                .ordered, .keyHold, .retryPolicy, .retry, .fail, .forwarding, .redrive,
+                .editedRedrive, .purge,
+            ]
+            plan.subscriptions = 1
+            plan.operations = 60
         }
         return plan
     }
