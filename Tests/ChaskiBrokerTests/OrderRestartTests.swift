@@ -7,10 +7,13 @@ import Testing
 @Suite struct OrderRestartTests {
     private let host = BrokerHost()
 
-    private func prepare(_ keys: [String], runLength: UInt32 = 3) -> TopicID {
+    private func prepare(
+        _ keys: [String], runLength: UInt32 = 3, maximumAbandoned: UInt32? = nil
+    ) -> TopicID {
         let topic = host.createTopic()
         var settings = SubscriptionSettings()
         settings.order = OrderPolicy(runLength: runLength)
+        if let maximumAbandoned { settings.maximumAbandoned = maximumAbandoned }
         host.subscribe(settings)
         host.publish(topic, 0, keys: keys)
         return topic
@@ -18,12 +21,15 @@ import Testing
 
     private func offsets() -> [Offset] { host.takeDeliveries().map(\.offset) }
 
-    /// The session of three messages of a key retries the first; the broker ends before those behind
+    /// The session of some messages of a key retries the first; the broker ends before those behind
     /// it have come back. The session claims the second.
-    private func claimBehindRetry() -> (id: ConsumerID, held: [TokenRange]) {
-        _ = prepare(["a", "a", "a"])
+    private func claimBehindRetry(
+        messages: Int = 3, maximumAbandoned: UInt32? = nil
+    ) -> (id: ConsumerID, held: [TokenRange]) {
+        _ = prepare(
+            Array(repeating: "a", count: messages), maximumAbandoned: maximumAbandoned)
         let before = host.open(1)
-        #expect(offsets() == [0, 1, 2])
+        #expect(offsets() == Array(0..<Offset(messages)))
         host.advance(2 * second)
         // The retry is durable, the return of those behind it is not.
         host.maximumGroupBytes = 1
@@ -36,6 +42,53 @@ import Testing
         host.crash()
         host.maximumGroupBytes = 1 << 20
         return host.open(1, claims: host.tokens([1], epoch: 1))
+    }
+
+    @Test("One that dies where it waits behind an earlier one does not hold up its key")
+    func diesInBacklog() {
+        for others in [[0], [0, 2]] as [[Offset]] {
+            let suite = OrderRestartTests()
+            suite.diesInBacklog(beside: others)
+        }
+    }
+
+    private func diesInBacklog(beside others: [Offset]) {
+        let back = claimBehindRetry(messages: others.count + 1, maximumAbandoned: 1)
+        #expect(back.held.map(\.first) == [1])
+        host.send(.disconnected(back.id))
+        host.advance(11 * second)
+        #expect(host.machine.subscription(named: "s")?.dead == 1)
+        let other = host.open(2).id
+        host.advance(second)
+        let handed = host.takeDeliveries()
+        #expect(handed.map(\.offset) == others)
+        for message in handed {
+            host.settle(other, .ack, host.tokens([message.offset], handout: message.handout))
+        }
+        #expect(host.machine.checkInvariants() == nil)
+        redrive(1)
+        #expect(offsets() == [1])
+        #expect(host.machine.checkInvariants() == nil)
+    }
+
+    @Test("What a session holds before the restart it keeps behind several that were redriven")
+    func severalRedrivenBehindClaim() {
+        _ = prepare(["a", "a", "a"])
+        let before = host.open(1)
+        host.settle(before.id, .fail, host.tokens([0]))
+        host.settle(before.id, .fail, host.tokens([1], handout: 2))
+        redrive(0)
+        redrive(1)
+        host.crash()
+        _ = host.takeDeliveries()
+        let back = host.open(1, claims: host.tokens([2], handout: 3, epoch: 1))
+        host.open(2)
+        #expect(back.held.map(\.first) == [2])
+        host.advance(11 * second)
+        #expect(offsets() == [])
+        #expect(host.settle(back.id, .ack, host.tokens([2], handout: 3))?.accepted == 1)
+        #expect(offsets() == [0, 1])
+        #expect(host.machine.checkInvariants() == nil)
     }
 
     private func redrive(_ offset: Offset) {

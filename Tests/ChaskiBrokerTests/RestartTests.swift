@@ -21,6 +21,31 @@ import Testing
         #expect(host.machine.topic(named: "passing")?.incarnation == 2)
     }
 
+    @Test func `A checkpoint leaves room in its groups for acks and publishes`() {
+        var configuration = BrokerConfiguration(seed: 1)
+        configuration.checkpointSliceBytes = 2_048
+        let host = BrokerHost(configuration)
+        let topic = host.createTopic()
+        for number in 0..<100 { host.subscribe(name: "s\(number)") }
+        host.publish(topic, 0, 4)
+        let consumer = host.open(1, "s0").id
+        host.maximumGroupBytes = 2_048
+        host.machine.beginCheckpoint()
+        for sequence in 4..<8 as Range<UInt64> {
+            let (ack, publish) = (host.request(), host.request())
+            let settle = SettleCommand(
+                consumer: consumer, verb: .ack, ranges: host.tokens([sequence - 4]),
+                delayNanos: nil, reason: "", code: "")
+            host.send(.settle(ack, settle))
+            host.send(.publish(publish, host.publishCommand(topic, sequence, 1)))
+            host.gather()
+            host.sync()
+            #expect(host.reply(ack) != nil && host.reply(ack).reason == nil)
+            #expect(host.reply(publish) != nil && host.reply(publish).reason == nil)
+        }
+        #expect(host.replayFrom == 0, "the checkpoint is not complete")
+    }
+
     @Test func `A subscription from the earliest begins where messages still are`() {
         let host = BrokerHost()
         let topic = host.createTopic()

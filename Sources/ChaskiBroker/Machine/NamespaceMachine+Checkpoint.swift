@@ -50,14 +50,17 @@ extension NamespaceMachine {
         return lastCycle
     }
 
-    /// Sections up to about a slice, as of the state before this group's other entries.
+    /// Sections up to about a slice, or `maximumBytes`, as of the state before this group's other
+    /// entries.
     func appendSections(
-        _ entries: inout [JournalEntry], _ bytes: inout Int, _ flight: inout InFlightGroup
+        _ entries: inout [JournalEntry], _ bytes: inout Int, _ flight: inout InFlightGroup,
+        maximumBytes: Int
     ) {
         guard var cycle = checkpoint else { return }
         cycle.hasBegun = true
         flight.hasSections = true
-        while bytes < configuration.checkpointSliceBytes {
+        let enough = max(1, min(configuration.checkpointSliceBytes, maximumBytes))
+        while bytes < enough {
             guard let section = nextSection(&cycle) else { break }
             let body = section.encoded()
             bytes += body.count + 32

@@ -79,7 +79,8 @@ extension NamespaceMachine {
         slot.pointee.a = group
         slot.pointee.b = 0
         holder.messagesOut += 1
-        note(handout: EntryRange(first: offset, count: 1, handout: slot.pointee.handout), holder)
+        let handout = EntryRange(first: offset, count: 1, handout: slot.pointee.handout)
+        note(handouts: CollectionOfOne(handout), holder)
     }
 
     func clearClaims(_ held: [TokenRange], _ subscription: SubscriptionState) {

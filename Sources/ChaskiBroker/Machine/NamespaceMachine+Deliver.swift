@@ -205,7 +205,8 @@ extension NamespaceMachine {
         holder.bytesOut += bytes
         subscription.counts.leased += UInt64(count)
         subscription.leases.add(group, run: first..<end)
-        note(handout: EntryRange(first: first, count: UInt32(count), handout: 1), holder)
+        let handout = EntryRange(first: first, count: UInt32(count), handout: 1)
+        note(handouts: CollectionOfOne(handout), holder)
         let run = DeliveryRun(first: first, count: UInt32(count), handout: 1, failed: 0)
         outbox.add(run, batch, holder)
     }

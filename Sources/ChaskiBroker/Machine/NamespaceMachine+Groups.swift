@@ -22,7 +22,8 @@ extension NamespaceMachine {
         var begins: UInt64?
         if let cycle = checkpoint {
             if !cycle.hasBegun { begins = cycle.number }
-            appendSections(&entries, &bytes, &flight)
+            // The rest of the group is for what clients wait for.
+            appendSections(&entries, &bytes, &flight, maximumBytes: maximumBytes / 2)
         }
         gatherExtras(&flight)
         for extra in flight.extras { entries.append(extra, &bytes) }

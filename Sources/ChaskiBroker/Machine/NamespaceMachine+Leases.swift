@@ -96,21 +96,8 @@ extension NamespaceMachine {
         }
     }
 
-    /// A hand-out for the history: it rides with the next group.
-    func note(handout: EntryRange, _ holder: Holder) {
-        if holder.unjournaled.isEmpty { sessions.unjournaled.append(holder) }
-        if let last = holder.unjournaled.last, last.end == handout.first,
-            last.handout == handout.handout, last.count <= UInt32.max - handout.count
-        {
-            holder.unjournaled[holder.unjournaled.count - 1].count += handout.count
-        } else {
-            holder.unjournaled.append(handout)
-        }
-        holder.subscription.totals.handedOut &+= UInt64(handout.count)
-    }
-
-    /// The same for several.
-    func note(handouts: [EntryRange], _ holder: Holder) {
+    /// Hand-outs for the history: they ride with the next group.
+    func note(handouts: some Collection<EntryRange>, _ holder: Holder) {
         if holder.unjournaled.isEmpty { sessions.unjournaled.append(holder) }
         holder.unjournaled.append(contentsOf: handouts)
         let count = handouts.reduce(0) { $0 + UInt64($1.count) }

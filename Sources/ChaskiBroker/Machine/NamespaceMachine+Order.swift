@@ -29,6 +29,7 @@ extension NamespaceMachine {
             lane.out += 1
         }
         lane.holder = -1
+        if lane.front.isEmpty { dropSettled(of: lane, order, window) }
         if lane.out > 0, let first = lane.front.first, let slot = window.slot(first) {
             lane.holder = subscription.leases.groups[Int(slot.pointee.a)].holder
         }
@@ -62,7 +63,8 @@ extension NamespaceMachine {
     /// The lane's next message joins what is to be handed out, where it may be.
     func wantNext(of lane: Lane, _ order: KeyOrder, _ subscription: SubscriptionState) {
         guard lane.out < subscription.runLength, !subscription.holdsKey(lane.key),
-            let offset = nextUp(of: lane, order), let slot = subscription.window.slot(offset),
+            let offset = nextUp(of: lane, order, subscription.window),
+            let slot = subscription.window.slot(offset),
             !mustWait(offset, lane, subscription)
         else { return }
         switch slot.pointee.state {
@@ -73,11 +75,23 @@ extension NamespaceMachine {
         }
     }
 
+    /// Those at the head of a backlog that died where they waited: a session had claimed them out of
+    /// turn.
+    private func dropSettled(of lane: Lane, _ order: KeyOrder, _ window: Window) {
+        while let first = lane.backlog.first, window.isSettled(first) {
+            _ = lane.backlog.popFirst()
+            order.forget(first)
+        }
+    }
+
     /// The first message that nobody has.
-    private func nextUp(of lane: Lane, _ order: KeyOrder) -> Offset? {
-        if lane.front.count == lane.out, let offset = lane.backlog.popFirst() {
-            lane.front.append(offset)
-            order.note(offset, in: lane)
+    private func nextUp(of lane: Lane, _ order: KeyOrder, _ window: Window) -> Offset? {
+        if lane.front.count == lane.out {
+            dropSettled(of: lane, order, window)
+            if let offset = lane.backlog.popFirst() {
+                lane.front.append(offset)
+                order.note(offset, in: lane)
+            }
         }
         return lane.out < lane.front.count ? lane.front[lane.out] : nil
     }
@@ -124,7 +138,7 @@ extension NamespaceMachine {
         guard lane.out == 0 || lane.holder == holder.index, lane.outOfTurn.isEmpty else {
             return false
         }
-        guard nextUp(of: lane, order) != offset else { return true }
+        guard nextUp(of: lane, order, subscription.window) != offset else { return true }
         guard let place = placeBehindRedriven(offset, lane, subscription) else { return false }
         // Those that were redriven wait until the key is idle.
         if place < lane.front.count {

@@ -22,7 +22,7 @@ extension NamespaceMachine {
     ) {
         var round = Round()
         defer {
-            note(round.noted)
+            flush(round.noted)
             if round.hasJoined { markDirty(subscription) }
         }
         // What was settled meanwhile is gone from the disk: it cannot be waited for.
@@ -94,7 +94,9 @@ extension NamespaceMachine {
         }
         if !subscription.supply.fresh.isEmpty { subscription.supply.fresh[0] = walk }
         // Chunks may shrink of which messages were only passed over.
-        if !subscription.window.cooled.isEmpty { work.touched.append(subscription) }
+        if !subscription.window.cooled.isEmpty, work.touched.last !== subscription {
+            work.touched.append(subscription)
+        }
         return outcome
     }
 
@@ -119,7 +121,7 @@ extension NamespaceMachine {
                     pass(offset, lane, subscription)
                     return true
                 }
-                note(offset, lane, holder, subscription, order)
+                join(offset, lane, holder, subscription, order)
                 handOut(offset, found.length, batch, holder, subscription, now, &round, &outbox)
                 return true
             }
@@ -131,13 +133,15 @@ extension NamespaceMachine {
         }
         guard let holder = round.holder else { return false }
         round.left -= 1
-        if let key = found.key { note(offset, order.makeLane(key), holder, subscription, order) }
+        if let key = found.key {
+            join(offset, order.makeLane(key), holder, subscription, order)
+        }
         handOut(offset, found.length, batch, holder, subscription, now, &round, &outbox)
         return true
     }
 
     /// The next message of a lane goes to a holder.
-    private func note(
+    private func join(
         _ offset: Offset, _ lane: Lane, _ holder: Holder, _ subscription: SubscriptionState,
         _ order: KeyOrder
     ) {
@@ -174,14 +178,14 @@ extension NamespaceMachine {
         holder.messagesOut += 1
         holder.bytesOut += UInt64(length)
         if round.noted?.holder !== holder {
-            note(round.noted)
+            flush(round.noted)
             round.noted = (holder, [])
         }
         round.noted?.handouts.append(offset: offset, handout: 1)
         outbox.add(DeliveryRun(first: offset, count: 1, handout: 1, failed: 0), batch, holder)
     }
 
-    private func note(_ noted: (holder: Holder, handouts: [EntryRange])?) {
+    private func flush(_ noted: (holder: Holder, handouts: [EntryRange])?) {
         guard let (holder, handouts) = noted else { return }
         note(handouts: handouts, holder)
     }
@@ -214,12 +218,15 @@ extension NamespaceMachine {
             }
             lane.outOfTurn.insert(offset)
         }
-        // One that waits to die is never handed out: it leaves from where it is.
-        if lane.hasPending, slot.pointee.state != .dying {
-            lane.backlog.append(offset)
-        } else {
+        // One that waits to die is never handed out: it leaves from where it is. Redriven ones let pass
+        // what sessions claim behind them.
+        let isNext = !lane.hasPending
+        let passes = lane.backlog.isEmpty && subscription.window.isRevived(offset)
+        if isNext || passes || slot.pointee.state == .dying {
             lane.front.append(offset)
-            wantNext(of: lane, order, subscription)
+            if isNext { wantNext(of: lane, order, subscription) }
+        } else {
+            lane.backlog.append(offset)
         }
     }
 

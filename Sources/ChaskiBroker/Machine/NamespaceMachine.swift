@@ -115,7 +115,8 @@ struct Tail {
     var wantsClock = false
     /// How many of `control` went into groups, less those that came back.
     var controlTaken: UInt64 = 0
-    /// The last group had room for no publish: the next one has the first, whatever its size.
+    /// The last group took no publish, though some waited: the next one has the first, whatever its
+    /// size.
     var publishesWaited = false
     /// When hand-outs that no group took yet are to be written at the latest (broker clock).
     var handoutsDueAt: Int64?

@@ -3,17 +3,20 @@ import ChaskiModel
 /// Keys that dead messages hold, each as often as there are such messages.
 final class HeldKeys {
     private(set) var byOffset: [Offset: UInt64] = [:]
-    private let counts = IntegerTable<UInt32>()
+    private var counts: [UInt64: UInt32] = [:]
+    /// The number of keys: a plain value, since most subscriptions hold none and each message asks.
+    private var keyCount = 0
 
     var isEmpty: Bool { byOffset.isEmpty }
 
     @inline(__always)
-    func contains(_ key: UInt64) -> Bool { counts[key] != nil }
+    func contains(_ key: UInt64) -> Bool { keyCount > 0 && counts[key] != nil }
 
     func insert(_ offset: Offset, _ key: UInt64) {
         remove(offset)
         byOffset[offset] = key
-        counts.insert((counts[key] ?? 0) + 1, for: key)
+        counts[key, default: 0] += 1
+        keyCount = counts.count
     }
 
     /// The key that the message held; nil where it held none.
@@ -22,7 +25,8 @@ final class HeldKeys {
         guard let key = byOffset.removeValue(forKey: offset) else { return nil }
         let count = counts[key] ?? 0
         precondition(count > 0, "held keys are miscounted")
-        if count > 1 { counts.insert(count - 1, for: key) } else { counts.remove(key) }
+        counts[key] = count > 1 ? count - 1 : nil
+        keyCount = counts.count
         return key
     }
 

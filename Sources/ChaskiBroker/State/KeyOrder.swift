@@ -93,6 +93,12 @@ struct Lane: Equatable, BitwiseCopyable {
         if !state.pointee.outOfTurn.isEmpty { state.pointee.outOfTurn.removeAll() }
     }
 
+    /// Gives back the memory that only many messages need.
+    fileprivate func trim() {
+        if state.pointee.front.capacity > 32 { state.pointee.front = [] }
+        if state.pointee.backlog.memoryBytes > 64 { state.pointee.backlog = OffsetQueue() }
+    }
+
     fileprivate func begin(key: UInt64) {
         assert(isEmpty && out == 0 && outOfTurn.isEmpty && unresolved == 0, "a lane in use")
         state.pointee.key = key
@@ -151,16 +157,20 @@ final class KeyOrder {
         note(offset, in: lane)
     }
 
-    /// The lane is not to be used any more. As many are kept for other keys as are in use, so that
-    /// few are made anew, and few are left over.
+    /// The lane is not to be used any more. No more are kept for other keys than are in use, and 1,024.
     func remove(_ lane: Lane) {
         precondition(lane.isEmpty && lane.out == 0, "messages of the key are left")
         precondition(lane.outOfTurn.isEmpty && lane.unresolved == 0, "a lane's are miscounted")
         lanes.remove(lane.key)
-        guard freeCount < min(16_384, 1_024 + lanes.count) else { return lane.free() }
+        lane.trim()
         lane.next = free
         free = lane
         freeCount += 1
+        while freeCount > 1_024 + lanes.count, let kept = free {
+            free = kept.next
+            freeCount -= 1
+            kept.free()
+        }
     }
 
     func note(_ offset: Offset, in lane: Lane) { laneOf.insert(lane, for: offset) }

@@ -15,7 +15,7 @@ final class IntegerTable<Value: BitwiseCopyable> {
     /// The number of places less one; a power of two less one.
     private var mask = -1
     private(set) var count = 0
-    private let secret = UInt64(truncatingIfNeeded: 0.hashValue)
+    private let secret = IntegerTableSecret.value
 
     private static var leastPlaces: Int { 16 }
 
@@ -86,10 +86,15 @@ final class IntegerTable<Value: BitwiseCopyable> {
         old.deallocate()
     }
 
-    /// In no order.
+    /// In no order; only while nothing is put in or taken out.
     var all: some Sequence<(key: UInt64, value: Value)> {
         UnsafeMutableBufferPointer(start: memory, count: mask + 1).lazy.compactMap { place in
             place.value.map { (place.key, $0) }
         }
     }
+}
+
+/// The same for all tables of a process, and another in the next.
+private enum IntegerTableSecret {
+    static let value = UInt64(truncatingIfNeeded: 0.hashValue)
 }
