@@ -177,6 +177,22 @@ import Testing
         #expect(explain(5)?.causes.map(\.kind) == [.leased])
     }
 
+    @Test func `Keys that dead messages hold are not told as busy besides`() {
+        var settings = SubscriptionSettings()
+        settings.order = OrderPolicy(runLength: 1, afterDeath: .hold)
+        host.subscribe(settings)
+        host.publish(topic, 0, keys: ["a", "a", "a", "b", "b"])
+        let consumer = host.open(1).id
+        host.settle(consumer, .fail, host.tokens([0]))
+        for offset in [nil, 1, 2] as [Offset?] {
+            let causes = explain(offset)?.causes ?? []
+            #expect(causes.first { $0.kind == .heldKey }?.count == 2, "\(offset as Any)")
+            let busy = causes.filter { $0.kind == .busyKey }
+            // It waits behind 1 too.
+            #expect(busy.map(\.count) == (offset == 2 ? [2] : []), "\(offset as Any)")
+        }
+    }
+
     @Test func `A key that a session keeps by what it claimed before its turn`() {
         var settings = SubscriptionSettings()
         settings.order = OrderPolicy(runLength: 2)

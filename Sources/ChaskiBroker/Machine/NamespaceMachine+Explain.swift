@@ -58,10 +58,10 @@ extension NamespaceMachine {
                 appendSuspicion(subscription, &causes)
             }
             appendLane(of: offset, subscription, &causes)
-            explainHandOuts(subscription, now, &causes)
+            explainHandOuts(ofAll: false, subscription, now, &causes)
         case .pending:
             appendLane(of: offset, subscription, &causes)
-            explainHandOuts(subscription, now, &causes)
+            explainHandOuts(ofAll: false, subscription, now, &causes)
             if offset > subscription.window.end {
                 let ahead = offset - subscription.window.end
                 causes.append(.behind(ahead, subscription.window.end))
@@ -84,7 +84,7 @@ extension NamespaceMachine {
             appendGate(subscription, now, &causes)
             return
         }
-        explainHandOuts(subscription, now, &causes)
+        explainHandOuts(ofAll: true, subscription, now, &causes)
         // What is not to be handed out now waits for something of its own.
         if counts.leased > 0 { appendLeases(subscription, now, &causes) }
         if counts.waiting > 0 {
@@ -118,7 +118,8 @@ extension NamespaceMachine {
 
     /// Why messages that wait for nothing of their own are not handed out.
     private func explainHandOuts(
-        _ subscription: SubscriptionState, _ now: Now, _ causes: inout [Explanation.Cause]
+        ofAll: Bool, _ subscription: SubscriptionState, _ now: Now,
+        _ causes: inout [Explanation.Cause]
     ) {
         appendJournal(now, &causes)
         if subscription.activity.consumers == 0 { causes.append(.noConsumer) }
@@ -131,7 +132,13 @@ extension NamespaceMachine {
         }
         guard subscription.hasDeliverable, subscription.activity.consumers > 0 else { return }
         if !subscription.suspects.isEmpty { appendSuspicion(subscription, &causes) }
-        if let order = subscription.order { appendBusyKeys(order, subscription, &causes) }
+        if let order = subscription.order {
+            if order.scanned < subscription.window.end {
+                causes.append(.keysUnknown(from: order.scanned, to: subscription.window.end))
+            }
+            // Of a message its own key was told.
+            if ofAll { appendBusyKeys(order, subscription, &causes) }
+        }
         let isFresh = subscription.topic.nextOffset > subscription.window.end
         if isFresh { explainFresh(subscription, &causes) }
         if subscription.supply.reading != nil, subscription.supply.fresh.isEmpty {
@@ -187,14 +194,13 @@ extension NamespaceMachine {
         causes.append(.claimedKeys(claimed.count, waiting: waiting, first: first))
     }
 
-    /// Messages that wait behind others of their keys.
+    /// Messages that wait behind others of their keys; those behind dead ones are told apart.
     private func appendBusyKeys(
         _ order: KeyOrder, _ subscription: SubscriptionState, _ causes: inout [Explanation.Cause]
     ) {
-        if order.scanned < subscription.window.end {
-            causes.append(.keysUnknown(from: order.scanned, to: subscription.window.end))
+        let busy = order.lanes.all.map(\.value).filter {
+            $0.hasPending && !subscription.holdsKey($0.key)
         }
-        let busy = order.lanes.all.map(\.value).filter(\.hasPending)
         guard let first = busy.compactMap({ $0.front.first ?? $0.backlog.first }).min() else {
             return
         }
