@@ -102,6 +102,44 @@ import Testing
         }
     }
 
+    @Test("A message in a refused atomic request comes back with an earlier one of its key")
+    func refusedBehindRetry() {
+        let (host, _) = host(["a", "a", "b"], runLength: 2)
+        let consumer = host.open(1).id
+        _ = host.takeDeliveries()
+        // Its group has the hand-outs too.
+        host.settle(consumer, .ack, host.tokens([2]))
+        let request = host.request()
+        host.send(
+            .atomic(
+                request,
+                AtomicCommand(
+                    transaction: TransactionID(rawValue: 9),
+                    settlements: [
+                        AtomicSettlement(
+                            subscription: "s", session: SessionID(rawValue: 1), verb: .release,
+                            ranges: host.tokens([1]), reason: "")
+                    ])))
+        let retry = SettleCommand(
+            consumer: consumer, verb: .retry, ranges: host.tokens([0]), delayNanos: 0, reason: "",
+            code: "")
+        host.send(.settle(host.request(), retry))
+        // The retry goes first, and leaves no room.
+        host.maximumGroupBytes = 1
+        host.gather()
+        host.sync()
+        #expect(host.reply(request) == nil, "on its way")
+        host.maximumGroupBytes = 1 << 20
+        host.gather()
+        host.refuse(Failure(.resourceExhausted, .diskFull, "full"))
+        host.settle()
+        #expect(host.reply(request).reason == .diskFull)
+        #expect(host.settle(consumer, .ack, host.tokens([1]))?.accepted == 0)
+        host.advance(1_000_000_000)
+        #expect(host.takeDeliveries().map(\.offset) == [0, 1])
+        #expect(host.machine.checkInvariants() == nil)
+    }
+
     @Test("A verdict before its predecessor's is refused, and its token stays good")
     func verdictsInOrder() {
         let (host, _) = host(["a", "a", "b"])

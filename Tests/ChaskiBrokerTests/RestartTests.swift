@@ -21,6 +21,31 @@ import Testing
         #expect(host.machine.topic(named: "passing")?.incarnation == 2)
     }
 
+    @Test func `Of an acked message the hand-out is known, wherever a checkpoint was`() {
+        for groups in 0..<8 {
+            var configuration = BrokerConfiguration(seed: 1)
+            configuration.checkpointSliceBytes = 1
+            let host = BrokerHost(configuration)
+            let topic = host.createTopic()
+            host.subscribe()
+            host.publish(topic, 0, 2)
+            let consumer = host.open(1).id
+            host.settle(consumer, .retry, host.tokens([0]), delay: 0)
+            host.advance(1_000_000_000)
+            host.machine.beginCheckpoint()
+            for _ in 0..<groups {
+                host.gather()
+                host.sync()
+            }
+            #expect(host.settle(consumer, .ack, host.tokens([0], handout: 2))?.accepted == 1)
+            host.settle()
+            host.crash()
+            let back = host.open(1).id
+            let old = host.settle(back, .ack, host.tokens([0], epoch: 1))
+            #expect(old?.accepted == 0, "\(groups)")
+        }
+    }
+
     @Test func `A checkpoint leaves room in its groups for acks and publishes`() {
         var configuration = BrokerConfiguration(seed: 1)
         configuration.checkpointSliceBytes = 2_048

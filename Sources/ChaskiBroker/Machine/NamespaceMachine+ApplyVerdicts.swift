@@ -70,6 +70,10 @@ extension NamespaceMachine {
                 guard let before = window.settle(offset, as: .acked, a: ordinal, b: seconds)
                 else { continue }
                 acked += 1
+                if before.handout != range.handout {
+                    // In replay, between the sections of a checkpoint: its history is not read.
+                    window.slot(offset)?.pointee.returns = range.handout &- 1
+                }
                 if before.state == .leased, before.flags & ~(Slot.inFlight | Slot.ackInFlight) == 0
                 {
                     if before.a != tally.group { tally.flush(subscription, next: before.a) }

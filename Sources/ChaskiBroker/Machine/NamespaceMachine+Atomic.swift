@@ -163,8 +163,11 @@ extension NamespaceMachine {
                         slot.pointee.state == .leased, slot.pointee.handout == range.handout
                     else { continue }
                     let group = slot.pointee.a
-                    slot.pointee.flags &= ~(Slot.inFlight | Slot.ackInFlight)
-                    if !isSame || !(holder?.groups.contains { $0.index == group } ?? false) {
+                    let isOvertaken = slot.pointee.has(Slot.overtaken)
+                    slot.pointee.flags &= ~(Slot.inFlight | Slot.ackInFlight | Slot.overtaken)
+                    if isOvertaken || !isSame
+                        || !(holder?.groups.contains { $0.index == group } ?? false)
+                    {
                         slot.pointee.flags |= Slot.inFlight | Slot.returning
                         lost.append(offset: offset, handout: range.handout)
                     }

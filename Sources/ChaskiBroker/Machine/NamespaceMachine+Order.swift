@@ -215,8 +215,12 @@ extension NamespaceMachine {
                 else { continue }
                 for later in lane.front[place...].dropFirst() {
                     guard let slot = subscription.window.slot(later),
-                        slot.pointee.state == .leased, !slot.pointee.has(Slot.inFlight)
+                        slot.pointee.state == .leased, !slot.pointee.has(Slot.returning)
                     else { continue }
+                    if slot.pointee.has(Slot.inFlight) {
+                        slot.pointee.flags |= Slot.overtaken
+                        continue
+                    }
                     slot.pointee.flags |= Slot.inFlight | Slot.returning
                     superseded.append(offset: later, handout: slot.pointee.handout)
                 }

@@ -51,6 +51,9 @@ struct Slot {
     static let returning: UInt8 = 32
     /// The subscription's table has its history.
     static let historied: UInt8 = 64
+    /// An earlier one of its key came back while the verdict was on its way: should an atomic request
+    /// with that verdict be refused, this one comes back too.
+    static let overtaken: UInt8 = 128
 
     @inline(__always)
     func has(_ flag: UInt8) -> Bool { flags & flag != 0 }
